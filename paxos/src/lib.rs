@@ -1,0 +1,1 @@
+//! The consensus core of Thermocline: leaseless Paxos as a pure state machine.

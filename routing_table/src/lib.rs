@@ -1,0 +1,1 @@
+//! The hard-coded consistent-hash table of Thermocline.

@@ -1,0 +1,1 @@
+//! The storage tiers of Thermocline: disk, journal, state.

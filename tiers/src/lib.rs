@@ -1,1 +1,4 @@
-//! The storage tiers of Thermocline: disk, journal, state.
+//! The storage tiers of Thermocline: the disk, the journal, the state.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
+
+pub mod disk;

@@ -2,3 +2,4 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
 pub mod disk;
+pub mod hot;

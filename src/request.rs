@@ -1,0 +1,134 @@
+//! What a node can be asked, and what it answers: the one border between the facade, the node and its peers.
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::key::{Key, Position, Record, Version};
+use crate::token::{Resolution, Token};
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// Sees every write that was acknowledged before the read began, wherever it was made.
+    #[default]
+    Linearizable,
+    /// What the asked node has applied, without asking anyone. May be old; never corrupt; says its version.
+    Stale,
+}
+
+/// What must hold of the record for a mutation to be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything.
+    Any,
+    /// There is no record.
+    Absent,
+    /// There is a record, whatever its version.
+    Present,
+    /// The record has this version.
+    Version(Version),
+}
+
+/// One change to one entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Stores a value.
+    Put {
+        /// Where.
+        position: Position,
+        /// What.
+        value: Bytes,
+        /// Until when, in milliseconds since the Unix epoch.
+        expires_at: Option<u64>,
+        /// On what condition.
+        expect: Expect,
+    },
+    /// Removes a record; removing none is fine.
+    Delete {
+        /// Where.
+        position: Position,
+        /// On what condition.
+        expect: Expect,
+    },
+    /// Removes every dated record up to and including a timestamp.
+    Trim {
+        /// The newest timestamp that goes, in milliseconds.
+        through: u64,
+    },
+}
+
+/// A range scan over one entity's dated records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanQuery {
+    /// Whose records.
+    pub entity: Bytes,
+    /// The oldest position wanted, inclusive.
+    pub from: Position,
+    /// The newest position wanted, inclusive.
+    pub to: Position,
+    /// Newest first, or oldest first.
+    pub newest_first: bool,
+    /// At most so many records.
+    pub limit_records: u32,
+    /// At most so many bytes of entities, values and positions; the first record comes whatever its size.
+    pub limit_bytes: u32,
+}
+
+/// What a node is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Apply all mutations to the entity, or none.
+    Write {
+        /// Whose records.
+        entity: Bytes,
+        /// The changes, at most one a position.
+        mutations: Vec<Mutation>,
+        /// The token of an earlier attempt, if this is a retry.
+        token: Option<Token>,
+    },
+    /// One record.
+    Get(Key),
+    /// A page of records.
+    Scan(ScanQuery),
+    /// What became of a mutation.
+    Resolve(Token),
+    /// A token for a mutation of an entity that is still to be made.
+    NewToken {
+        /// Whose records it will change.
+        entity: Bytes,
+    },
+}
+
+/// A question with its terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The question.
+    pub ask: Ask,
+    /// How long the caller waits, in milliseconds from now.
+    pub deadline_ms: u32,
+    /// How fresh a read must be.
+    pub consistency: Consistency,
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The write was applied with this version.
+    Written(Version),
+    /// The record, if there is one.
+    Got(Option<Record>),
+    /// The records of a page, and whether the range is exhausted.
+    Page {
+        /// The records in the order asked for.
+        records: Vec<Record>,
+        /// Nothing lies behind the last one.
+        end: bool,
+    },
+    /// What became of the mutation.
+    Resolved(Resolution),
+    /// A fresh token.
+    Token(Token),
+}
+
+/// The outcome of a request.
+pub type Outcome = Result<Answer, Error>;

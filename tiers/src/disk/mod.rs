@@ -5,9 +5,17 @@
 //!
 //! **Nothing else in this crate imports `std::fs`.**
 
+mod aligned;
+mod memory;
+mod real;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+pub use self::aligned::AlignedBuffer;
+pub use self::memory::{Call, Calls, MemoryDisk, Unsynced};
+pub use self::real::RealDisk;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +34,9 @@ pub enum OpenMode {
 pub trait Disk: Send + Sync + 'static {
     /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
-    /// Opens a file whose every write is durable when it returns, past the page cache where the medium allows it.
-    /// Offsets, lengths and buffer addresses of its writes must be multiples of [`DIRECT_ALIGNMENT`].
+    /// Opens an existing file whose every write is durable when it returns, past the page cache where the medium allows it.
+    /// Offsets, lengths and buffer addresses of its reads and writes must be multiples of [`DIRECT_ALIGNMENT`]
+    /// (an [`AlignedBuffer`] has such an address); fails with [`io::ErrorKind::InvalidInput`] otherwise.
     fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Renames a file over another one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -66,3 +75,32 @@ pub trait File: Send + Sync {
 
 /// A directory held by this process; released when dropped.
 pub trait Lock: Send + Sync {}
+
+/// The path without `.` parts; refuses what would leave the root.
+fn relative(path: &Path) -> io::Result<PathBuf> {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => clean.push(name),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::ParentDir => {
+                let message = format!("{} is not a path below the disk's root", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+        }
+    }
+    Ok(clean)
+}
+
+/// Checks what a direct read or write must fulfil, so that every kind of disk refuses the same mistakes.
+fn check_alignment(buffer: &[u8], offset: u64) -> io::Result<()> {
+    let aligned = buffer.as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT)
+        && buffer.len().is_multiple_of(DIRECT_ALIGNMENT)
+        && offset.is_multiple_of(DIRECT_ALIGNMENT as u64);
+    if aligned {
+        return Ok(());
+    }
+    let message =
+        format!("direct access of {} bytes at {offset} is not aligned to {DIRECT_ALIGNMENT}", buffer.len());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}

@@ -1,0 +1,618 @@
+//! What a disk in memory holds: names, contents, and what of both a power cut would leave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Call, Calls, Unsynced};
+
+/// What a medium writes whole or not at all, in bytes.
+const SECTOR: usize = 512;
+
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    /// Raised whenever the process that uses the disk dies, so that its handles and locks are worthless.
+    pub(super) process: u64,
+    pub(super) rules: Vec<FailRule>,
+    pub(super) capacity: Option<u64>,
+    pub(super) calls: Calls,
+    power: Power,
+    random: Random,
+    inodes: BTreeMap<u64, Inode>,
+    next_inode: u64,
+    /// What a lookup sees.
+    names: BTreeMap<PathBuf, Entry>,
+    /// What a power cut leaves, before `unsynced` changes are tossed for.
+    durable_names: BTreeMap<PathBuf, Entry>,
+    unsynced: Vec<Change>,
+    last_write: Option<(u64, usize, usize)>,
+    locks: BTreeSet<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FailRule {
+    pub(super) call: Call,
+    pub(super) due_in: u64,
+    pub(super) error: io::ErrorKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    On,
+    /// This many changes still happen.
+    OnFor(u64),
+    Off,
+}
+
+/// What becomes of a call.
+enum Verdict {
+    Happens,
+    /// It fails after having happened in part.
+    Fails(io::Error),
+    /// The power goes while it runs.
+    Interrupted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Directory,
+    File(u64),
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Add(PathBuf, Entry),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+}
+
+impl Change {
+    fn is_in(&self, directory: &Path) -> bool {
+        let within = |path: &PathBuf| path.parent() == Some(directory);
+        match self {
+            Change::Add(path, _) | Change::Remove(path) => within(path),
+            Change::Rename(from, to) => within(from) || within(to),
+        }
+    }
+
+    fn apply(&self, names: &mut BTreeMap<PathBuf, Entry>) {
+        match self {
+            Change::Add(path, entry) => {
+                names.insert(path.clone(), *entry);
+            }
+            Change::Rename(from, to) => {
+                if let Some(entry) = names.remove(from) {
+                    names.insert(to.clone(), entry);
+                }
+            }
+            Change::Remove(path) => {
+                names.remove(path);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    current: Vec<u8>,
+    durable: Vec<u8>,
+    /// Sectors that a sync would copy from `current` to `durable`.
+    dirty: BTreeSet<usize>,
+    length_dirty: bool,
+    broken: BTreeSet<usize>,
+    handles: u32,
+}
+
+impl Inode {
+    fn write(&mut self, bytes: &[u8], offset: usize) {
+        let end = offset + bytes.len();
+        if end > self.current.len() {
+            self.set_len(end);
+        }
+        self.current[offset..end].copy_from_slice(bytes);
+        for sector in sectors(offset, end) {
+            self.dirty.insert(sector);
+            self.broken.remove(&sector);
+        }
+    }
+
+    fn set_len(&mut self, len: usize) {
+        let old = self.current.len();
+        self.current.resize(len, 0);
+        self.length_dirty |= old != len;
+        // What lies past a cut may not come back when the file grows again.
+        self.dirty.extend(sectors(old.min(len), old.max(len)));
+    }
+
+    fn persist_length(&mut self) {
+        self.durable.resize(self.current.len(), 0);
+        self.length_dirty = false;
+    }
+
+    fn persist(&mut self, sector: usize) {
+        let start = sector * SECTOR;
+        let end = (start + SECTOR).min(self.current.len()).min(self.durable.len());
+        if start < end {
+            self.durable[start..end].copy_from_slice(&self.current[start..end]);
+        }
+    }
+
+    fn persist_all(&mut self) {
+        if self.length_dirty {
+            self.persist_length();
+        }
+        for sector in std::mem::take(&mut self.dirty) {
+            self.persist(sector);
+        }
+    }
+
+    /// What a failed sync does: nothing reaches the medium, and nothing looks as if it still had to.
+    fn look_clean(&mut self) {
+        self.dirty.clear();
+        self.length_dirty = false;
+    }
+}
+
+fn sectors(start: usize, end: usize) -> std::ops::Range<usize> {
+    if start >= end { 0..0 } else { start / SECTOR..end.div_ceil(SECTOR) }
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> World {
+        let root = BTreeMap::from([(PathBuf::new(), Entry::Directory)]);
+        World {
+            process: 0,
+            rules: Vec::new(),
+            capacity: None,
+            calls: Calls::default(),
+            power: Power::On,
+            random: Random(seed),
+            inodes: BTreeMap::new(),
+            next_inode: 0,
+            names: root.clone(),
+            durable_names: root,
+            unsynced: Vec::new(),
+            last_write: None,
+            locks: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn freeze_after(&mut self, changes: u64) {
+        self.power = Power::OnFor(changes);
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        self.power == Power::Off
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.power = Power::On;
+    }
+
+    pub(super) fn forget_process(&mut self) {
+        self.process += 1;
+        self.locks.clear();
+        for inode in self.inodes.values_mut() {
+            inode.handles = 0;
+        }
+        self.drop_orphans();
+    }
+
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.inodes.values().map(|inode| inode.current.len() as u64).sum()
+    }
+
+    pub(super) fn power_cut(&mut self, unsynced: Unsynced) {
+        let mut random = Random(match unsynced {
+            Unsynced::Mixed(seed) => seed,
+            Unsynced::Lost | Unsynced::Kept => 0,
+        });
+        let mut kept = || match unsynced {
+            Unsynced::Lost => false,
+            Unsynced::Kept => true,
+            Unsynced::Mixed(_) => random.coin(),
+        };
+        for change in std::mem::take(&mut self.unsynced) {
+            if kept() {
+                change.apply(&mut self.durable_names);
+            }
+        }
+        for inode in self.inodes.values_mut() {
+            if inode.length_dirty && kept() {
+                inode.persist_length();
+            }
+            for sector in std::mem::take(&mut inode.dirty) {
+                if kept() {
+                    inode.persist(sector);
+                }
+            }
+        }
+        if let (Unsynced::Mixed(_), Some((inode, start, end))) = (unsynced, self.last_write) {
+            self.tear(&mut random, inode, start, end);
+        }
+        for inode in self.inodes.values_mut() {
+            inode.length_dirty = false;
+            inode.current.clone_from(&inode.durable);
+        }
+        self.last_write = None;
+        // An entry whose directory did not survive is gone with it.
+        let directories = self.durable_names.clone();
+        self.durable_names.retain(|path, _| {
+            path.ancestors().skip(1).all(|parent| directories.get(parent) == Some(&Entry::Directory))
+        });
+        self.names.clone_from(&self.durable_names);
+        self.thaw();
+        self.forget_process();
+    }
+
+    /// Ends the last write in the middle of a sector, in every second power cut.
+    fn tear(&mut self, random: &mut Random, inode: u64, start: usize, end: usize) {
+        if !random.coin() || start >= end {
+            return;
+        }
+        let cut = start + random.below(end - start);
+        if let Some(inode) = self.inodes.get_mut(&inode) {
+            let sector = cut / SECTOR * SECTOR;
+            let from = sector.max(start);
+            if cut <= inode.durable.len() && cut <= inode.current.len() {
+                inode.durable[from..cut].copy_from_slice(&inode.current[from..cut]);
+            }
+        }
+    }
+
+    pub(super) fn find(&self, path: &Path) -> io::Result<u64> {
+        self.check_power()?;
+        match self.names.get(path) {
+            Some(Entry::File(inode)) => Ok(*inode),
+            Some(Entry::Directory) => Err(failure(io::ErrorKind::IsADirectory, path)),
+            None => Err(failure(io::ErrorKind::NotFound, path)),
+        }
+    }
+
+    pub(super) fn create(&mut self, path: &Path) -> io::Result<u64> {
+        if self.names.contains_key(path) {
+            return Err(failure(io::ErrorKind::AlreadyExists, path));
+        }
+        self.check_parent(path)?;
+        let inode = self.next_inode;
+        self.change(Change::Add(path.to_path_buf(), Entry::File(inode)))?;
+        Ok(inode)
+    }
+
+    pub(super) fn create_directory(&mut self, path: &Path) -> io::Result<()> {
+        self.check_power()?;
+        let mut missing: Vec<&Path> =
+            path.ancestors().filter(|part| !self.names.contains_key(*part)).collect();
+        missing.reverse();
+        for part in missing {
+            self.change(Change::Add(part.to_path_buf(), Entry::Directory))?;
+        }
+        match self.names.get(path) {
+            Some(Entry::Directory) => Ok(()),
+            _ => Err(failure(io::ErrorKind::AlreadyExists, path)),
+        }
+    }
+
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.find(from)?;
+        self.check_parent(to)?;
+        self.change(Change::Rename(from.to_path_buf(), to.to_path_buf()))?;
+        self.drop_orphans();
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
+        self.find(path)?;
+        self.change(Change::Remove(path.to_path_buf()))?;
+        self.drop_orphans();
+        Ok(())
+    }
+
+    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        self.check_power()?;
+        self.check_directory(path)?;
+        let inside = self
+            .names
+            .iter()
+            .filter(|(name, entry)| matches!(entry, Entry::File(_)) && name.parent() == Some(path));
+        Ok(inside.filter_map(|(name, _)| name.file_name().map(PathBuf::from)).collect())
+    }
+
+    pub(super) fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
+        self.check_directory(path)?;
+        match self.admit(Call::Sync)? {
+            Verdict::Happens => {}
+            Verdict::Fails(error) => return Err(error),
+            Verdict::Interrupted => return Err(power_is_off()),
+        }
+        for change in std::mem::take(&mut self.unsynced) {
+            if change.is_in(path) {
+                change.apply(&mut self.durable_names);
+            } else {
+                self.unsynced.push(change);
+            }
+        }
+        self.drop_orphans();
+        Ok(())
+    }
+
+    pub(super) fn take_lock(&mut self, path: &Path) -> io::Result<u64> {
+        self.check_power()?;
+        self.check_directory(path)?;
+        if self.locks.insert(path.to_path_buf()) {
+            return Ok(self.process);
+        }
+        Err(failure(io::ErrorKind::WouldBlock, path))
+    }
+
+    pub(super) fn release_lock(&mut self, process: u64, path: &Path) {
+        if process == self.process {
+            self.locks.remove(path);
+        }
+    }
+
+    pub(super) fn handle_opened(&mut self, inode: u64) {
+        if let Some(inode) = self.inodes.get_mut(&inode) {
+            inode.handles += 1;
+        }
+    }
+
+    pub(super) fn handle_closed(&mut self, process: u64, inode: u64) {
+        if process != self.process {
+            return;
+        }
+        if let Some(inode) = self.inodes.get_mut(&inode) {
+            inode.handles -= 1;
+        }
+        self.drop_orphans();
+    }
+
+    pub(super) fn read(
+        &mut self,
+        process: u64,
+        inode: u64,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<()> {
+        match self.admit(Call::Read)? {
+            Verdict::Happens => {}
+            Verdict::Fails(error) => return Err(error),
+            Verdict::Interrupted => return Err(power_is_off()),
+        }
+        let inode = self.inode(process, inode)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = start.checked_add(buffer.len()).filter(|end| *end <= inode.current.len());
+        let Some(end) = end else {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        };
+        if sectors(start, end).any(|sector| inode.broken.contains(&sector)) {
+            return Err(io::Error::other("unreadable sector"));
+        }
+        buffer.copy_from_slice(&inode.current[start..end]);
+        Ok(())
+    }
+
+    pub(super) fn write(
+        &mut self,
+        process: u64,
+        inode: u64,
+        bytes: &[u8],
+        offset: u64,
+        direct: bool,
+    ) -> io::Result<()> {
+        let length = self.inode(process, inode)?.current.len() as u64;
+        let (verdict, random) = (self.admit(Call::Write)?, self.random.next());
+        self.check_capacity(length, offset.saturating_add(bytes.len() as u64))?;
+        let start = usize::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let landed = match &verdict {
+            Verdict::Happens | Verdict::Interrupted => bytes.len(),
+            Verdict::Fails(_) => (random % (bytes.len() as u64 + 1)) as usize,
+        };
+        self.last_write = Some((inode, start, start + landed));
+        let inode = self.inode(process, inode)?;
+        inode.write(&bytes[..landed], start);
+        match verdict {
+            Verdict::Happens => {
+                if direct {
+                    if inode.length_dirty {
+                        inode.persist_length();
+                    }
+                    for sector in sectors(start, start + landed) {
+                        inode.dirty.remove(&sector);
+                        inode.persist(sector);
+                    }
+                    self.last_write = None;
+                }
+                Ok(())
+            }
+            Verdict::Fails(error) => Err(error),
+            Verdict::Interrupted => Err(power_is_off()),
+        }
+    }
+
+    pub(super) fn set_len(&mut self, process: u64, inode: u64, len: u64) -> io::Result<()> {
+        let length = self.inode(process, inode)?.current.len() as u64;
+        let verdict = self.admit(Call::Write)?;
+        if let Verdict::Fails(error) = verdict {
+            return Err(error);
+        }
+        self.check_capacity(length, len)?;
+        let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        self.inode(process, inode)?.set_len(len);
+        if matches!(verdict, Verdict::Interrupted) { Err(power_is_off()) } else { Ok(()) }
+    }
+
+    pub(super) fn sync(&mut self, process: u64, inode: u64) -> io::Result<()> {
+        self.inode(process, inode)?;
+        let verdict = self.admit(Call::Sync)?;
+        let inode = self.inode(process, inode)?;
+        match verdict {
+            Verdict::Happens => {
+                inode.persist_all();
+                Ok(())
+            }
+            Verdict::Fails(error) => {
+                inode.look_clean();
+                Err(error)
+            }
+            Verdict::Interrupted => Err(power_is_off()),
+        }
+    }
+
+    pub(super) fn len(&mut self, process: u64, inode: u64) -> io::Result<u64> {
+        self.check_power()?;
+        Ok(self.inode(process, inode)?.current.len() as u64)
+    }
+
+    pub(super) fn flip_bits(&mut self, path: &Path, offset: u64, mask: u8) -> io::Result<()> {
+        let inode = self.find(path)?;
+        let inode = self.inode(self.process, inode)?;
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let byte =
+            inode.current.get_mut(offset).ok_or_else(|| failure(io::ErrorKind::UnexpectedEof, path))?;
+        *byte ^= mask;
+        if let Some(byte) = inode.durable.get_mut(offset) {
+            *byte ^= mask;
+        }
+        Ok(())
+    }
+
+    pub(super) fn break_sector(&mut self, path: &Path, offset: u64) -> io::Result<()> {
+        let inode = self.find(path)?;
+        let sector = usize::try_from(offset).unwrap_or(usize::MAX) / SECTOR;
+        self.inode(self.process, inode)?.broken.insert(sector);
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change) -> io::Result<()> {
+        let interrupted = match self.admit(Call::Entry)? {
+            Verdict::Happens => false,
+            Verdict::Fails(error) => return Err(error),
+            Verdict::Interrupted => true,
+        };
+        if let Change::Add(_, Entry::File(inode)) = &change {
+            self.inodes.insert(*inode, Inode::default());
+            self.next_inode = *inode + 1;
+        }
+        change.apply(&mut self.names);
+        self.unsynced.push(change);
+        if interrupted { Err(power_is_off()) } else { Ok(()) }
+    }
+
+    /// Counts a call and decides what becomes of it.
+    fn admit(&mut self, call: Call) -> io::Result<Verdict> {
+        self.check_power()?;
+        let counter = match call {
+            Call::Read => &mut self.calls.reads,
+            Call::Write => &mut self.calls.writes,
+            Call::Sync => &mut self.calls.syncs,
+            Call::Entry | Call::Any => &mut self.calls.entries,
+        };
+        *counter += 1;
+        let mut failing = None;
+        for rule in &mut self.rules {
+            if rule.call == call || rule.call == Call::Any {
+                rule.due_in = rule.due_in.saturating_sub(1);
+                if rule.due_in == 0 {
+                    failing = Some(rule.error);
+                }
+            }
+        }
+        self.rules.retain(|rule| rule.due_in > 0);
+        if call != Call::Read {
+            match self.power {
+                Power::OnFor(0) => {
+                    self.power = Power::Off;
+                    return Ok(Verdict::Interrupted);
+                }
+                Power::OnFor(changes) => self.power = Power::OnFor(changes - 1),
+                Power::On | Power::Off => {}
+            }
+        }
+        Ok(match failing {
+            Some(kind) => Verdict::Fails(io::Error::new(kind, "failure on cue")),
+            None => Verdict::Happens,
+        })
+    }
+
+    fn check_power(&self) -> io::Result<()> {
+        if self.power == Power::Off { Err(power_is_off()) } else { Ok(()) }
+    }
+
+    fn check_parent(&self, path: &Path) -> io::Result<()> {
+        self.check_directory(path.parent().unwrap_or(Path::new("")))
+    }
+
+    fn check_directory(&self, path: &Path) -> io::Result<()> {
+        match self.names.get(path) {
+            Some(Entry::Directory) => Ok(()),
+            Some(Entry::File(_)) => Err(failure(io::ErrorKind::NotADirectory, path)),
+            None => Err(failure(io::ErrorKind::NotFound, path)),
+        }
+    }
+
+    fn check_capacity(&self, length: u64, wanted: u64) -> io::Result<()> {
+        let grown = self.used_bytes() + wanted.saturating_sub(length);
+        match self.capacity {
+            Some(capacity) if wanted > length && grown > capacity => {
+                Err(io::Error::from(io::ErrorKind::StorageFull))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn inode(&mut self, process: u64, inode: u64) -> io::Result<&mut Inode> {
+        if process != self.process {
+            return Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the process that opened this file has ended",
+            ));
+        }
+        self.inodes.get_mut(&inode).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    /// Frees the contents of files that no name leads to, now or after a power cut, and that nobody has open.
+    fn drop_orphans(&mut self) {
+        let mut named = BTreeSet::new();
+        let added = self.unsynced.iter().filter_map(|change| match change {
+            Change::Add(_, entry) => Some(entry),
+            Change::Rename(..) | Change::Remove(_) => None,
+        });
+        for entry in self.names.values().chain(self.durable_names.values()).chain(added) {
+            if let Entry::File(inode) = entry {
+                named.insert(*inode);
+            }
+        }
+        self.inodes.retain(|id, inode| inode.handles > 0 || named.contains(id));
+    }
+}
+
+fn failure(kind: io::ErrorKind, path: &Path) -> io::Error {
+    io::Error::new(kind, path.display().to_string())
+}
+
+fn power_is_off() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the power is off")
+}
+
+/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+#[derive(Clone, Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn coin(&mut self) -> bool {
+        self.next() >> 63 == 1
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}

@@ -65,6 +65,15 @@ pub enum Position {
     },
 }
 
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undated => f.write_str("undated"),
+            Self::Dated { timestamp, sequence } => write!(f, "{timestamp}-{sequence}"),
+        }
+    }
+}
+
 /// The name of one record: entity + timestamp + sequence, ordered in that order.
 ///
 /// Nothing is checked when a key is made; every call that takes one checks it first.

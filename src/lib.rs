@@ -6,10 +6,21 @@ mod error;
 mod key;
 mod request;
 mod runtime;
+mod status;
 mod store;
 mod token;
 mod topology;
 
+pub use store::{
+    BATCH_GET_KEYS_MAX, BATCH_MUTATIONS_MAX, Batch, BatchGet, CURSOR_BYTES, Cursor, DEADLINE_MAX, DEADLINE_MIN,
+    Delete, Get, NewToken, Order, Page, Put, Records, Resolve, SCAN_BYTES_DEFAULT, SCAN_BYTES_MAX,
+    SCAN_RECORDS_DEFAULT, SCAN_RECORDS_MAX, Scan, Sending, Store, Trim,
+};
+
+pub use config::{Config, Sync};
 pub use error::Error;
-pub use key::{Entity, Key, Position, Record, Version};
-pub use store::Store;
+pub use key::{ENTITY_BYTES_MAX, Entity, Key, Position, Record, Version};
+pub use request::{Consistency, Expect, Mutation};
+pub use status::{Peer, Status};
+pub use token::{Resolution, Token};
+pub use topology::{Topology, TopologyNode};

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::request::{Outcome, Request};
+use crate::status::Status;
 
 /// A running node.
 pub(crate) struct Runtime {}
@@ -14,6 +15,11 @@ impl Runtime {
 
     /// Asks the node; the answer of a mutation comes even if the future is dropped, to nobody.
     pub(crate) async fn call(&self, _request: Request) -> Outcome {
+        Err(Error::Closed)
+    }
+
+    /// How the node is, at one moment.
+    pub(crate) async fn status(&self) -> Result<Status, Error> {
         Err(Error::Closed)
     }
 

@@ -1,0 +1,251 @@
+//! How a store is set up: where it is, who its peers are, and its limits.
+
+use std::path::{Path, PathBuf};
+
+use thermocline_routing_table::BucketCount;
+
+use crate::error::Error;
+use crate::topology::{Topology, TopologyNode};
+
+pub(crate) mod bounds;
+mod file;
+
+/// When a write counts as durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sync {
+    /// When it is synced to the disks of a majority of the replicas.
+    #[default]
+    Disk,
+    /// When a majority of the replicas have taken it into memory. **Loses acknowledged writes on power loss.**
+    None,
+}
+
+/// How a store is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) topology: Topology,
+    pub(crate) node_id: u16,
+    /// Whether the topology was made here: then its numbers may be changed here.
+    pub(crate) embedded: bool,
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) buckets: Option<u32>,
+    pub(crate) window_span_ms: Option<u64>,
+    pub(crate) workers: u32,
+    pub(crate) parts: u32,
+    pub(crate) memtable_bytes: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) journal_retain_bytes: u64,
+    pub(crate) calls_max: u32,
+    pub(crate) command_bytes_max: u32,
+    pub(crate) value_bytes_max: u32,
+    pub(crate) batch_bytes_max: u32,
+    pub(crate) deadline_default_ms: u32,
+    pub(crate) hedge_ms: u32,
+    pub(crate) resend_ms: u32,
+    pub(crate) probe_resend_ms: u32,
+    pub(crate) probe_settle_ms: u32,
+    pub(crate) peer_buffer_bytes_max: u64,
+    pub(crate) sync: Sync,
+}
+
+/// A setter, its documentation, and its place.
+macro_rules! setters {
+    ($($(#[$doc:meta])+ $field:ident: $type:ty,)+) => {
+        $($(#[$doc])+
+        #[must_use]
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.$field = $field.into();
+            self
+        })+
+    };
+}
+
+impl Config {
+    /// One process, one replica, one directory, which is made if need be.
+    pub fn embedded(directory: impl Into<PathBuf>) -> Self {
+        let mut config = Self::new(Topology::embedded(), 1, true);
+        config.directory = Some(directory.into());
+        config
+    }
+
+    /// A node of a cluster.
+    pub fn node(topology: Topology, node_id: u16) -> Self {
+        Self::new(topology, node_id, false)
+    }
+
+    fn new(topology: Topology, node_id: u16, embedded: bool) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            topology,
+            node_id,
+            embedded,
+            directory: None,
+            buckets: None,
+            window_span_ms: None,
+            workers: cores.clamp(1, 64) as u32,
+            parts: 16,
+            memtable_bytes: 16 << 20,
+            segment_bytes: 64 << 20,
+            journal_retain_bytes: 1 << 30,
+            calls_max: 65_536,
+            command_bytes_max: 256 << 10,
+            value_bytes_max: 1 << 20,
+            batch_bytes_max: 4 << 20,
+            deadline_default_ms: 5_000,
+            hedge_ms: 25,
+            resend_ms: 100,
+            probe_resend_ms: 50,
+            probe_settle_ms: 10,
+            peer_buffer_bytes_max: 16 << 20,
+            sync: Sync::Disk,
+        }
+    }
+
+    setters! {
+        /// Where the node keeps its data; the default is the topology's `directory` of the node.
+        directory: PathBuf,
+        /// How many buckets the cluster has: a power of two from 2^10 to 2^20, by default 65,536. Fixed when the
+        /// directory is made. Of a cluster, the topology says it.
+        buckets: u32,
+        /// How long a window of time is, in milliseconds: 1 minute to 366 days, by default a day. Fixed when the
+        /// directory is made. Of a cluster, the topology says it.
+        window_span_ms: u64,
+        /// How many threads work on buckets: 1 to 64, by default one for each core.
+        workers: u32,
+        /// Into how many parts the state is split: 1 to 256, by default 16. Fixed when the directory is made.
+        parts: u32,
+        /// How many bytes of applied writes each part keeps in memory before it flushes them: 64 KiB to 1 GiB, by
+        /// default 16 MiB.
+        memtable_bytes: u64,
+        /// How long a file of the journal is, in bytes: 1 MiB to 1 GiB, by default 64 MiB.
+        segment_bytes: u64,
+        /// How many bytes of the journal are kept for peers that were away, beyond what the node needs itself: 0 to
+        /// 1 TiB, by default 1 GiB.
+        journal_retain_bytes: u64,
+        /// How many calls can be under way at each worker: 1 to 2^20, by default 65,536.
+        calls_max: u32,
+        /// How many bytes of waiting writes ride in one slot: 1 KiB to 16 MiB, by default 256 KiB.
+        command_bytes_max: u32,
+        /// The longest value, in bytes: 1 KiB to 16 MiB, by default 1 MiB.
+        value_bytes_max: u32,
+        /// How many bytes the values of one batch have at most together: 1 KiB to 16 MiB, by default 4 MiB.
+        batch_bytes_max: u32,
+        /// How long a call waits unless it says otherwise, in milliseconds: 1 to 600,000, by default 5,000.
+        deadline_default_ms: u32,
+        /// After how many milliseconds without an answer from the bucket's owner a node proposes by itself: 1 to
+        /// 10,000, by default 25.
+        hedge_ms: u32,
+        /// After how many milliseconds without an answer a protocol message is sent again: 1 to 60,000, by default 100.
+        resend_ms: u32,
+        /// After how many milliseconds without an answer a read asks its peers again: 1 to 60,000, by default 50.
+        probe_resend_ms: u32,
+        /// How many milliseconds a read waits for a write under way before it finishes it by itself: 0 to 10,000, by
+        /// default 10.
+        probe_settle_ms: u32,
+        /// How many bytes can wait to be sent to one peer: 1 MiB to 1 GiB, by default 16 MiB.
+        peer_buffer_bytes_max: u64,
+        /// When a write counts as durable; the default is [`Sync::Disk`].
+        sync: Sync,
+    }
+
+    /// Checks every setting.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.clone().validated().map(drop)
+    }
+
+    /// Where the data is. Known once the configuration is checked.
+    #[must_use]
+    pub fn data_directory(&self) -> Option<&Path> {
+        self.directory.as_deref().or_else(|| self.topology_node()?.directory.as_deref())
+    }
+
+    /// The cluster, of a single node too.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    pub(crate) fn topology_node(&self) -> Option<&TopologyNode> {
+        self.topology.node(self.node_id)
+    }
+
+    pub(crate) fn bucket_count(&self) -> Result<BucketCount, Error> {
+        bounds::buckets(self.topology.buckets)
+    }
+
+    /// Checks every setting and brings them together: then `directory` is there, and `topology` says the bucket count
+    /// and the window span.
+    pub(crate) fn validated(mut self) -> Result<Self, Error> {
+        self.settle_topology()?;
+        self.settle_directory()?;
+        bounds::within("workers", self.workers, 1, 64)?;
+        bounds::within("parts", self.parts, 1, 256)?;
+        bounds::within("memtable_bytes", self.memtable_bytes, 64 << 10, 1 << 30)?;
+        bounds::within("segment_bytes", self.segment_bytes, 1 << 20, 1 << 30)?;
+        bounds::within("journal_retain_bytes", self.journal_retain_bytes, 0, 1 << 40)?;
+        bounds::within("calls_max", self.calls_max, 1, 1 << 20)?;
+        bounds::within("command_bytes_max", self.command_bytes_max, 1 << 10, 16 << 20)?;
+        bounds::within("value_bytes_max", self.value_bytes_max, 1 << 10, 16 << 20)?;
+        bounds::within("batch_bytes_max", self.batch_bytes_max, 1 << 10, 16 << 20)?;
+        bounds::within("deadline_default_ms", self.deadline_default_ms, 1, 600_000)?;
+        bounds::within("hedge_ms", self.hedge_ms, 1, 10_000)?;
+        bounds::within("resend_ms", self.resend_ms, 1, 60_000)?;
+        bounds::within("probe_resend_ms", self.probe_resend_ms, 1, 60_000)?;
+        bounds::within("probe_settle_ms", self.probe_settle_ms, 0, 10_000)?;
+        bounds::within("peer_buffer_bytes_max", self.peer_buffer_bytes_max, 1 << 20, 1 << 30)?;
+        Ok(self)
+    }
+
+    fn settle_topology(&mut self) -> Result<(), Error> {
+        if self.embedded {
+            if let Some(buckets) = self.buckets {
+                bounds::buckets(buckets)?;
+                self.topology.buckets = buckets;
+            }
+            if let Some(span) = self.window_span_ms {
+                bounds::window_span_ms("window_span_ms", span)?;
+                self.topology.window_ms = span;
+            }
+            return Ok(());
+        }
+        self.topology.validate()?;
+        if self.topology_node().is_none() {
+            return Err(Error::invalid(
+                "node_id",
+                self.node_id.to_string(),
+                "the id of a node in the topology",
+            ));
+        }
+        let (buckets, span) = (self.topology.buckets, self.topology.window_ms);
+        if let Some(other) = self.buckets.filter(|&other| other != buckets) {
+            return Err(Error::invalid(
+                "buckets",
+                other.to_string(),
+                format!("{buckets}, as in the topology"),
+            ));
+        }
+        if let Some(other) = self.window_span_ms.filter(|&other| other != span) {
+            return Err(Error::invalid(
+                "window_span_ms",
+                other.to_string(),
+                format!("{span}, as in the topology"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn settle_directory(&mut self) -> Result<(), Error> {
+        let directory = self.data_directory().map(Path::to_path_buf);
+        match directory {
+            None => Err(Error::invalid("directory", "none", "given here or in the topology")),
+            Some(directory) if directory.as_os_str().is_empty() => {
+                Err(Error::invalid("directory", "empty", "the path of a directory"))
+            }
+            Some(directory) => {
+                self.directory = Some(directory);
+                Ok(())
+            }
+        }
+    }
+}

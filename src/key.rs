@@ -10,6 +10,18 @@ use crate::error::Error;
 pub const ENTITY_BYTES_MAX: usize = 1024;
 
 /// Who a series of records belongs to: a user, an inbox, a device. 1 to [`ENTITY_BYTES_MAX`] bytes.
+///
+/// Calls take an entity as anything that becomes [`Bytes`] and check it then; with this type a program can check it
+/// earlier, where it comes in.
+///
+/// ```
+/// use thermocline::{Entity, Key};
+/// let inbox = Entity::new("inbox:alice")?;
+/// let key = Key::new(inbox, 1_700_000_000_000, 0);
+/// assert_eq!(&key.entity[..], b"inbox:alice");
+/// assert!(Entity::new("").is_err());
+/// # Ok::<(), thermocline::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entity(Bytes);
 
@@ -20,9 +32,7 @@ impl Entity {
     /// [`Error::Invalid`] when the entity is empty or longer than [`ENTITY_BYTES_MAX`].
     pub fn new(entity: impl Into<Bytes>) -> Result<Self, Error> {
         let bytes = entity.into();
-        if bytes.is_empty() || bytes.len() > ENTITY_BYTES_MAX {
-            return Err(Error::invalid("entity", format!("{} bytes", bytes.len()), "1 to 1024 bytes"));
-        }
+        check_entity(&bytes)?;
         Ok(Self(bytes))
     }
 
@@ -39,6 +49,18 @@ impl Entity {
     }
 }
 
+impl From<Entity> for Bytes {
+    fn from(entity: Entity) -> Self {
+        entity.0
+    }
+}
+
+impl AsRef<[u8]> for Entity {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Entity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.escape_ascii())
@@ -51,7 +73,24 @@ impl fmt::Display for Entity {
     }
 }
 
+/// Refuses what cannot be an entity.
+pub(crate) fn check_entity(entity: &[u8]) -> Result<(), Error> {
+    if entity.is_empty() || entity.len() > ENTITY_BYTES_MAX {
+        let bound = format!("1 to {ENTITY_BYTES_MAX} bytes");
+        return Err(Error::invalid("entity", format!("{} bytes", entity.len()), bound));
+    }
+    Ok(())
+}
+
 /// Where in its entity's series a record lies. Undated comes before every date.
+///
+/// A pair of timestamp and sequence becomes a dated position:
+///
+/// ```
+/// use thermocline::Position;
+/// assert_eq!(Position::from((1_700_000_000_000, 1)), Position::dated(1_700_000_000_000, 1));
+/// assert!(Position::Undated < Position::dated(0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
     /// The one record of the entity without a date.
@@ -65,6 +104,21 @@ pub enum Position {
     },
 }
 
+impl Position {
+    /// A date, in milliseconds, and the order within the millisecond.
+    #[must_use]
+    pub const fn dated(timestamp: u64, sequence: u64) -> Self {
+        Self::Dated { timestamp, sequence }
+    }
+}
+
+impl From<(u64, u64)> for Position {
+    fn from((timestamp, sequence): (u64, u64)) -> Self {
+        Self::Dated { timestamp, sequence }
+    }
+}
+
+/// `undated`, or `timestamp-sequence` in decimal.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -94,7 +148,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// A dated key.
+    /// A dated key: the timestamp in milliseconds, the sequence to tell records of one millisecond apart.
     #[must_use]
     pub fn new(entity: impl Into<Bytes>, timestamp: u64, sequence: u64) -> Self {
         Self { entity: entity.into(), position: Position::Dated { timestamp, sequence } }
@@ -117,7 +171,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// A stored value with its name and its version.
+/// A stored value with its name and its version. Expired records are never returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Its name.
@@ -128,4 +182,37 @@ pub struct Record {
     pub version: Version,
     /// When it expires, in milliseconds since the Unix epoch; `None` is never.
     pub expires_at: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entity_has_1_to_1024_bytes() {
+        assert_eq!(Entity::new(vec![7; 1]).map(|entity| entity.as_bytes().len()), Ok(1));
+        assert_eq!(Entity::new(vec![7; 1_024]).map(|entity| entity.to_bytes().len()), Ok(1_024));
+        for bytes in [0, 1_025] {
+            let expected = Error::invalid("entity", format!("{bytes} bytes"), "1 to 1024 bytes");
+            assert_eq!(Entity::new(vec![7; bytes]), Err(expected));
+        }
+    }
+
+    #[test]
+    fn keys_are_ordered_by_entity_then_time_then_sequence() {
+        let ordered = [
+            Key::undated("a"),
+            Key::new("a", 0, 0),
+            Key::new("a", 0, u64::MAX),
+            Key::new("a", 1, 0),
+            Key::undated("ab"),
+            Key::undated("b"),
+        ];
+        assert!(ordered.is_sorted_by(|older, newer| older < newer));
+    }
+
+    #[test]
+    fn an_entity_of_any_bytes_can_be_shown() {
+        assert_eq!(Entity::new(&b"a\n\xff"[..]).unwrap().to_string(), "a\\n\\xff");
+    }
 }

@@ -12,9 +12,9 @@ mod token;
 mod topology;
 
 pub use store::{
-    BATCH_GET_KEYS_MAX, BATCH_MUTATIONS_MAX, Batch, BatchGet, CURSOR_BYTES, Cursor, DEADLINE_MAX, DEADLINE_MIN,
-    Delete, Get, NewToken, Order, Page, Put, Records, Resolve, SCAN_BYTES_DEFAULT, SCAN_BYTES_MAX,
-    SCAN_RECORDS_DEFAULT, SCAN_RECORDS_MAX, Scan, Sending, Store, Trim,
+    BATCH_GET_KEYS_MAX, BATCH_MUTATIONS_MAX, Batch, BatchGet, CURSOR_BYTES, Cursor, DEADLINE_MAX,
+    DEADLINE_MIN, Delete, Get, NewToken, Order, Page, Put, Records, Resolve, SCAN_BYTES_DEFAULT,
+    SCAN_BYTES_MAX, SCAN_RECORDS_DEFAULT, SCAN_RECORDS_MAX, Scan, Sending, Store, Trim,
 };
 
 pub use config::{Config, Sync};

@@ -4,14 +4,34 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::terms::call;
-use super::{Store, limits};
+use super::Store;
+use super::terms::{call, token};
 use crate::error::Error;
 use crate::key::{Position, Version};
 use crate::request::{Expect, Mutation};
 use crate::token::Token;
 
-/// Changes to one entity that are applied together or not at all; made by [`Store::batch`].
+/// Changes to one entity that are applied together or not at all: the call made by [`Store::batch`].
+///
+/// Conditions are judged by what was there before the batch. A batch that moves the queue's head and tells by how much:
+///
+/// ```
+/// # use thermocline::{Config, Expect, Key, Position, Store};
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let store = Store::open(Config::embedded(directory.path())).await?;
+/// let seen = store.put(&Key::undated("alice"), "seen through 0").await?;
+/// store
+///     .batch("alice")
+///     .put_with(Position::Undated, "seen through 1700000000000", None, Expect::Version(seen))
+///     .trim(1_700_000_000_000)
+///     .put((1_700_000_000_001, 0), "the next message")
+///     .commit()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is written until the batch is committed"]
 pub struct Batch<'a> {
@@ -27,33 +47,34 @@ impl<'a> Batch<'a> {
         Self { store, entity, mutations: Vec::new(), token: None, deadline: None }
     }
 
-    /// Stores a value at a position, whatever is there.
-    pub fn put(self, position: Position, value: impl Into<Bytes>) -> Self {
+    /// Stores a value at a position, in place of what is there.
+    pub fn put(self, position: impl Into<Position>, value: impl Into<Bytes>) -> Self {
         self.put_with(position, value, None, Expect::Any)
     }
 
     /// Stores a value at a position until a time (milliseconds since the Unix epoch), on a condition.
     pub fn put_with(
         self,
-        position: Position,
+        position: impl Into<Position>,
         value: impl Into<Bytes>,
         expires_at: Option<u64>,
         expect: Expect,
     ) -> Self {
-        self.mutation(Mutation::Put { position, value: value.into(), expires_at, expect })
+        self.mutation(Mutation::Put { position: position.into(), value: value.into(), expires_at, expect })
     }
 
     /// Removes the record at a position.
-    pub fn delete(self, position: Position) -> Self {
+    pub fn delete(self, position: impl Into<Position>) -> Self {
         self.delete_with(position, Expect::Any)
     }
 
     /// Removes the record at a position, on a condition.
-    pub fn delete_with(self, position: Position, expect: Expect) -> Self {
-        self.mutation(Mutation::Delete { position, expect })
+    pub fn delete_with(self, position: impl Into<Position>, expect: Expect) -> Self {
+        self.mutation(Mutation::Delete { position: position.into(), expect })
     }
 
-    /// Removes every dated record up to and including a timestamp in milliseconds.
+    /// Removes every dated record up to and including a timestamp in milliseconds. At most one trim a batch, and no
+    /// other change of what it removes.
     pub fn trim(self, through: u64) -> Self {
         self.mutation(Mutation::Trim { through })
     }
@@ -61,12 +82,6 @@ impl<'a> Batch<'a> {
     /// Adds a change.
     pub fn mutation(mut self, mutation: Mutation) -> Self {
         self.mutations.push(mutation);
-        self
-    }
-
-    /// The token under which this is sent; without it, a fresh one.
-    pub fn token(mut self, token: Token) -> Self {
-        self.token = Some(token);
         self
     }
 
@@ -82,35 +97,18 @@ impl<'a> Batch<'a> {
         self.mutations.is_empty()
     }
 
-    /// Applies all changes, or none. The version is that of every record put.
+    /// Applies all changes, or none. The answer is the version of every record put.
+    ///
+    /// Cancel safety: see [`Store::batch`].
+    ///
+    /// # Errors
+    /// Those of [`Store::batch`].
     pub async fn commit(self) -> Result<Version, Error> {
-        self.check()?;
         let Self { store, entity, mutations, token, deadline } = self;
+        store.shared.limits.batch(&mutations)?;
         store.write(entity, mutations, token, deadline).await
-    }
-
-    async fn send(self) -> Result<Version, Error> {
-        self.commit().await
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        limits::batch_mutations(self.mutations.len())?;
-        let limits = &self.store.shared.limits;
-        let (mut positions, mut bytes) = (Vec::with_capacity(self.mutations.len()), 0);
-        for mutation in &self.mutations {
-            match mutation {
-                Mutation::Put { position, value, .. } => {
-                    limits.value(value)?;
-                    bytes += value.len();
-                    positions.push(*position);
-                }
-                Mutation::Delete { position, .. } => positions.push(*position),
-                Mutation::Trim { .. } => {}
-            }
-        }
-        limits.batch_bytes(bytes)?;
-        limits::distinct(positions)
     }
 }
 
-call!(Batch -> Version);
+call!(Batch, commit -> Version);
+token!(Batch);

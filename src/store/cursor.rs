@@ -15,10 +15,10 @@ use std::str::FromStr;
 
 use thermocline_routing_table::entity_hash;
 
-use crate::error::Error;
-use crate::key::{Key, Position};
+use crate::error::{Error, quoted};
+use crate::key::{Key, Position, check_entity};
 
-/// The length of a cursor's bytes.
+/// How many bytes a [`Cursor`] has.
 pub const CURSOR_BYTES: usize = 30;
 const CHECKED_BYTES: usize = CURSOR_BYTES - 4;
 const VERSION: u8 = 1;
@@ -43,6 +43,21 @@ impl fmt::Display for Order {
 }
 
 /// A place in an entity's records behind which a scan goes on.
+///
+/// It names the last record that was read, not a state of the store: it stays good across restarts, across nodes, and
+/// when the record is deleted or moves to another tier. It can be kept as text or as bytes; what was changed in between
+/// is refused. It holds a hash of the entity, not the entity, and is no secret and no proof of anything.
+///
+/// ```
+/// use thermocline::{Cursor, Key, Order};
+/// // A consumer that has handled this record goes on behind it.
+/// let handled = Key::new("alice", 1_700_000_000_000, 7);
+/// let cursor = Cursor::at(&handled, Order::OldestFirst)?;
+/// let text = cursor.to_string();
+/// assert_eq!(text.parse::<Cursor>()?, cursor);
+/// assert_eq!(Cursor::from_bytes(&cursor.to_bytes())?, cursor);
+/// # Ok::<(), thermocline::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {
     order: Order,
@@ -52,9 +67,12 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The place behind a record in an order.
+    /// The place behind a dated key, whether or not there is a record of it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an undated key, and for an entity out of bounds.
     pub fn at(key: &Key, order: Order) -> Result<Self, Error> {
-        super::limits::entity(&key.entity)?;
+        check_entity(&key.entity)?;
         match key.position {
             Position::Dated { timestamp, sequence } => {
                 Ok(Self { order, entity_hash: entity_hash(&key.entity), timestamp, sequence })
@@ -63,7 +81,7 @@ impl Cursor {
         }
     }
 
-    /// The bytes.
+    /// As [`CURSOR_BYTES`] bytes.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; CURSOR_BYTES] {
         let mut bytes = [0; CURSOR_BYTES];
@@ -80,7 +98,10 @@ impl Cursor {
         bytes
     }
 
-    /// Reads the bytes.
+    /// From the bytes of [`Cursor::to_bytes`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for any others.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let invalid = |what: String| Error::invalid("cursor", what, "the bytes of a cursor, unchanged");
         let bytes: &[u8; CURSOR_BYTES] =
@@ -117,8 +138,8 @@ impl Cursor {
             ));
         }
         if self.order != order {
-            let bound = format!("a cursor of a scan with the {order}");
-            return Err(Error::invalid("cursor", format!("of a scan with the {}", self.order), bound));
+            let bound = format!("a cursor of a scan {order}");
+            return Err(Error::invalid("cursor", format!("of a scan {}", self.order), bound));
         }
         let (timestamp, sequence) = (self.timestamp, self.sequence);
         Ok(match order {
@@ -134,6 +155,7 @@ impl Cursor {
     }
 }
 
+/// 60 lower-case hexadecimal digits.
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -149,6 +171,8 @@ impl fmt::Debug for Cursor {
 impl FromStr for Cursor {
     type Err = Error;
 
+    /// # Errors
+    /// [`Error::Invalid`] for what [`Display`](fmt::Display) does not write.
     fn from_str(text: &str) -> Result<Self, Error> {
         let invalid = |what: String| {
             Error::invalid("cursor", what, format!("{} lower-case hexadecimal digits", 2 * CURSOR_BYTES))
@@ -160,7 +184,7 @@ impl FromStr for Cursor {
         for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
             let (high, low) = (digit(pair[0]), digit(pair[1]));
             let (Some(high), Some(low)) = (high, low) else {
-                return Err(invalid(text.escape_debug().to_string()));
+                return Err(invalid(quoted(text)));
             };
             *byte = high << 4 | low;
         }
@@ -175,3 +199,6 @@ fn digit(byte: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

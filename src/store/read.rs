@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::terms::call;
 use super::{Store, limits};
 use crate::error::Error;
-use crate::key::{Key, Record};
+use crate::key::{Key, Record, check_entity};
 use crate::request::{Answer, Ask, Consistency};
 
-/// Reads one record; made by [`Store::get`].
+/// Reads one record: the call made by [`Store::get`].
 #[derive(Debug)]
 #[must_use = "nothing is read until the call is awaited"]
 pub struct Get<'a> {
@@ -31,17 +31,22 @@ impl<'a> Get<'a> {
         self
     }
 
-    /// Sends it, without the allocation of `.await` on the call itself.
+    /// Makes the call, without the allocation of awaiting it as it is.
+    ///
+    /// Cancel safety: see [`Store::get`].
+    ///
+    /// # Errors
+    /// Those of [`Store::get`].
     pub async fn send(self) -> Result<Option<Record>, Error> {
-        limits::entity(&self.key.entity)?;
+        check_entity(&self.key.entity)?;
         let deadline_ms = self.store.shared.limits.deadline_ms(self.deadline)?;
         self.store.read(self.key, deadline_ms, self.consistency).await
     }
 }
 
-call!(Get -> Option<Record>);
+call!(Get, send -> Option<Record>);
 
-/// Reads several records at the same time; made by [`Store::batch_get`].
+/// Reads several records at the same time: the call made by [`Store::batch_get`].
 #[derive(Debug)]
 #[must_use = "nothing is read until the call is awaited"]
 pub struct BatchGet<'a> {
@@ -62,18 +67,22 @@ impl<'a> BatchGet<'a> {
         self
     }
 
-    /// Sends all reads at once and waits for all of them. The first error, in the order of the keys, is the error of
-    /// the whole.
+    /// Makes the call: sends all reads, then waits for all of them.
+    ///
+    /// Cancel safety: see [`Store::batch_get`].
+    ///
+    /// # Errors
+    /// Those of [`Store::batch_get`].
     pub async fn send(self) -> Result<Vec<Option<Record>>, Error> {
         limits::batch_get_keys(self.keys.len())?;
-        self.keys.iter().try_for_each(|key| limits::entity(&key.entity))?;
+        self.keys.iter().try_for_each(|key| check_entity(&key.entity))?;
         let deadline_ms = self.store.shared.limits.deadline_ms(self.deadline)?;
         let reads = self.keys.into_iter().map(|key| self.store.read(key, deadline_ms, self.consistency));
         all(reads).await
     }
 }
 
-call!(BatchGet -> Vec<Option<Record>>);
+call!(BatchGet, send -> Vec<Option<Record>>);
 
 impl Store {
     async fn read(

@@ -1,7 +1,7 @@
 //! Reads of a range of one entity's dated records, page by page.
 
 use std::collections::VecDeque;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,19 +9,19 @@ use bytes::Bytes;
 use super::Store;
 use super::cursor::{Cursor, Order};
 use super::limits::{self, SCAN_BYTES_DEFAULT, SCAN_RECORDS_DEFAULT};
+use super::range::{Range, position};
 use super::terms::call;
 use crate::error::Error;
-use crate::key::{Position, Record};
+use crate::key::{Record, check_entity};
 use crate::request::{Answer, Ask, Consistency, ScanQuery};
 
-/// Reads a range of an entity's dated records; made by [`Store::scan`].
+/// Reads a range of an entity's dated records: the call made by [`Store::scan`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is read until a page is awaited"]
 pub struct Scan<'a> {
     store: &'a Store,
     entity: Bytes,
-    from: (u64, u64),
-    to: (u64, u64),
+    range: Range,
     order: Order,
     limit: u32,
     limit_bytes: u32,
@@ -35,8 +35,7 @@ impl<'a> Scan<'a> {
         Self {
             store,
             entity,
-            from: (0, 0),
-            to: (u64::MAX, u64::MAX),
+            range: Range::ALL,
             order: Order::OldestFirst,
             limit: SCAN_RECORDS_DEFAULT,
             limit_bytes: SCAN_BYTES_DEFAULT,
@@ -46,33 +45,36 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The timestamps wanted, in milliseconds; the default is all.
+    /// The timestamps wanted, in milliseconds, by default all. A range that holds none is refused.
+    ///
+    /// ```
+    /// # use thermocline::{Config, Key, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let store = Store::open(Config::embedded(directory.path())).await?;
+    /// for timestamp in [10, 20, 30] {
+    ///     store.put(&Key::new("alice", timestamp, 0), "hello").await?;
+    /// }
+    /// assert_eq!(store.scan("alice").range(15..=30).page().await?.records.len(), 2);
+    /// assert_eq!(store.scan("alice").range(..30).page().await?.records.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn range(mut self, timestamps: impl RangeBounds<u64>) -> Self {
-        // An end that nothing can lie before becomes a range that `page` refuses.
-        const EMPTY: ((u64, u64), (u64, u64)) = ((u64::MAX, u64::MAX), (0, 0));
-        let from = match timestamps.start_bound() {
-            Bound::Included(&first) => Some((first, 0)),
-            Bound::Excluded(&before) => before.checked_add(1).map(|first| (first, 0)),
-            Bound::Unbounded => Some((0, 0)),
-        };
-        let to = match timestamps.end_bound() {
-            Bound::Included(&last) => Some((last, u64::MAX)),
-            Bound::Excluded(&behind) => behind.checked_sub(1).map(|last| (last, u64::MAX)),
-            Bound::Unbounded => Some((u64::MAX, u64::MAX)),
-        };
-        (self.from, self.to) = from.zip(to).unwrap_or(EMPTY);
+        self.range = Range::of(timestamps);
         self
     }
 
-    /// The oldest record wanted, inclusive, to the sequence.
+    /// The oldest record wanted, inclusive, exact to the sequence.
     pub fn from(mut self, timestamp: u64, sequence: u64) -> Self {
-        self.from = (timestamp, sequence);
+        self.range.from = (timestamp, sequence);
         self
     }
 
-    /// The newest record wanted, inclusive, to the sequence.
+    /// The newest record wanted, inclusive, exact to the sequence.
     pub fn to(mut self, timestamp: u64, sequence: u64) -> Self {
-        self.to = (timestamp, sequence);
+        self.range.to = (timestamp, sequence);
         self
     }
 
@@ -98,13 +100,15 @@ impl<'a> Scan<'a> {
         self
     }
 
-    /// How many bytes a page has at most: 1 to 16 MiB, by default 1 MiB. The first record comes whatever its size.
+    /// How many bytes of values, entities and positions a page has at most: 1 to 16 MiB, by default 1 MiB. The first
+    /// record comes whatever its size, so that a scan always gets on.
     pub fn limit_bytes(mut self, bytes: u32) -> Self {
         self.limit_bytes = bytes;
         self
     }
 
-    /// Goes on behind a page that was read before.
+    /// Goes on behind a page that was read before, by this process or another one. The entity and the order must be
+    /// those of that page; range and limits may differ.
     pub fn after(mut self, cursor: &Cursor) -> Self {
         self.after = Some(*cursor);
         self
@@ -116,7 +120,12 @@ impl<'a> Scan<'a> {
         self
     }
 
-    /// Reads one page.
+    /// Makes the call: reads one page.
+    ///
+    /// Cancel safety: can be dropped at will.
+    ///
+    /// # Errors
+    /// Those of [`Store::scan`].
     pub async fn page(self) -> Result<Page, Error> {
         let Some((query, deadline_ms)) = self.query()? else {
             return Ok(Page { records: Vec::new(), cursor: None });
@@ -137,50 +146,55 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Reads page after page as records are taken.
+    /// Reads page after page as records are taken; the limits are those of each page.
+    ///
+    /// ```
+    /// # use thermocline::{Config, Key, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let store = Store::open(Config::embedded(directory.path())).await?;
+    /// for timestamp in 1..=5 {
+    ///     store.put(&Key::new("alice", timestamp, 0), "hello").await?;
+    /// }
+    /// let mut records = store.scan("alice").limit(2).records();
+    /// let mut count = 0;
+    /// while let Some(record) = records.next().await? {
+    ///     count += 1;
+    ///     assert_eq!(record.value, "hello");
+    /// }
+    /// assert_eq!(count, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use = "nothing is read until a record is asked for"]
     pub fn records(self) -> Records<'a> {
         Records { next: Some(self), page: VecDeque::new() }
     }
 
-    async fn send(self) -> Result<Page, Error> {
-        self.page().await
-    }
-
     /// The checked question and deadline; `None` when nothing can lie behind the cursor.
     fn query(&self) -> Result<Option<(ScanQuery, u32)>, Error> {
-        limits::entity(&self.entity)?;
+        check_entity(&self.entity)?;
         limits::scan_limits(self.limit, self.limit_bytes)?;
+        self.range.check()?;
         let deadline_ms = self.store.shared.limits.deadline_ms(self.deadline)?;
-        if self.from > self.to {
-            let value = format!("from {}-{} to {}-{}", self.from.0, self.from.1, self.to.0, self.to.1);
-            return Err(Error::invalid("range", value, "from the older to the newer, inclusive"));
-        }
-        let (mut from, mut to) = (self.from, self.to);
-        if let Some(cursor) = &self.after {
-            let Some(next) = cursor.next(&self.entity, self.order)? else { return Ok(None) };
-            match self.order {
-                Order::OldestFirst => from = from.max(next),
-                Order::NewestFirst => to = to.min(next),
-            }
-            if from > to {
-                return Ok(None);
-            }
-        }
-        let dated = |(timestamp, sequence)| Position::Dated { timestamp, sequence };
-        let query = ScanQuery {
+        let range = match &self.after {
+            Some(cursor) => self.range.behind(cursor, &self.entity, self.order)?,
+            None => Some(self.range),
+        };
+        let query = |range: Range| ScanQuery {
             entity: self.entity.clone(),
-            from: dated(from),
-            to: dated(to),
+            from: position(range.from),
+            to: position(range.to),
             newest_first: self.order == Order::NewestFirst,
             limit_records: self.limit,
             limit_bytes: self.limit_bytes,
         };
-        Ok(Some((query, deadline_ms)))
+        Ok(range.map(|range| (query(range), deadline_ms)))
     }
 }
 
-call!(Scan -> Page);
+call!(Scan, page -> Page);
 
 /// Some records of a scan, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +206,9 @@ pub struct Page {
 }
 
 /// The records of a scan, one after the other; made by [`Scan::records`].
+///
+/// Each page is a snapshot, the whole is not: a record that is written behind the last one taken is seen, one that is
+/// written before it is not.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     /// The scan of the next page; `None` after the last one.
@@ -201,6 +218,11 @@ pub struct Records<'a> {
 
 impl Records<'_> {
     /// The next record, `None` after the last one.
+    ///
+    /// Cancel safety: no record is lost when the future is dropped; the next call goes on where this one stood.
+    ///
+    /// # Errors
+    /// Those of [`Store::scan`]. After an error it can be called again, and reads the same page again.
     #[expect(
         clippy::should_implement_trait,
         reason = "an iterator cannot wait, and there is no async one in std"

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::terms::call;
-use super::{Store, limits};
+use super::Store;
+use super::terms::{call, token};
 use crate::error::Error;
-use crate::key::{Key, Version};
+use crate::key::{Key, Version, check_entity};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation};
 use crate::token::{Resolution, Token};
 
-/// Stores a value; made by [`Store::put`] and [`Store::compare_and_set`].
+/// Stores a value: the call made by [`Store::put`] and [`Store::compare_and_set`].
 #[derive(Debug)]
 #[must_use = "nothing is stored until the call is awaited"]
 pub struct Put<'a> {
@@ -29,7 +29,21 @@ impl<'a> Put<'a> {
         Self { store, key, value, expires_at: None, expect: Expect::Any, token: None, deadline: None }
     }
 
-    /// When the record ceases to exist, in milliseconds since the Unix epoch. Without it, never.
+    /// When the record ceases to exist, in milliseconds since the Unix epoch; without it, never. From then on it is as
+    /// if it had been deleted; a time that has passed already makes a record that nobody sees.
+    ///
+    /// ```
+    /// # use thermocline::{Config, Key, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let store = Store::open(Config::embedded(directory.path())).await?;
+    /// let key = Key::new("alice", 1_700_000_000_000, 0);
+    /// store.put(&key, "gone since the eighties").expires_at(400_000_000_000).await?;
+    /// assert_eq!(store.get(&key).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn expires_at(mut self, unix_ms: u64) -> Self {
         self.expires_at = Some(unix_ms);
         self
@@ -53,13 +67,12 @@ impl<'a> Put<'a> {
         self
     }
 
-    /// The token under which this is sent; without it, a fresh one.
-    pub fn token(mut self, token: Token) -> Self {
-        self.token = Some(token);
-        self
-    }
-
-    /// Sends it, without the allocation of `.await` on the call itself.
+    /// Makes the call, without the allocation of awaiting it as it is.
+    ///
+    /// Cancel safety: see [`Store::put`].
+    ///
+    /// # Errors
+    /// Those of [`Store::put`].
     pub async fn send(self) -> Result<Version, Error> {
         let Self { store, key, value, expires_at, expect, token, deadline } = self;
         store.shared.limits.value(&value)?;
@@ -68,9 +81,10 @@ impl<'a> Put<'a> {
     }
 }
 
-call!(Put -> Version);
+call!(Put, send -> Version);
+token!(Put);
 
-/// Removes a record; made by [`Store::delete`].
+/// Removes a record: the call made by [`Store::delete`].
 #[derive(Debug)]
 #[must_use = "nothing is removed until the call is awaited"]
 pub struct Delete<'a> {
@@ -98,13 +112,12 @@ impl<'a> Delete<'a> {
         self
     }
 
-    /// The token under which this is sent; without it, a fresh one.
-    pub fn token(mut self, token: Token) -> Self {
-        self.token = Some(token);
-        self
-    }
-
-    /// Sends it, without the allocation of `.await` on the call itself.
+    /// Makes the call, without the allocation of awaiting it as it is.
+    ///
+    /// Cancel safety: see [`Store::delete`].
+    ///
+    /// # Errors
+    /// Those of [`Store::delete`].
     pub async fn send(self) -> Result<Version, Error> {
         let Self { store, key, expect, token, deadline } = self;
         let mutation = Mutation::Delete { position: key.position, expect };
@@ -112,9 +125,10 @@ impl<'a> Delete<'a> {
     }
 }
 
-call!(Delete -> Version);
+call!(Delete, send -> Version);
+token!(Delete);
 
-/// Removes old records; made by [`Store::trim`].
+/// Removes old records: the call made by [`Store::trim`].
 #[derive(Debug)]
 #[must_use = "nothing is removed until the call is awaited"]
 pub struct Trim<'a> {
@@ -130,22 +144,22 @@ impl<'a> Trim<'a> {
         Self { store, entity, through, token: None, deadline: None }
     }
 
-    /// The token under which this is sent; without it, a fresh one.
-    pub fn token(mut self, token: Token) -> Self {
-        self.token = Some(token);
-        self
-    }
-
-    /// Sends it, without the allocation of `.await` on the call itself.
+    /// Makes the call, without the allocation of awaiting it as it is.
+    ///
+    /// Cancel safety: see [`Store::trim`].
+    ///
+    /// # Errors
+    /// Those of [`Store::trim`].
     pub async fn send(self) -> Result<Version, Error> {
         let Self { store, entity, through, token, deadline } = self;
         store.write(entity, vec![Mutation::Trim { through }], token, deadline).await
     }
 }
 
-call!(Trim -> Version);
+call!(Trim, send -> Version);
+token!(Trim);
 
-/// Makes a token before its mutation; made by [`Store::new_token`].
+/// Makes a token before its mutation: the call made by [`Store::new_token`].
 #[derive(Debug)]
 #[must_use = "no token is made until the call is awaited"]
 pub struct NewToken<'a> {
@@ -159,9 +173,14 @@ impl<'a> NewToken<'a> {
         Self { store, entity, deadline: None }
     }
 
-    /// Sends it, without the allocation of `.await` on the call itself.
+    /// Makes the call, without the allocation of awaiting it as it is.
+    ///
+    /// Cancel safety: see [`Store::new_token`].
+    ///
+    /// # Errors
+    /// Those of [`Store::new_token`].
     pub async fn send(self) -> Result<Token, Error> {
-        limits::entity(&self.entity)?;
+        check_entity(&self.entity)?;
         let deadline_ms = self.store.shared.limits.deadline_ms(self.deadline)?;
         let ask = Ask::NewToken { entity: self.entity };
         match self.store.call(ask, deadline_ms, Consistency::Linearizable).await? {
@@ -171,9 +190,9 @@ impl<'a> NewToken<'a> {
     }
 }
 
-call!(NewToken -> Token);
+call!(NewToken, send -> Token);
 
-/// Asks what became of a mutation; made by [`Store::resolve`].
+/// Asks what became of a mutation: the call made by [`Store::resolve`].
 #[derive(Debug)]
 #[must_use = "nothing is asked until the call is awaited"]
 pub struct Resolve<'a> {
@@ -187,9 +206,14 @@ impl<'a> Resolve<'a> {
         Self { store, token, deadline: None }
     }
 
-    /// Sends it, without the allocation of `.await` on the call itself.
+    /// Makes the call, without the allocation of awaiting it as it is.
+    ///
+    /// Cancel safety: see [`Store::resolve`].
+    ///
+    /// # Errors
+    /// Those of [`Store::resolve`].
     pub async fn send(self) -> Result<Resolution, Error> {
-        self.store.check_token_exists(&self.token)?;
+        self.store.shared.limits.token(&self.token)?;
         let deadline_ms = self.store.shared.limits.deadline_ms(self.deadline)?;
         match self.store.call(Ask::Resolve(self.token), deadline_ms, Consistency::Linearizable).await? {
             Answer::Resolved(resolution) => Ok(resolution),
@@ -198,7 +222,7 @@ impl<'a> Resolve<'a> {
     }
 }
 
-call!(Resolve -> Resolution);
+call!(Resolve, send -> Resolution);
 
 impl Store {
     /// Checks what all writes have in common, and hands the write over.
@@ -209,9 +233,9 @@ impl Store {
         token: Option<Token>,
         deadline: Option<Duration>,
     ) -> Result<Version, Error> {
-        limits::entity(&entity)?;
+        check_entity(&entity)?;
         if let Some(token) = &token {
-            self.check_token_of(token, &entity)?;
+            self.shared.limits.token_of(token, &entity)?;
         }
         let deadline_ms = self.shared.limits.deadline_ms(deadline)?;
         let ask = Ask::Write { entity, mutations, token };
@@ -219,23 +243,5 @@ impl Store {
             Answer::Written(version) => Ok(version),
             other => unreachable!("a write was answered with {other:?}"),
         }
-    }
-
-    fn check_token_exists(&self, token: &Token) -> Result<(), Error> {
-        let buckets = self.shared.buckets.get();
-        if token.bucket >= buckets {
-            let bound = format!("a token of this cluster, which has {buckets} buckets");
-            return Err(Error::invalid("token", token.to_string(), bound));
-        }
-        Ok(())
-    }
-
-    fn check_token_of(&self, token: &Token, entity: &[u8]) -> Result<(), Error> {
-        let bucket = self.shared.buckets.bucket_of(entity).index();
-        if token.bucket != bucket {
-            let bound = format!("a token made for this entity, so in bucket {bucket:x}");
-            return Err(Error::invalid("token", token.to_string(), bound));
-        }
-        Ok(())
     }
 }

@@ -18,6 +18,9 @@ pub(crate) const VERSION: u8 = 1;
 /// How much is asked for in one read, in bytes.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 
+/// A read buffer that held a longer body than this is not used again, in bytes.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -213,7 +216,7 @@ impl Decoder {
     /// Where to append what was read. There is room in it: 64 KiB, or as much as has already come of a longer body, so
     /// that the buffer grows with the bytes that arrive and not with those that are announced.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        let missing = self.header.map_or(0, |header| header.body_bytes - self.buffer.len());
+        let missing = self.header.map_or(0, |header| header.body_bytes.saturating_sub(self.buffer.len()));
         let room = missing.min(self.buffer.len()).max(READ_BYTES);
         if self.buffer.capacity() - self.buffer.len() < room.min(READ_BYTES / 4).max(missing.min(room)) {
             self.buffer.reserve(room);
@@ -240,6 +243,10 @@ impl Decoder {
         self.header = None;
         let body = self.buffer.split_to(header.body_bytes).freeze();
         header.verify(&body)?;
+        if body.len() > KEPT_BYTES {
+            // Let go of the large buffer, which would otherwise be reused for ever.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
         Ok(Some(body))
     }
 

@@ -157,7 +157,7 @@ pub(super) fn agree(dialler: &Hello, acceptor: &Hello) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn refusal(field: &str, dialler: impl fmt::Display, acceptor: impl fmt::Display) -> Refusal {
+pub(super) fn refusal(field: &str, dialler: impl fmt::Display, acceptor: impl fmt::Display) -> Refusal {
     let cut = |text: String| text.chars().take(CLUSTER_BYTES_MAX).collect();
     Refusal {
         field: field.to_owned(),

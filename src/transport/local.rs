@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::handshake::{Hello, Refusal, agree};
+use super::handshake::{Hello, Refusal, agree, refusal};
 use super::{Direction, Inbox, LinkError, NodeId, Sent, Setup, frame};
 
 /// A network inside a process. Clones are the same network.
@@ -161,7 +161,9 @@ fn dials(dialler: &Member, acceptor: &Member) -> bool {
 }
 
 fn agreed(dialler: &Member, acceptor: &Member) -> Result<(), Refusal> {
-    agree(&dialler.hello, &acceptor.hello)
+    agree(&dialler.hello, &acceptor.hello)?;
+    let (node, known) = (dialler.hello.node, &acceptor.peers);
+    if known.contains(&node) { Ok(()) } else { Err(refusal("node", node, format!("of nodes {known:?}"))) }
 }
 
 fn connect(dialler: &Member, acceptor: &Member) {

@@ -88,7 +88,7 @@ pub(crate) struct Limits {
     pub(crate) frame_stall_ms: u64,
     /// A connection whose machine does not acknowledge for this long is closed; 10,000 ms.
     pub(crate) silence_ms: u64,
-    /// The first pause before dialling again; 5 ms. It doubles with each failure.
+    /// The first pause before dialling again; 5 ms. It doubles each time, until a link stayed up for the longest pause.
     pub(crate) backoff_ms_min: u64,
     /// The longest pause before dialling again; 1,000 ms.
     pub(crate) backoff_ms_max: u64,
@@ -205,7 +205,8 @@ impl Links {
         }
     }
 
-    /// Closes all links, and lets go of the inbox. Nothing is called after this.
+    /// Closes all links, and lets go of the inbox, which may own these links. The inbox is not called any more, except that
+    /// a call of it in which this is called may be followed by the rest of what was read with it.
     pub(crate) fn stop(&self) {
         match self {
             Self::Tcp(links) => links.stop(),

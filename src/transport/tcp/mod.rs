@@ -117,6 +117,9 @@ impl TcpLinks {
         let Some(inbox) = self.inbox.borrow().clone() else { return };
         let Incoming { stream, hello } = connection;
         let source = (hello.node, hello.worker);
+        if let Some(dialled) = self.outgoing.borrow().get(&hello.node) {
+            dialled.link.dial_now();
+        }
         let mut incoming = self.incoming.borrow_mut();
         let before = incoming.get(&source).map(|old| {
             old.task.abort();
@@ -174,9 +177,13 @@ fn configure(stream: &TcpStream, silence_ms: u64) -> Result<(), LinkError> {
     let probe = (silence / 4).max(Duration::from_secs(1));
     let socket = socket2::SockRef::from(stream);
     let keepalive = socket2::TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(3);
-    stream
-        .set_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
-        .and_then(|()| socket.set_tcp_user_timeout(Some(silence)))
-        .map_err(|cause| LinkError::io("setting socket options", cause))
+    let set = || {
+        stream.set_nodelay(true)?;
+        socket.set_tcp_keepalive(&keepalive)?;
+        // Elsewhere, only an idle connection is watched.
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(silence))?;
+        Ok(())
+    };
+    set().map_err(|cause| LinkError::io("setting socket options", cause))
 }

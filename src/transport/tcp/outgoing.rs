@@ -5,11 +5,13 @@ use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::{configure, greeting};
@@ -27,6 +29,8 @@ pub(super) struct Outgoing {
     up: RefCell<Option<Up>>,
     /// Tells the task that bytes wait or that the connection failed.
     wake: Notify,
+    /// Ends a pause between two attempts.
+    peer_lives: Notify,
 }
 
 /// A connection that passed its handshake.
@@ -44,11 +48,16 @@ struct Up {
 
 impl Outgoing {
     pub(super) fn new(setup: Setup, worker: u16, peer: NodeId, address: SocketAddr) -> Self {
-        Self { address, peer, worker, setup, up: RefCell::new(None), wake: Notify::new() }
+        Self { address, peer, worker, setup, up: RefCell::new(None), wake: Notify::new(), peer_lives: Notify::new() }
     }
 
     pub(super) fn is_up(&self) -> bool {
         self.up.borrow().as_ref().is_some_and(|up| up.failure.is_none())
+    }
+
+    /// The peer has just dialled this node: if the link is down, this is the time to try.
+    pub(super) fn dial_now(&self) {
+        self.peer_lives.notify_waiters();
     }
 
     /// See [`crate::transport::Links::send`].
@@ -101,18 +110,21 @@ impl Outgoing {
 
     /// Dials for as long as it lives.
     pub(super) async fn keep_up(self: Rc<Self>, inbox: Rc<dyn Inbox>, mut backoff: Backoff) {
-        let (peer, counts) = (self.peer, Rc::clone(&self));
-        let counts = &counts.setup.counts;
+        let (peer, counts) = (self.peer, Arc::clone(&self.setup.counts));
+        let longest_pause = Duration::from_millis(self.setup.limits.backoff_ms_max);
         loop {
             match self.dial().await {
                 Ok((stream, hello)) => {
-                    backoff.reset();
+                    let since = Instant::now();
                     let stream = Rc::new(stream);
                     self.set_up(&stream);
                     counts.links_up.increment();
                     inbox.link_up(peer, Direction::Out, &hello);
                     let why = self.pump(&stream).await;
                     self.close();
+                    if since.elapsed() >= longest_pause {
+                        backoff.reset();
+                    }
                     counts.links_down.increment();
                     inbox.link_down(peer, Direction::Out, &why);
                 }
@@ -124,7 +136,10 @@ impl Outgoing {
                     inbox.dial_failed(peer, &why);
                 }
             }
-            tokio::time::sleep(backoff.next()).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next()) => {}
+                () = self.peer_lives.notified() => {}
+            }
         }
     }
 

@@ -1,0 +1,180 @@
+//! Streams: the dated records of an entity.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use super::command::{number, shown};
+use super::frame::Request;
+use super::id::{Id, Wanted};
+use super::reply::Reply;
+use super::{pairs, string};
+use crate::error::Error;
+use crate::key::{Key, Position, Record};
+use crate::store::{SCAN_BYTES_MAX, SCAN_RECORDS_DEFAULT, SCAN_RECORDS_MAX, Store};
+
+/// The most bytes of values and ids that one XRANGE answers with.
+const RANGE_BYTES_MAX: usize = 16 << 20;
+/// The most entries that one XRANGE answers with.
+const RANGE_ENTRIES_MAX: usize = 100_000;
+/// How often XADD looks for a free id before it gives up.
+const ADD_ATTEMPTS_MAX: u32 = 32;
+
+/// `XADD name id field value ...`. An id must be free; `*` and `ms-*` take the next one that is.
+pub(super) async fn add(store: &Store, request: &Request) -> Reply {
+    let id = request.argument(2);
+    if [&b"NOMKSTREAM"[..], b"MAXLEN", b"MINID"].iter().any(|option| option.eq_ignore_ascii_case(id)) {
+        return Reply::err(format_args!("XADD option {} is not supported", shown(id)));
+    }
+    let Some(wanted) = Wanted::parse(id) else {
+        return Reply::err(format_args!("invalid stream ID '{}'; must be ms-seq, ms-* or *", shown(id)));
+    };
+    if request.len() % 2 == 0 {
+        return Reply::err("wrong number of arguments for 'xadd' command: each field needs a value");
+    }
+    let value = pairs::encode((3..request.len()).map(|number| request.argument(number)));
+    match add_value(store, request.share(1), wanted, value).await {
+        Ok(id) => Reply::bulk(id.to_string()),
+        Err(Error::Conflict { .. }) => Reply::err("the ID specified in XADD exists already"),
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// Adds at the wanted id, or at the first free one behind it. Ids that are taken at two nodes at the same time are distinct,
+/// and in the order of the nodes' clocks.
+async fn add_value(store: &Store, entity: Bytes, wanted: Wanted, value: Bytes) -> Result<Id, Error> {
+    for _ in 0..ADD_ATTEMPTS_MAX {
+        let id = match wanted {
+            Wanted::Exactly(id) => id,
+            Wanted::Within(timestamp) => free_within(store, &entity, timestamp).await?,
+            Wanted::Auto => free_now(store, &entity).await?,
+        };
+        let key = Key::new(entity.clone(), id.timestamp, id.sequence);
+        match store.put(&key, value.clone()).if_absent().send().await {
+            Ok(_) => return Ok(id),
+            Err(Error::Conflict { .. }) if !matches!(wanted, Wanted::Exactly(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Contended)
+}
+
+async fn free_within(store: &Store, entity: &Bytes, timestamp: u64) -> Result<Id, Error> {
+    let newest = newest(store, entity, timestamp, timestamp).await?;
+    let sequence = newest.map_or(Some(0), |id| id.sequence.checked_add(1));
+    let sequence = sequence.ok_or_else(|| full(format!("{timestamp}-*")))?;
+    Ok(Id { timestamp, sequence })
+}
+
+/// Now, or behind the newest entry if a faster clock wrote that.
+async fn free_now(store: &Store, entity: &Bytes) -> Result<Id, Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let now = Id { timestamp: now, sequence: 0 };
+    match newest(store, entity, 0, u64::MAX).await? {
+        Some(newest) if newest >= now => newest.next().ok_or_else(|| full("*".to_owned())),
+        _ => Ok(now),
+    }
+}
+
+fn full(wanted: String) -> Error {
+    Error::invalid("stream ID", wanted, "an ID behind the newest entry, which has the largest ID there is")
+}
+
+async fn newest(store: &Store, entity: &Bytes, from: u64, to: u64) -> Result<Option<Id>, Error> {
+    let page = store.scan(entity.clone()).range(from..=to).newest_first().limit(1).page().await?;
+    Ok(page.records.first().map(id_of))
+}
+
+fn id_of(record: &Record) -> Id {
+    match record.key.position {
+        Position::Dated { timestamp, sequence } => Id { timestamp, sequence },
+        Position::Undated => unreachable!("a scan returned the undated record of {:?}", record.key.entity),
+    }
+}
+
+/// `XRANGE name start end [COUNT n]`, and `XREVRANGE name end start [COUNT n]`
+pub(super) async fn range(store: &Store, request: &Request, newest_first: bool) -> Reply {
+    let count = match request.len() {
+        4 => None,
+        6 if request.argument(4).eq_ignore_ascii_case(b"COUNT") => match number(request.argument(5)) {
+            Some(count) => Some(count as usize),
+            None => return Reply::err("value is not an integer or out of range: COUNT"),
+        },
+        _ => return Reply::err("syntax error: behind the range, only COUNT and a number"),
+    };
+    let (start, end) = if newest_first { (3, 2) } else { (2, 3) };
+    let bounds = Id::range_start(request.argument(start)).zip(Id::range_end(request.argument(end)));
+    let Some((start, end)) = bounds else {
+        return Reply::err("invalid stream ID specified as a bound; must be ms-seq, ms, - or +");
+    };
+    let range = start.zip(end).filter(|(start, end)| start <= end);
+    let Some((start, end)) = range.filter(|_| count != Some(0)) else { return Reply::Array(Vec::new()) };
+    match collect(store, request.share(1), start, end, newest_first, count).await {
+        Ok(Some(records)) => Reply::Entries(records),
+        Ok(None) => Reply::err(format_args!(
+            "the range holds more than {RANGE_ENTRIES_MAX} entries or {RANGE_BYTES_MAX} bytes; use COUNT and go on behind the last ID"
+        )),
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// The records of a range; `None` when they are too many for one answer.
+async fn collect(
+    store: &Store,
+    entity: Bytes,
+    start: Id,
+    end: Id,
+    newest_first: bool,
+    count: Option<usize>,
+) -> Result<Option<Vec<Record>>, Error> {
+    let mut scan = store.scan(entity).from(start.timestamp, start.sequence).to(end.timestamp, end.sequence);
+    if newest_first {
+        scan = scan.newest_first();
+    }
+    let (mut records, mut bytes): (Vec<Record>, usize) = (Vec::new(), 0);
+    loop {
+        let wanted = count.map(|count| count - records.len());
+        let limit = wanted.unwrap_or(SCAN_RECORDS_DEFAULT as usize).min(SCAN_RECORDS_MAX as usize);
+        // Pages after the first are as long as they may be.
+        let limit = if wanted.is_none() && !records.is_empty() { SCAN_RECORDS_MAX as usize } else { limit };
+        let page = scan.clone().limit(limit as u32).page().await?;
+        bytes += page.records.iter().map(|record| record.value.len() + 32).sum::<usize>();
+        records.extend(page.records);
+        if bytes > RANGE_BYTES_MAX || records.len() > RANGE_ENTRIES_MAX {
+            return Ok(None);
+        }
+        match page.cursor {
+            Some(cursor) if count != Some(records.len()) => scan = scan.after(&cursor),
+            _ => return Ok(Some(records)),
+        }
+    }
+}
+
+/// `XLEN name`: reads the whole stream to count it.
+pub(super) async fn len(store: &Store, entity: Bytes) -> Reply {
+    let mut scan = store.scan(entity).limit(SCAN_RECORDS_MAX).limit_bytes(SCAN_BYTES_MAX);
+    let mut count = 0;
+    loop {
+        let page = match scan.clone().page().await {
+            Ok(page) => page,
+            Err(error) => return Reply::failure(&error),
+        };
+        count += page.records.len() as u64;
+        match page.cursor {
+            Some(cursor) => scan = scan.after(&cursor),
+            None => return Reply::Number(count),
+        }
+    }
+}
+
+/// `XDEL name id...`: how many there were.
+pub(super) async fn del(store: &Store, request: &Request) -> Reply {
+    let mut keys = Vec::with_capacity(request.len() - 2);
+    for at in 2..request.len() {
+        let Some(id) = Id::parse(request.argument(at), 0) else {
+            return Reply::err(format_args!("invalid stream ID '{}'; must be ms-seq", shown(request.argument(at))));
+        };
+        keys.push(Key::new(request.share(1), id.timestamp, id.sequence));
+    }
+    string::remove_each(store, keys.into_iter()).await
+}

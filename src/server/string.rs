@@ -1,0 +1,131 @@
+//! Strings: undated records.
+
+use bytes::Bytes;
+
+use super::command::{number, shares, shown};
+use super::frame::Request;
+use super::reply::Reply;
+use crate::error::Error;
+use crate::key::{Key, Version};
+use crate::store::Store;
+use crate::token::{Resolution, Token};
+
+/// `GET key`
+pub(super) async fn get(store: &Store, key: Bytes) -> Reply {
+    match store.get(&Key::undated(key)).send().await {
+        Ok(Some(record)) => Reply::Bulk(record.value),
+        Ok(None) => Reply::Nil,
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `SET key value`
+pub(super) async fn set(store: &Store, key: Bytes, value: Bytes) -> Reply {
+    match store.put(&Key::undated(key), value).send().await {
+        Ok(_) => Reply::Word("OK"),
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `SET key value NX` and `SET key value XX`
+pub(super) async fn set_if(store: &Store, request: &Request) -> Reply {
+    let key = Key::undated(request.share(1));
+    let put = store.put(&key, request.share(2));
+    let option = request.argument(3);
+    let put = match (option.to_ascii_uppercase().as_slice(), request.len()) {
+        (b"NX", 4) => put.if_absent(),
+        (b"XX", 4) => put.if_present(),
+        (b"NX" | b"XX", _) => {
+            return Reply::err(format_args!("SET: '{}' is not supported beside NX or XX", shown(request.argument(4))));
+        }
+        (b"EX" | b"PX" | b"EXAT" | b"PXAT" | b"KEEPTTL" | b"GET", _) => {
+            return Reply::err(format_args!("SET option {} is not supported; NX and XX are", shown(option)));
+        }
+        _ => return Reply::err(format_args!("syntax error: SET option '{}' is not known", shown(option))),
+    };
+    match put.send().await {
+        Ok(_) => Reply::Word("OK"),
+        Err(Error::Conflict { .. }) => Reply::Nil,
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `MGET key...`
+pub(super) async fn mget(store: &Store, request: &Request) -> Reply {
+    match store.batch_get(shares(request, 1).map(Key::undated)).send().await {
+        Ok(records) => {
+            let value = |record: Option<crate::Record>| record.map_or(Reply::Nil, |record| Reply::Bulk(record.value));
+            Reply::Array(records.into_iter().map(value).collect())
+        }
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `EXISTS key...`: how many there are, a key that is named twice counting twice.
+pub(super) async fn exists(store: &Store, request: &Request) -> Reply {
+    match store.batch_get(shares(request, 1).map(Key::undated)).send().await {
+        Ok(records) => Reply::Number(records.iter().flatten().count() as u64),
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `DEL key...`: how many there were. Each key for itself: they may be in different buckets.
+pub(super) async fn del(store: &Store, request: &Request) -> Reply {
+    remove_each(store, shares(request, 1).map(Key::undated)).await
+}
+
+/// Removes records one after the other and counts those that were there.
+pub(super) async fn remove_each(store: &Store, keys: impl Iterator<Item = Key>) -> Reply {
+    let mut removed = 0;
+    for key in keys {
+        match store.delete(&key).if_present().send().await {
+            Ok(_) => removed += 1,
+            Err(Error::Conflict { .. }) => {}
+            Err(error) => {
+                return match Reply::failure(&error) {
+                    Reply::Error(text) if removed > 0 => Reply::Error(format!("PARTIAL {removed} {text}")),
+                    reply => reply,
+                };
+            }
+        }
+    }
+    Reply::Number(removed)
+}
+
+/// `TC.GET key`
+pub(super) async fn get_versioned(store: &Store, key: Bytes) -> Reply {
+    match store.get(&Key::undated(key)).send().await {
+        Ok(Some(record)) => Reply::Array(vec![Reply::Bulk(record.value), Reply::Number(record.version.0)]),
+        Ok(None) => Reply::NilArray,
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `TC.CAS key version value`
+pub(super) async fn compare_and_set(store: &Store, request: &Request) -> Reply {
+    let Some(expected) = number(request.argument(2)) else {
+        let version = shown(request.argument(2));
+        return Reply::err(format_args!("invalid version: '{version}'; must be 0 (no value) or a version of TC.GET"));
+    };
+    let expected = (expected != 0).then_some(Version(expected));
+    match store.compare_and_set(&Key::undated(request.share(1)), expected, request.share(3)).send().await {
+        Ok(version) => Reply::Number(version.0),
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `TC.RESOLVE token`
+pub(super) async fn resolve(store: &Store, token: &[u8]) -> Reply {
+    let token: Token = match String::from_utf8_lossy(token).parse() {
+        Ok(token) => token,
+        Err(error) => return Reply::failure(&error),
+    };
+    match store.resolve(&token).send().await {
+        Ok(Resolution::Committed(version)) => {
+            Reply::Array(vec![Reply::bulk("COMMITTED"), Reply::Number(version.0)])
+        }
+        Ok(Resolution::NotCommitted) => Reply::Array(vec![Reply::bulk("NOTCOMMITTED")]),
+        Ok(Resolution::Forgotten) => Reply::Array(vec![Reply::bulk("FORGOTTEN")]),
+        Err(error) => Reply::failure(&error),
+    }
+}

@@ -25,6 +25,7 @@ pub(crate) fn binaries(arguments: &Arguments) -> Result<Binaries, Failure> {
     let wants_thermocline =
         arguments.targets.is_empty() || arguments.targets.iter().any(|name| name.starts_with("thermocline"));
     let build_thermocline = wants_thermocline && arguments.thermocline.is_none();
+    let mut stale_thermocline = false;
     if !arguments.no_build {
         let into = folder.parent().ok_or("this program has no target folder")?;
         let here = Path::new(HERE).canonicalize()?;
@@ -34,6 +35,7 @@ pub(crate) fn binaries(arguments: &Arguments) -> Result<Binaries, Failure> {
             && let Err(failure) = cargo_build(root, into, &["--bin", "thermocline", "--features", "server"])
         {
             eprintln!("thermocline: {failure}");
+            stale_thermocline = true;
         }
     }
     let there = |path: PathBuf| path.is_file().then_some(path);
@@ -48,6 +50,8 @@ pub(crate) fn binaries(arguments: &Arguments) -> Result<Binaries, Failure> {
         thermocline: match &arguments.thermocline {
             Some(path) if path.is_file() => Some(std::path::absolute(path)?),
             Some(path) => return Err(format!("--thermocline {}: no such file", path.display()).into()),
+            // What an earlier build has left is not what was asked for.
+            None if stale_thermocline => None,
             None => there(folder.join("thermocline")),
         },
         redis: on_path("redis-server"),

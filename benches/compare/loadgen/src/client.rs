@@ -19,8 +19,8 @@ pub(crate) struct Course {
     pub(crate) plan: Plan,
     pub(crate) begin: Instant,
     pub(crate) measure_from: Instant,
-    /// Set by whoever ends the run; `None` ends it when the keys are filled.
-    pub(crate) measure_until: Option<Instant>,
+    /// The end, by which keys that are to be filled should long be.
+    pub(crate) measure_until: Instant,
     /// The next key to fill.
     pub(crate) next_fill: Cell<u64>,
     pub(crate) log_writes: bool,
@@ -96,7 +96,7 @@ pub(crate) async fn run(number: u32, course: Rc<Course>, mut seen: Seen) -> Seen
     let mut connection = None;
     let mut key = *b"k000000000000000";
     let mut value = vec![0; plan.value_bytes];
-    while course.measure_until.is_none_or(|until| Instant::now() < until) {
+    while Instant::now() < course.measure_until {
         let is_put = match plan.operation {
             Operation::Fill | Operation::Put => true,
             Operation::Get => false,
@@ -127,7 +127,7 @@ pub(crate) async fn run(number: u32, course: Rc<Course>, mut seen: Seen) -> Seen
                     if course.log_writes && is_put {
                         seen.writes.push((begin - course.begin, end - course.begin));
                     }
-                    if begin >= course.measure_from && course.measure_until.is_none_or(|until| end <= until) {
+                    if begin >= course.measure_from && end <= course.measure_until {
                         let histogram = if is_put { &mut seen.puts } else { &mut seen.gets };
                         histogram.saturating_record((end - begin).as_nanos() as u64);
                     }
@@ -140,7 +140,7 @@ pub(crate) async fn run(number: u32, course: Rc<Course>, mut seen: Seen) -> Seen
                         endpoint = (endpoint + 1) % plan.endpoints.len();
                     }
                     tokio::time::sleep(TURN).await;
-                    if plan.operation != Operation::Fill {
+                    if plan.operation != Operation::Fill || Instant::now() >= course.measure_until {
                         break;
                     }
                 }

@@ -13,6 +13,8 @@ use crate::machine::{Busy, cpu_seconds, load_average};
 use crate::plan::{Operation, Plan};
 use crate::report::{Failover, Latency, Report};
 
+/// A store that cannot take the keys in this time is not worth measuring.
+const FILL_MAX: Duration = Duration::from_secs(300);
 const BUCKET: Duration = Duration::from_millis(10);
 
 /// Drives the store as `plan` says, on the calling thread.
@@ -35,7 +37,7 @@ async fn drive(plan: Plan) -> Result<Report, Box<dyn Error>> {
     let course = Rc::new(Course {
         begin,
         measure_from,
-        measure_until: (!fill).then_some(measure_from + seconds),
+        measure_until: measure_from + if fill { FILL_MAX } else { seconds },
         next_fill: Cell::new(0),
         log_writes: plan.kill_pid.is_some(),
         plan,
@@ -56,13 +58,18 @@ async fn drive(plan: Plan) -> Result<Report, Box<dyn Error>> {
     }
     // What the clients do after the end is not to be charged to the operations counted.
     let mut after = None;
-    if let Some(until) = course.measure_until {
-        tokio::time::sleep_until(until.into()).await;
+    if !fill {
+        tokio::time::sleep_until(course.measure_until.into()).await;
         after = Some(Spent::now(&plan.pids));
     }
     let mut seen = Seen::new()?;
     for client in clients {
         seen.add(client.await?)?;
+    }
+    if fill && seen.puts.len() < plan.keys {
+        let why = seen.first_failure.unwrap_or_else(|| "too slow".to_owned());
+        let (done, keys) = (seen.puts.len(), plan.keys);
+        return Err(format!("filled {done} of {keys} keys in {} s: {why}", FILL_MAX.as_secs()).into());
     }
     let after = after.unwrap_or_else(|| Spent::now(&plan.pids));
     Ok(report(plan, seen, &before, &after, killed_at))
@@ -164,7 +171,48 @@ fn failover(mut writes: Vec<(Duration, Duration)>, killed_at: Duration, end: Dur
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use clap::Parser;
+
     use super::*;
+
+    /// Listens, answers every SET with `answer`, and passes on how many bytes came with each.
+    fn store(answer: &'static [u8]) -> (String, Receiver<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, tell) = (stream.unwrap(), tell.clone());
+                std::thread::spawn(move || {
+                    let mut input = [0; 4096];
+                    while let Ok(bytes @ 1..) = stream.read(&mut input) {
+                        if tell.send(bytes).is_err() || stream.write_all(answer).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        (address, told)
+    }
+
+    #[test]
+    fn clients_leave_a_node_that_does_not_lead() {
+        let (follower, _refused) = store(b"-NOTLEADER 2\r\n");
+        let (leader, taken) = store(b"+OK\r\n");
+        let endpoints = format!("{follower},{leader}");
+        let arguments =
+            ["loadgen", "--endpoints", &endpoints, "--operation", "fill", "--keys", "50", "--clients", "4"];
+        let report = run(Plan::parse_from(arguments)).unwrap();
+        assert_eq!(report.puts.unwrap().count, 50);
+        assert_eq!(report.not_leader, 4);
+        assert_eq!((report.errors, report.broken, report.unknown), (0, 0, 0));
+        assert_eq!(taken.try_iter().count(), 50);
+    }
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)

@@ -1,0 +1,264 @@
+//! Making the found series ready to be written again. Every step may be repeated after a crash.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::super::catalog::{Catalog, CatalogState};
+use super::super::config::JournalConfig;
+use super::super::directory::{Directory, Files};
+use super::super::error::{JournalError, cannot};
+use super::super::layout::{BLOCK_BYTES, CatalogLabel, Generation, JournalIdentity, Sequence};
+use super::super::segment::{FileName, Segment, Writable};
+use super::super::writer::Journal;
+use super::replay::Replayed;
+use super::survey::Survey;
+use super::{DamageReason, Damages, Recovered, Tail};
+use crate::disk::{AlignedBuffer, Disk, Lock, OpenMode};
+
+pub(super) fn finish(
+    disk: Arc<dyn Disk>,
+    path: &Path,
+    config: JournalConfig,
+    identity: JournalIdentity,
+    lock: Box<dyn Lock>,
+    mut survey: Survey,
+    mut replayed: Replayed,
+) -> Result<(Journal, Recovered), JournalError> {
+    let mut damages = std::mem::take(&mut survey.damages);
+    let catalog = settle_catalog(&*disk, path, identity, &mut survey, &replayed, &mut damages)?;
+    for damage in std::mem::take(&mut replayed.damages.0) {
+        damages.add(damage);
+    }
+    let segments = segments(&config, identity, &survey, &replayed, &damages);
+
+    let mut buffer = AlignedBuffer::new();
+    make_last_commit_durable(&*disk, &survey, &replayed, &mut buffer)?;
+    let mut writables = writables(&*disk, &survey, &replayed, &segments, &mut buffer)?;
+    let active = writables.pop_front();
+    let next_active =
+        active.as_ref().map_or(Generation(survey.newest.0 + 1), |active| active.segment.generation);
+    let directory = Directory {
+        disk,
+        path: path.to_path_buf(),
+        config,
+        identity,
+        segments: RwLock::new(segments),
+        files: Mutex::new(Files {
+            catalog,
+            prepared: writables,
+            spares: Vec::new(),
+            next_spare: survey.spares.iter().max().map_or(0, |spare| spare + 1),
+            buffer,
+        }),
+        active: AtomicU64::new(next_active.0),
+        next_sequence: AtomicU64::new(replayed.next.0),
+        poison: OnceLock::new(),
+    };
+    take_back(&directory, &survey)?;
+    let active = match active {
+        Some(active) => Some(active),
+        None => first_segment(&directory)?,
+    };
+
+    let recovered = Recovered {
+        never_used: damages.0.is_empty() && replayed.next == Sequence(1),
+        tail: replayed.tail,
+        damage: damages.0,
+        records: replayed.records,
+        sequence: Sequence(replayed.next.0 - 1),
+        segments: directory.infos(),
+    };
+    let journal = Journal {
+        directory: Arc::new(directory),
+        active,
+        next: replayed.next,
+        previous: replayed.previous,
+        buffer: AlignedBuffer::new(),
+        pieces: Vec::new(),
+        record_checksums: Vec::new(),
+        _lock: lock,
+    };
+    Ok((journal, recovered))
+}
+
+/// Where commits go on: the index of a segment, or one past the last when none is to be trusted.
+fn resume_at(survey: &Survey, replayed: &Replayed) -> usize {
+    if replayed.tail != Tail::InDoubt {
+        return replayed.tail_index;
+    }
+    let end = survey.segments.len();
+    if survey.segments.last().is_none_or(|last| last.generation != survey.newest) {
+        return end;
+    }
+    // Behind an end in doubt only segments that were never written to are used, if there are any.
+    let blank = |index: &usize| survey.segments[*index].sound && replayed.contents[*index].is_blank();
+    end - (0..end).rev().take_while(blank).count()
+}
+
+/// Sees to it that a catalog is there, twice, and says what is known now. When the end is in doubt that is noted in it, as
+/// going on behind it would hide the damage from the next start.
+fn settle_catalog(
+    disk: &dyn Disk,
+    path: &Path,
+    identity: JournalIdentity,
+    survey: &mut Survey,
+    replayed: &Replayed,
+    damages: &mut Damages,
+) -> Result<Catalog, JournalError> {
+    let old = match survey.catalog {
+        CatalogState::Present { label, redundant } => Some((label, redundant)),
+        CatalogState::Absent | CatalogState::Corrupt => None,
+    };
+    let first_sequence = replayed.contents.iter().find_map(|found| found.first_sequence);
+    let mut label = CatalogLabel {
+        newest: survey.newest,
+        ..old.map_or_else(
+            || CatalogLabel {
+                identity,
+                revision: 1,
+                floor: survey.floor,
+                floor_sequence: first_sequence.unwrap_or(replayed.next),
+                newest: survey.newest,
+                suspect: Generation(0),
+            },
+            |(label, _)| label,
+        )
+    };
+    let written_past = |newest: Generation| {
+        let mut found = survey.segments.iter().zip(&replayed.contents);
+        found.any(|(segment, contents)| segment.generation > newest && contents.first_sequence.is_some())
+    };
+    let mut suspicious = replayed.tail == Tail::InDoubt;
+    if let Some((old, _)) = old
+        && written_past(old.newest)
+    {
+        damages.all_buckets(DamageReason::OldCatalog, &FileName::Catalog.path(path), old.newest, 0);
+        suspicious = true;
+    }
+    if suspicious {
+        let resume = survey.segments.get(resume_at(survey, replayed));
+        let last = resume.map_or(survey.newest, |resume| Generation(resume.generation.0.saturating_sub(1)));
+        label.suspect = last.max(label.floor).max(label.suspect);
+        // What is suspect may not be written to.
+        label.newest = label.newest.max(label.suspect);
+        survey.newest = label.newest;
+    }
+    match old {
+        None => Catalog::create(disk, path, label),
+        Some((old, redundant)) => {
+            let mut catalog = Catalog::open(disk, path, old)?;
+            if label != old || !redundant {
+                let path = catalog.path().to_path_buf();
+                catalog.update(|old| *old = label).map_err(cannot("write", &path))?;
+            }
+            Ok(catalog)
+        }
+    }
+}
+
+fn segments(
+    config: &JournalConfig,
+    identity: JournalIdentity,
+    survey: &Survey,
+    replayed: &Replayed,
+    damages: &Damages,
+) -> BTreeMap<Generation, Arc<Segment>> {
+    let mut segments = BTreeMap::new();
+    for (found, contents) in survey.segments.iter().zip(&replayed.contents) {
+        let damaged = damages.0.iter().any(|damage| damage.generation == found.generation);
+        let reusable = found.sound && !damaged && found.capacity == config.segment_bytes;
+        let (generation, capacity) = (found.generation, found.capacity);
+        let segment = Segment::new(
+            identity,
+            generation,
+            capacity,
+            reusable,
+            found.path.clone(),
+            Arc::clone(&found.file),
+        );
+        segment.set_end(contents.end);
+        segment.add_records(contents.records);
+        if let Some(sequence) = contents.first_sequence {
+            segment.started(sequence);
+        }
+        segments.insert(generation, Arc::new(segment));
+    }
+    segments
+}
+
+/// Writes the last whole commit once more, as it is. It is the only one that may have reached nothing but a page cache
+/// (the process died before its sync, or the sync failed); all others were followed by another one.
+fn make_last_commit_durable(
+    disk: &dyn Disk,
+    survey: &Survey,
+    replayed: &Replayed,
+    buffer: &mut AlignedBuffer,
+) -> Result<(), JournalError> {
+    let Some((index, offset, length)) = replayed.last else { return Ok(()) };
+    let segment = &survey.segments[index];
+    let bytes = buffer.resize(length as usize);
+    segment.file.read_exact_at(bytes, offset.into()).map_err(cannot("read", &segment.path))?;
+    let direct = disk.open_direct(&segment.path).map_err(cannot("open", &segment.path))?;
+    direct.write_all_at(buffer.as_slice(), offset.into()).map_err(cannot("write", &segment.path))
+}
+
+/// The segments that commits go on in, the one to go on with first; none when there is none to be trusted.
+fn writables(
+    disk: &dyn Disk,
+    survey: &Survey,
+    replayed: &Replayed,
+    segments: &BTreeMap<Generation, Arc<Segment>>,
+    buffer: &mut AlignedBuffer,
+) -> Result<VecDeque<Writable>, JournalError> {
+    let first = resume_at(survey, replayed);
+    let mut writables = VecDeque::new();
+    for index in first..survey.segments.len() {
+        let (found, end) = (&survey.segments[index], replayed.contents[index].end);
+        let direct = disk.open_direct(&found.path).map_err(cannot("open", &found.path))?;
+        if end < found.capacity {
+            // What was cut off never comes back, whatever a later torn write adds to its remains.
+            buffer.resize(BLOCK_BYTES as usize).fill(0);
+            direct.write_all_at(buffer.as_slice(), end.into()).map_err(cannot("write", &found.path))?;
+        }
+        let Some(segment) = segments.get(&found.generation) else {
+            unreachable!("made of the same survey");
+        };
+        writables.push_back(Writable { segment: Arc::clone(segment), direct });
+    }
+    Ok(writables)
+}
+
+/// Finishes releases that a crash interrupted, and keeps or removes the spare files.
+fn take_back(directory: &Directory, survey: &Survey) -> Result<(), JournalError> {
+    let mut files = directory.files.lock();
+    let right = u64::from(directory.config.segment_bytes);
+    let wanted = (directory.config.headroom_segments + directory.config.spare_segments_max) as usize;
+    for number in &survey.spares {
+        let path = FileName::Spare(*number).path(&directory.path);
+        let file = directory.disk.open(&path, OpenMode::Read).map_err(cannot("open", &path))?;
+        let length = file.len().map_err(cannot("measure", &path))?;
+        if length == right && survey.may_reuse(&*file) && files.spares.len() < wanted {
+            files.spares.push(*number);
+        } else {
+            directory.disk.remove(&path).map_err(cannot("remove", &path))?;
+        }
+    }
+    for (path, length) in &survey.released {
+        directory.retire(&mut files, path, *length == right).map_err(cannot("release", path))?;
+    }
+    directory.disk.sync_directory(&directory.path).map_err(cannot("sync", &directory.path))
+}
+
+/// A new segment; none when there is no room, which commits will say.
+fn first_segment(directory: &Directory) -> Result<Option<Writable>, JournalError> {
+    let mut files = directory.files.lock();
+    match directory.ensure_ready(&mut files, 1) {
+        Ok(()) => directory.take_next(&mut files).map(Some),
+        Err(JournalError::Full { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

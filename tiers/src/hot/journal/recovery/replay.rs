@@ -1,0 +1,294 @@
+//! Reading all segments in order, delivering what verifies.
+
+use super::super::Record;
+use super::super::catalog::CatalogState;
+use super::super::layout::{BLOCK_BYTES, CommitHeader, JournalIdentity, Seed, Sequence};
+#[cfg(test)]
+use super::super::planted::{Bug, is_planted};
+use super::super::scan::{Part, Scan};
+use super::super::segment::Position;
+use super::survey::{FoundSegment, Survey};
+use super::{DAMAGES_MAX, Damage, DamageReason, DamageScope, Damages, Tail};
+
+/// What the segments hold.
+pub(super) struct Replayed {
+    pub(super) tail: Tail,
+    /// The segment with the last commit.
+    pub(super) tail_index: usize,
+    pub(super) damages: Damages,
+    pub(super) records: u64,
+    /// The number for the next commit.
+    pub(super) next: Sequence,
+    /// The checksum of the last commit's header.
+    pub(super) previous: u32,
+    /// For each segment of the survey.
+    pub(super) contents: Vec<Contents>,
+    /// The last whole commit: which segment, where, how long.
+    pub(super) last: Option<(usize, u32, u32)>,
+}
+
+/// What one segment holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contents {
+    pub(super) end: u32,
+    pub(super) records: u64,
+    pub(super) first_sequence: Option<Sequence>,
+    /// The last block that the disk could not read.
+    pub(super) unreadable: Option<u32>,
+    /// Whether a commit seems to have begun at the end.
+    pub(super) resembles_commit: bool,
+}
+
+impl Contents {
+    /// Whether nothing was ever written there, as far as can be seen.
+    pub(super) fn is_blank(&self) -> bool {
+        self.first_sequence.is_none() && self.unreadable.is_none() && !self.resembles_commit
+    }
+}
+
+/// Reads everything; changes nothing.
+pub(super) fn replay(
+    survey: &Survey,
+    identity: JournalIdentity,
+    visit: &mut dyn FnMut(Record<'_>, Position),
+) -> Replayed {
+    let expected = match survey.catalog {
+        CatalogState::Present { label, .. } => Some(label.floor_sequence),
+        CatalogState::Absent if survey.is_empty() => Some(Sequence(1)),
+        CatalogState::Absent | CatalogState::Corrupt => None,
+    };
+    let empty = Contents {
+        end: BLOCK_BYTES,
+        records: 0,
+        first_sequence: None,
+        unreadable: None,
+        resembles_commit: false,
+    };
+    let mut replay = Replay {
+        segments: &survey.segments,
+        identity,
+        expected,
+        highest: expected.map_or(Sequence(0), |first| Sequence(first.0.saturating_sub(1))),
+        previous: 0,
+        damages: Damages::default(),
+        contents: vec![empty; survey.segments.len()],
+        records: 0,
+        last: None,
+        torn: None,
+        visit,
+    };
+    for index in 0..survey.segments.len() {
+        replay.segment(index);
+        if replay.torn.is_some() {
+            break;
+        }
+    }
+    replay.finish(survey)
+}
+
+struct Replay<'a> {
+    segments: &'a [FoundSegment],
+    identity: JournalIdentity,
+    /// The next commit's number, when it is known.
+    expected: Option<Sequence>,
+    highest: Sequence,
+    previous: u32,
+    damages: Damages,
+    contents: Vec<Contents>,
+    records: u64,
+    last: Option<(usize, u32, u32)>,
+    /// The commit that was cut off: its header verifies, its records do not, and nothing follows.
+    torn: Option<(usize, u32)>,
+    visit: &'a mut dyn FnMut(Record<'_>, Position),
+}
+
+impl Replay<'_> {
+    fn segment(&mut self, index: usize) {
+        let mut scan = self.scan(index);
+        let mut offset = BLOCK_BYTES;
+        while offset < self.segments[index].capacity {
+            offset = match scan.commit_at(offset) {
+                Some((header, checksum)) => match self.commit(index, &mut scan, &header, checksum) {
+                    Some(next) => next,
+                    None => {
+                        self.torn = Some((index, offset));
+                        break;
+                    }
+                },
+                None => match next_commit(&mut scan, offset + BLOCK_BYTES) {
+                    Some((next, _)) => {
+                        self.damage(
+                            index,
+                            offset,
+                            DamageScope::AllBuckets,
+                            DamageReason::CorruptCommitHeader,
+                        );
+                        // How many commits were lost in between is not worth a second report.
+                        self.expected = None;
+                        next
+                    }
+                    // The end of this segment, or a commit that lost its header: the next segment's first number tells.
+                    None => break,
+                },
+            };
+            self.contents[index].end = offset;
+        }
+        self.contents[index].resembles_commit = scan.resembles_commit(offset);
+        self.contents[index].unreadable = scan.unreadable();
+    }
+
+    /// Judges a commit whose header verifies; returns where the next one begins, `None` when this is the torn tail.
+    fn commit(&mut self, index: usize, scan: &mut Scan, header: &CommitHeader, checksum: u32) -> Option<u32> {
+        let length = CommitHeader::padded_bytes(header.body_bytes.into()) as u32;
+        let next = header.offset + length;
+        if header.sequence <= self.highest {
+            self.damage(index, header.offset, DamageScope::AllBuckets, DamageReason::BrokenChain);
+            return Some(next);
+        }
+        let whole = scan.walk(header, |_, _| {});
+        if !whole && !self.something_follows(index, scan, next, header.sequence) {
+            return None;
+        }
+        self.check_chain(index, header);
+        self.contents[index].first_sequence.get_or_insert(header.sequence);
+        self.deliver(index, scan, header);
+        self.expected = Some(header.sequence.next());
+        self.highest = header.sequence;
+        self.previous = checksum;
+        if whole {
+            self.last = Some((index, header.offset, length));
+        }
+        Some(next)
+    }
+
+    fn check_chain(&mut self, index: usize, header: &CommitHeader) {
+        let Some(expected) = self.expected else { return };
+        if header.sequence > expected {
+            let last = Sequence(header.sequence.0 - 1);
+            let reason = DamageReason::MissingCommits { first: expected, last };
+            self.damage(index, header.offset, DamageScope::AllBuckets, reason);
+        } else if self.previous != 0 && header.previous != self.previous {
+            self.damage(index, header.offset, DamageScope::AllBuckets, DamageReason::BrokenChain);
+        }
+    }
+
+    /// Hands out the records of a commit that verify and reports those that do not.
+    fn deliver(&mut self, index: usize, scan: &mut Scan, header: &CommitHeader) {
+        let generation = self.segments[index].generation;
+        let mut bad = Vec::new();
+        let mut records = 0;
+        let visit = &mut *self.visit;
+        scan.walk(header, |part, payload| match part {
+            Part::Record { head, offset, length } => {
+                records += 1;
+                visit(Record { head, payload }, Position { generation, offset, length });
+            }
+            // Bounded, as each of them takes at least a header in the commit; past the bound one stands for the rest.
+            _ if bad.len() > DAMAGES_MAX => {}
+            Part::BadPayload { head, offset } => {
+                bad.push((offset, DamageScope::Bucket(head.bucket), DamageReason::CorruptPayload));
+            }
+            Part::BadHeader { offset } => {
+                bad.push((offset, DamageScope::AllBuckets, DamageReason::CorruptRecordHeader));
+            }
+            Part::OtherRecords { offset } => {
+                bad.push((offset, DamageScope::AllBuckets, DamageReason::ForeignRecords));
+            }
+        });
+        self.records += records;
+        self.contents[index].records += records;
+        #[cfg(test)]
+        if is_planted(Bug::BadRecordSkipped) {
+            bad.clear();
+        }
+        for (offset, scope, reason) in bad {
+            self.damage(index, offset, scope, reason);
+        }
+    }
+
+    /// Whether a later commit is there: then this one was acknowledged before, and is corrupt rather than torn.
+    fn something_follows(&mut self, index: usize, scan: &mut Scan, offset: u32, sequence: Sequence) -> bool {
+        #[cfg(test)]
+        if is_planted(Bug::AnythingIsATornTail) {
+            return false;
+        }
+        #[cfg(test)]
+        if is_planted(Bug::TornTailDelivered) {
+            return true;
+        }
+        let later =
+            |found: Option<(u32, CommitHeader)>| found.is_some_and(|(_, header)| header.sequence > sequence);
+        if later(next_commit(scan, offset)) {
+            return true;
+        }
+        for index in index + 1..self.segments.len() {
+            let mut scan = self.scan(index);
+            if later(next_commit(&mut scan, BLOCK_BYTES)) {
+                return true;
+            }
+            self.contents[index].unreadable = scan.unreadable();
+        }
+        false
+    }
+
+    fn scan(&self, index: usize) -> Scan {
+        let segment = &self.segments[index];
+        let seed = Seed::new(self.identity, segment.generation);
+        Scan::new(segment.file.clone(), seed, segment.generation, segment.capacity)
+    }
+
+    fn damage(&mut self, index: usize, offset: u32, scope: DamageScope, reason: DamageReason) {
+        let segment = &self.segments[index];
+        let path = segment.path.clone();
+        self.damages.add(Damage {
+            scope,
+            reason,
+            path,
+            generation: segment.generation,
+            offset: offset.into(),
+        });
+    }
+
+    /// Decides how the series ends.
+    fn finish(mut self, survey: &Survey) -> Replayed {
+        let tail_index =
+            self.contents.iter().rposition(|contents| contents.first_sequence.is_some()).unwrap_or(0);
+        let mut in_doubt = survey.in_doubt;
+        let mut torn = self.torn;
+        for index in tail_index..self.segments.len() {
+            let Contents { end, unreadable, resembles_commit, .. } = self.contents[index];
+            in_doubt |= !self.segments[index].sound;
+            if let Some(block) = unreadable.filter(|block| *block >= end) {
+                // A torn write leaves something that can be read.
+                self.damage(index, block, DamageScope::AllBuckets, DamageReason::Unreadable);
+                in_doubt = true;
+            }
+            if resembles_commit {
+                torn = torn.or(Some((index, end)));
+            }
+        }
+        let tail = match torn {
+            _ if in_doubt => Tail::InDoubt,
+            Some((index, offset)) => Tail::Torn { generation: self.segments[index].generation, offset },
+            None => Tail::Clean,
+        };
+        Replayed {
+            tail,
+            tail_index,
+            damages: self.damages,
+            records: self.records,
+            next: self.highest.next(),
+            previous: self.previous,
+            contents: self.contents,
+            last: self.last,
+        }
+    }
+}
+
+fn next_commit(scan: &mut Scan, offset: u32) -> Option<(u32, CommitHeader)> {
+    #[cfg(test)]
+    if is_planted(Bug::AnythingIsATornTail) {
+        return None;
+    }
+    scan.next_commit(offset)
+}

@@ -1,0 +1,7 @@
+//! What a journal promises.
+
+mod caught;
+mod crash;
+mod recovery;
+mod scene;
+mod writing;

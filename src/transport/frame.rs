@@ -130,7 +130,7 @@ impl Header {
         }
         let kind = Kind::of(bytes[3]).ok_or(FrameError::UnknownKind { found: bytes[3] })?;
         let body_bytes = word(4) as usize;
-        if body_bytes > frame_bytes_max.saturating_sub(HEADER_BYTES) {
+        if body_bytes.saturating_add(HEADER_BYTES) > frame_bytes_max {
             return Err(FrameError::TooLong { body_bytes, frame_bytes_max });
         }
         Ok(Self { kind, body_bytes, body_checksum: word(8) })
@@ -169,8 +169,8 @@ pub(crate) fn finish(
 ) -> Result<(), FrameError> {
     assert!(buffer.len() >= start + HEADER_BYTES, "no frame was begun at {start} of {} bytes", buffer.len());
     let (header, body) = buffer[start..].split_at_mut(HEADER_BYTES);
-    let length =
-        u32::try_from(body.len()).ok().filter(|_| body.len() <= frame_bytes_max.saturating_sub(HEADER_BYTES));
+    let fits = body.len().saturating_add(HEADER_BYTES) <= frame_bytes_max;
+    let length = u32::try_from(body.len()).ok().filter(|_| fits);
     let Some(length) = length else {
         let body_bytes = body.len();
         buffer.truncate(start);

@@ -16,6 +16,8 @@ pub(crate) mod frame;
 mod handshake;
 mod local;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;

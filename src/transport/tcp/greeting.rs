@@ -10,7 +10,7 @@ use crate::transport::handshake::{Greeting, Hello, Identity, PROTOCOL_VERSION, R
 use crate::transport::{LinkError, NodeId};
 
 /// The dialler's side: says hello, and returns what the acceptor said.
-pub(super) async fn dial<S>(
+pub(in crate::transport) async fn dial<S>(
     stream: &mut S,
     identity: &Identity,
     worker: u16,
@@ -38,7 +38,7 @@ where
 }
 
 /// The acceptor's side: hears a hello and answers it. Returns the hello and the worker that is to serve the link.
-pub(super) async fn accept<S>(
+pub(in crate::transport) async fn accept<S>(
     stream: &mut S,
     identity: &Identity,
     limit_ms: u64,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 use crate::transport::frame::{Decoder, FrameError};
@@ -25,7 +25,16 @@ pub(super) async fn serve(
     why
 }
 
-async fn read(mut stream: TcpStream, peer: NodeId, setup: &Setup, inbox: &dyn Inbox) -> LinkError {
+/// Reads frames until the stream ends or is no good.
+pub(in crate::transport) async fn read<S>(
+    mut stream: S,
+    peer: NodeId,
+    setup: &Setup,
+    inbox: &dyn Inbox,
+) -> LinkError
+where
+    S: AsyncRead + Unpin,
+{
     let limit_ms = setup.limits.frame_stall_ms;
     let mut decoder = Decoder::new(setup.limits.frame_bytes_max);
     let mut ticks = tokio::time::interval(Duration::from_millis(limit_ms.max(1)));

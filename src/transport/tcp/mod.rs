@@ -1,8 +1,8 @@
 //! Links over TCP. The only part of the transport that touches sockets.
 
 mod backoff;
-mod greeting;
-mod incoming;
+pub(super) mod greeting;
+pub(super) mod incoming;
 mod listener;
 mod outgoing;
 

@@ -48,7 +48,15 @@ struct Up {
 
 impl Outgoing {
     pub(super) fn new(setup: Setup, worker: u16, peer: NodeId, address: SocketAddr) -> Self {
-        Self { address, peer, worker, setup, up: RefCell::new(None), wake: Notify::new(), peer_lives: Notify::new() }
+        Self {
+            address,
+            peer,
+            worker,
+            setup,
+            up: RefCell::new(None),
+            wake: Notify::new(),
+            peer_lives: Notify::new(),
+        }
     }
 
     pub(super) fn is_up(&self) -> bool {

@@ -1,23 +1,47 @@
 //! The state: what a node's chosen commands have built.
 
+mod arena;
+mod choose;
 mod config;
+mod cursor;
+mod digest;
+mod entry;
 mod error;
+#[cfg(test)]
+mod fault;
+mod filter;
+mod fold;
 mod job;
 mod key;
+mod manifest;
+mod memtable;
+mod merge;
+mod meta;
+mod open;
+mod page;
 mod part;
 mod read;
 mod record;
+mod run;
+mod scan;
+mod search;
+mod series;
 mod snapshot;
 mod write;
+mod writer;
 
 pub use config::{Identity, StateConfig};
 pub use error::StateError;
 pub use job::{Finished, Job, JobKind};
 pub use key::{ENTITY_BYTES_MAX, Key, Position, RunSet, Window, check_entity};
 pub use part::{Part, Stats};
-pub use read::{GetJob, Lookup, Scan, ScanJob};
+pub use read::{GetJob, Lookup};
 pub use record::{
     ATTRIBUTE_BYTES_MAX, Attribute, Digest, Outcome, Page, Record, ScanRange, TokenKey, Version,
 };
+pub use scan::{Scan, ScanJob};
 pub use snapshot::{Change, Snapshot, SnapshotItem, SnapshotIter};
 pub use write::{Apply, Restore};
+
+#[cfg(test)]
+mod tests;

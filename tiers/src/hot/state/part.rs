@@ -1,139 +1,331 @@
 //! A part: the state of a fixed share of a node's buckets.
-#![expect(unused_variables, clippy::todo, reason = "signatures first")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
+use hashbrown::HashMap;
 
-use super::config::{Identity, StateConfig};
+use super::choose::{Sizes, choose};
+use super::config::StateConfig;
 use super::error::StateError;
-use super::job::{Finished, Job};
-use super::key::{Key, Window};
-use super::read::{Lookup, Scan};
-use super::record::{Attribute, Digest, Outcome, ScanRange, TokenKey, Version};
+use super::job::{Base, Finished, Job, JobKind, Work};
+use super::key::{RunSet, Window};
+use super::manifest::{Mark, Marks};
+use super::memtable::Memtable;
+use super::record::{Attribute, Digest};
+use super::run::{Age, Run, RunList, RunStore};
 use super::snapshot::Snapshot;
 use super::write::{Apply, Restore};
-use crate::disk::Disk;
 use crate::hot::{Bucket, Slot};
 
-/// The state of a fixed share of a node's buckets. `Send`, owned by one worker.
-pub struct Part {}
+/// The state of a fixed share of a node's buckets. Owned by one worker, and takes no lock to apply a command.
+///
+/// What a bucket's commands write goes to the active memtable. [`Part::freeze`] sets memtables aside, cut between commands, and its job writes
+/// them as sorted runs, each in one window, which one change of the manifest makes live together with the slot that every bucket has
+/// reached in them. So a crash leaves each bucket at [`Part::durable`], exactly.
+///
+/// **No journal in here:** what is in the memtables alone must be applied again after a crash.
+pub struct Part {
+    pub(super) store: Arc<RunStore>,
+    pub(super) runs: Arc<RunList>,
+    durable: Arc<Marks>,
+    marks: HashMap<Bucket, Mark>,
+    pub(super) active: Memtable,
+    /// From the oldest to the newest.
+    pub(super) frozen: VecDeque<Arc<Memtable>>,
+    /// Held by the job under way.
+    ticket: Weak<()>,
+    /// Runs that no manifest names any more; removed once nothing reads them.
+    dead: Vec<Arc<Run>>,
+    flushed_bytes: u64,
+    merged_bytes: u64,
+}
 
 impl Part {
-    /// Opens a part, or makes it where nothing is.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        config: StateConfig,
-        identity: Identity,
-    ) -> Result<Part, StateError> {
-        todo!()
+    pub(super) fn new(store: Arc<RunStore>, runs: RunList, marks: Marks, next_age: Age) -> Part {
+        let active = Memtable::new(next_age, hash_seed(&store));
+        Part {
+            store,
+            runs: Arc::new(runs),
+            marks: marks.iter().map(|(bucket, mark)| (*bucket, *mark)).collect(),
+            durable: Arc::new(marks),
+            active,
+            frozen: VecDeque::new(),
+            ticket: Weak::new(),
+            dead: Vec::new(),
+            flushed_bytes: 0,
+            merged_bytes: 0,
+        }
     }
-    /// Removes every file of a part, so that it can be made anew.
-    pub fn destroy(disk: &dyn Disk, dir: &Path) -> Result<(), StateError> {
-        todo!()
+
+    /// The settings it was opened with.
+    pub fn config(&self) -> &StateConfig {
+        &self.store.config
     }
+
     /// The newest applied slot of a bucket; 0 when there is none.
     pub fn applied(&self, bucket: Bucket) -> Slot {
-        todo!()
+        self.mark(bucket).applied
     }
+
     /// The applied slot that a crash now would leave.
     pub fn durable(&self, bucket: Bucket) -> Slot {
-        todo!()
+        self.durable.get(&bucket).map_or(Slot(0), |mark| mark.applied)
     }
+
     /// The bucket's digest at its applied slot.
     pub fn digest(&self, bucket: Bucket) -> Digest {
-        todo!()
+        self.mark(bucket).digest
     }
+
     /// The buckets that have an applied slot, in order.
     pub fn buckets(&self) -> Vec<Bucket> {
-        todo!()
+        let mut buckets: Vec<Bucket> = self
+            .marks
+            .iter()
+            .filter_map(|(bucket, mark)| (mark.applied > Slot(0)).then_some(*bucket))
+            .collect();
+        buckets.sort_unstable();
+        buckets
     }
+
+    /// The windows that have runs, in order.
+    pub fn windows(&self) -> Vec<Window> {
+        let window = |set: &RunSet| match set {
+            RunSet::Window(window) => Some(*window),
+            _ => None,
+        };
+        self.runs.sets.keys().filter_map(window).collect()
+    }
+
     /// Begins to apply the command of `slot`, which must be the one after the applied one (asserted).
     pub fn apply(&mut self, bucket: Bucket, slot: Slot) -> Apply<'_> {
-        todo!()
+        Apply::new(self, bucket, slot)
     }
-    /// Makes a bucket empty, at applied slot 0: everything it had goes, without a tombstone. The first step of installing a
+
+    /// Makes a bucket empty, at applied slot 0: everything it had goes, attributes too, without a tombstone. The first step of installing a
     /// snapshot, and how a bucket that moved away is dropped.
+    ///
+    /// # Errors
+    /// [`StateError::Full`] while [`StateConfig::frozen_max`] frozen memtables wait for a flush.
     pub fn wipe(&mut self, bucket: Bucket) -> Result<(), StateError> {
-        todo!()
+        self.set_aside()?;
+        let mark = Mark { wiped_below: self.active.age, ..Mark::default() };
+        self.set_mark(bucket, mark);
+        Ok(())
     }
+
     /// Puts entries of a snapshot into a wiped bucket (asserted: its applied slot is 0).
     pub fn restore(&mut self, bucket: Bucket) -> Restore<'_> {
-        todo!()
+        Restore::new(self, bucket)
     }
+
     /// Sets an attribute outside of any command; empty bytes remove it. Durable with the next flush.
+    ///
+    /// Panics when the value is longer than [`ATTRIBUTE_BYTES_MAX`](super::ATTRIBUTE_BYTES_MAX).
     pub fn set_attribute(&mut self, bucket: Bucket, name: Attribute, value: &[u8]) {
-        todo!()
+        let version = self.applied(bucket).into();
+        self.write_meta(bucket, &super::meta::attribute_name(name), value, version);
     }
-    /// An attribute. May read the disk.
-    pub fn attribute(&self, bucket: Bucket, name: Attribute) -> Result<Option<Bytes>, StateError> {
-        todo!()
-    }
-    /// All attributes of one kind. May read the disk.
-    pub fn attributes(&self, bucket: Bucket, kind: u8) -> Result<Vec<(Attribute, Bytes)>, StateError> {
-        todo!()
-    }
-    /// The version of the live record under a key. May read the disk.
-    pub fn version_of(&self, bucket: Bucket, key: &Key<'_>) -> Result<Option<Version>, StateError> {
-        todo!()
-    }
-    /// The outcome of a token, while it is kept. May read the disk.
-    pub fn outcome(&self, bucket: Bucket, token: &TokenKey) -> Result<Option<Outcome>, StateError> {
-        todo!()
-    }
-    /// Looks a record up. Never reads the disk.
-    pub fn get(&self, bucket: Bucket, key: &Key<'_>) -> Lookup {
-        todo!()
-    }
-    /// Scans an entity. Never reads the disk. The entity must be 1 to 1,024 bytes, the limits at least 1 (asserted).
-    pub fn scan(&self, bucket: Bucket, entity: &[u8], range: &ScanRange) -> Scan {
-        todo!()
-    }
-    /// Pins the state as it is now. [`StateError::Full`] while too many frozen memtables wait for a flush.
+
+    /// Pins the state as it is now.
+    ///
+    /// # Errors
+    /// [`StateError::Full`] while [`StateConfig::frozen_max`] frozen memtables wait for a flush.
     pub fn snapshot(&mut self) -> Result<Snapshot, StateError> {
-        todo!()
+        self.set_aside()?;
+        let marks: Marks = self.marks.iter().map(|(bucket, mark)| (*bucket, *mark)).collect();
+        Ok(Snapshot::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.runs),
+            Arc::new(marks),
+            self.frozen.iter().cloned().collect(),
+        ))
     }
-    /// Whether the memtable is over its bytes.
+
+    /// Whether the memtable is over [`StateConfig::memtable_bytes`], or frozen ones wait.
     pub fn wants_flush(&self) -> bool {
-        todo!()
+        !self.frozen.is_empty() || self.active.bytes() >= self.store.config.memtable_bytes
     }
+
+    /// Whether the active memtable alone is over twice [`StateConfig::memtable_bytes`]: flushes do not keep up, and nothing more should be
+    /// taken in until one is installed.
+    pub fn is_full(&self) -> bool {
+        self.active.bytes() >= 2 * self.store.config.memtable_bytes
+    }
+
     /// Freezes the memtable and returns the job that writes all frozen ones. `None` while another job is under way, or when nothing is to
     /// be written.
     pub fn freeze(&mut self) -> Option<Job> {
-        todo!()
+        if self.is_busy() {
+            return None;
+        }
+        // When too many are frozen already, those go first.
+        let _ = self.set_aside();
+        if self.frozen.is_empty() {
+            return None;
+        }
+        Some(self.job(Work::Flush(self.frozen.iter().cloned().collect())))
     }
+
+    /// Sets the active memtable aside, unless it is empty.
+    fn set_aside(&mut self) -> Result<(), StateError> {
+        if self.active.is_empty() {
+            return Ok(());
+        }
+        let bound = self.store.config.frozen_max;
+        if self.frozen.len() >= bound {
+            return Err(StateError::Full { what: "frozen_max", bound: bound as u64 });
+        }
+        let next = Memtable::new(Age(self.active.age.0 + 1), hash_seed(&self.store));
+        let active = std::mem::replace(&mut self.active, next);
+        self.frozen.push_back(Arc::new(active));
+        Ok(())
+    }
+
     /// The most useful merge, if any. `None` while another job is under way.
     pub fn choose_merge(&mut self) -> Option<Job> {
-        todo!()
+        if self.is_busy() {
+            return None;
+        }
+        let sizes: Vec<Sizes> = self
+            .runs
+            .sets
+            .iter()
+            .map(|(set, runs)| Sizes { set: *set, bytes: runs.iter().map(|run| run.meta.len).collect() })
+            .collect();
+        let config = &self.store.config;
+        let choice = choose(&sizes, config.merge_fan, config.merge_bytes_max)?;
+        let all = self.runs.of(choice.set);
+        let bottom = choice.runs.end == all.len();
+        let runs = all[choice.runs].to_vec();
+        Some(self.job(Work::Merge { set: choice.set, runs, bottom }))
     }
+
     /// Drops from a sunk window all that has a version up to the one named for its bucket; buckets not named keep all.
-    /// Runs that hold nothing else go whole, others are rewritten. `None` while another job is under way, or when there is nothing to drop.
+    /// Runs that hold nothing else go whole, others are rewritten. `None` while another job is under way, or when the window has no runs.
+    ///
+    /// A bucket may be named only when the slot of its cold link is [`durable`](Part::durable): else a crash could bring back a
+    /// state that has neither the records nor the link.
     pub fn drop_window(&mut self, window: Window, through: BTreeMap<Bucket, Slot>) -> Option<Job> {
-        todo!()
+        if self.is_busy() || self.runs.of(RunSet::Window(window)).is_empty() {
+            return None;
+        }
+        Some(self.job(Work::Drop { window, through }))
     }
+
     /// The removal of files that nothing reads any more. `None` while another job is under way, or when there are none.
+    /// (Every other job does it too, by the way.)
     pub fn sweep(&mut self) -> Option<Job> {
-        todo!()
+        if self.is_busy() || !self.dead.iter().any(|run| Arc::strong_count(run) == 1) {
+            return None;
+        }
+        Some(self.job(Work::Sweep))
     }
-    /// Takes in what a job has done; in memory only. A failed job's error comes back here; unless [`StateError::Poisoned`] it can be tried again.
+
+    fn is_busy(&self) -> bool {
+        self.ticket.strong_count() > 0
+    }
+
+    fn job(&mut self, work: Work) -> Job {
+        let ticket = Arc::new(());
+        self.ticket = Arc::downgrade(&ticket);
+        let mut dead = Vec::new();
+        for run in std::mem::take(&mut self.dead) {
+            // A run that no manifest names is found by nobody, so that the count cannot grow any more.
+            if Arc::strong_count(&run) == 1 { dead.push(run) } else { self.dead.push(run) }
+        }
+        let base = Base {
+            store: Arc::clone(&self.store),
+            runs: Arc::clone(&self.runs),
+            marks: Arc::clone(&self.durable),
+            next_age: Age(self.active.age.0 + 1),
+        };
+        Job { work, base, dead, ticket }
+    }
+
+    /// Takes in what a job has done; in memory only.
+    ///
+    /// # Errors
+    /// A failed job's error comes back here, and nothing has changed; unless it is [`StateError::Poisoned`] it can be tried again.
     pub fn install(&mut self, finished: Finished) -> Result<(), StateError> {
-        todo!()
+        let Finished { kind, done, ticket } = finished;
+        assert!(
+            self.ticket.as_ptr() == Arc::as_ptr(&ticket),
+            "a job is installed in the part that it is from"
+        );
+        self.ticket = Weak::new();
+        let done = done?;
+        for (bucket, mark) in done.marks.iter() {
+            let before = self.durable.get(bucket).copied().unwrap_or_default();
+            assert!(
+                before.applied <= mark.applied || before.wiped_below < mark.wiped_below,
+                "bucket {} was durable at slot {}, and now at {}",
+                bucket.0,
+                before.applied.0,
+                mark.applied.0
+            );
+        }
+        self.runs = done.runs;
+        self.durable = done.marks;
+        if let Some(flushed) = done.flushed {
+            self.frozen.retain(|memtable| memtable.age > flushed);
+        }
+        match kind {
+            JobKind::Flush => self.flushed_bytes += done.written,
+            _ => self.merged_bytes += done.written,
+        }
+        self.dead.extend(done.dead);
+        Ok(())
     }
-    /// The windows that have runs, in order.
-    pub fn windows(&self) -> Vec<Window> {
-        todo!()
-    }
+
     /// Bytes held by the memtables.
     pub fn memory_bytes(&self) -> usize {
-        todo!()
+        self.active.bytes() + self.frozen.iter().map(|memtable| memtable.bytes()).sum::<usize>()
     }
+
     /// Counters and sizes.
     pub fn stats(&self) -> Stats {
-        todo!()
+        Stats {
+            memory_bytes: self.memory_bytes() as u64,
+            frozen: self.frozen.len() as u64,
+            runs: self.runs.all().count() as u64,
+            run_bytes: self.runs.all().map(|run| run.meta.len).sum(),
+            dead_files: self.dead.len() as u64,
+            flushed_bytes: self.flushed_bytes,
+            merged_bytes: self.merged_bytes,
+            corruptions: self.store.corruptions.load(Ordering::Relaxed),
+        }
     }
+
+    pub(super) fn mark(&self, bucket: Bucket) -> Mark {
+        self.marks.get(&bucket).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_mark(&mut self, bucket: Bucket, mark: Mark) {
+        self.marks.insert(bucket, mark);
+        self.active.marks.insert(bucket, mark);
+    }
+
+    pub(super) fn active_mut(&mut self) -> &mut Memtable {
+        &mut self.active
+    }
+
+    /// Removes every file of a part, so that it can be made anew.
+    ///
+    /// # Errors
+    /// [`StateError::Io`]; it can be tried again.
+    pub fn destroy(disk: &dyn crate::disk::Disk, dir: &Path) -> Result<(), StateError> {
+        super::open::destroy(disk, dir)
+    }
+}
+
+/// The seed of the memtables' hashes, so that no caller can choose entities that collide.
+fn hash_seed(store: &RunStore) -> u64 {
+    let identity = store.identity.store;
+    (identity as u64) ^ (identity >> 64) as u64
 }
 
 /// Counters and sizes of a part.

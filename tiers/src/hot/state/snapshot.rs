@@ -1,51 +1,195 @@
-//! A pinned view.
-#![expect(unused_variables, clippy::todo, reason = "signatures first")]
+//! A pinned view of a part, for transfers and for sinking.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::entry::{Entry, EntryKey, Kind};
 use super::error::StateError;
-use super::key::{Position, Window};
+use super::fold::Fold;
+use super::key::{Place, Position, RunSet, Window};
+use super::manifest::{Mark, Marks};
+use super::memtable::{Half, Memtable};
+use super::merge::{Merge, Source};
+use super::meta;
 use super::record::{Attribute, Digest, Outcome, TokenKey, Version};
+use super::run::{RunList, RunStore};
 use crate::hot::{Bucket, Slot};
 
-/// The state of a part as it was at one moment; keeps its files from being removed. `Send`.
-pub struct Snapshot {}
+/// The state of a part as it was at one moment; keeps its files from being removed. Can be read on any thread, in pieces.
+#[derive(Clone)]
+pub struct Snapshot {
+    store: Arc<RunStore>,
+    runs: Arc<RunList>,
+    marks: Arc<Marks>,
+    memtables: Vec<Arc<Memtable>>,
+}
 
 impl Snapshot {
+    pub(super) fn new(
+        store: Arc<RunStore>,
+        runs: Arc<RunList>,
+        marks: Arc<Marks>,
+        memtables: Vec<Arc<Memtable>>,
+    ) -> Snapshot {
+        Snapshot { store, runs, marks, memtables }
+    }
+
     /// The bucket's applied slot at that moment.
     pub fn applied(&self, bucket: Bucket) -> Slot {
-        todo!()
+        self.mark(bucket).applied
     }
+
     /// The bucket's digest at that moment.
     pub fn digest(&self, bucket: Bucket) -> Digest {
-        todo!()
+        self.mark(bucket).digest
     }
-    /// Every entry of a bucket, tombstones and trim marks too, by entity, then position, trim marks first; from an entity on.
+
+    fn mark(&self, bucket: Bucket) -> Mark {
+        self.marks.get(&bucket).copied().unwrap_or_default()
+    }
+
+    /// Every entry of a bucket from an entity on (empty: from the first), tombstones and trim marks too, less what trim marks hide: by
+    /// entity, trim marks first, then by position.
     pub fn bucket(&self, bucket: Bucket, from_entity: &[u8]) -> SnapshotIter {
-        todo!()
+        let sets = self.runs.sets.keys().copied().filter(|set| *set != RunSet::Meta).collect();
+        self.iter(bucket, from_entity, sets, None)
     }
+
     /// The records and tombstones of one window of a bucket, less what trim marks hide, by entity, then position. For sinking.
     pub fn window(&self, bucket: Bucket, window: Window) -> SnapshotIter {
-        todo!()
+        self.iter(bucket, &[], vec![RunSet::Window(window)], Some(RunSet::Window(window)))
     }
+
+    fn iter(&self, bucket: Bucket, from: &[u8], sets: Vec<RunSet>, only: Option<RunSet>) -> SnapshotIter {
+        let config = &self.store.config;
+        // Every tombstone stays: what it hides may lie where this part does not see it.
+        let fold = Fold::new(self.trimming_runs(), Arc::clone(&self.marks), config.outcome_slots, true);
+        SnapshotIter {
+            merge: self.merge(Half::Data, bucket, from, &sets).map_err(Some),
+            fold,
+            window_span_ms: config.window_span_ms,
+            only,
+        }
+    }
+
+    fn trimming_runs(&self) -> Arc<RunList> {
+        Arc::clone(&self.runs)
+    }
+
+    fn merge(&self, half: Half, bucket: Bucket, from: &[u8], sets: &[RunSet]) -> Result<Merge, StateError> {
+        let end = bucket.0.checked_add(1).map(Bucket);
+        let key = EntryKey { bucket, entity: from, place: Place::FIRST };
+        let mut sources: Vec<Source> =
+            self.memtables.iter().map(|memtable| Source::table(memtable, half, &key).until(end)).collect();
+        for run in sets.iter().flat_map(|set| self.runs.of(*set)) {
+            if run.covers(bucket) && !run.is_before(self.mark(bucket).wiped_below) {
+                sources.push(Source::run(run, &key)?.until(end));
+            }
+        }
+        Merge::new(sources, Arc::clone(&self.marks))
+    }
+
     /// The outcomes of a bucket that are still kept.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`], [`StateError::Io`].
     pub fn outcomes(&self, bucket: Bucket) -> Result<Vec<(TokenKey, Outcome)>, StateError> {
-        todo!()
+        let applied = self.applied(bucket).0;
+        self.meta(bucket, meta::OUTCOMES, |entry| {
+            let outcome = meta::decode_outcome(Slot(entry.version.0), entry.value)?;
+            let is_kept = outcome.slot.0 + self.store.config.outcome_slots > applied;
+            is_kept.then_some((meta::token_of(entry.key.entity)?, outcome))
+        })
     }
-    /// The attributes of a bucket.
+
+    /// The attributes of a bucket, in order.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`], [`StateError::Io`].
     pub fn attributes(&self, bucket: Bucket) -> Result<Vec<(Attribute, Bytes)>, StateError> {
-        todo!()
+        self.meta(bucket, meta::ATTRIBUTES, |entry| {
+            Some((meta::attribute_of(entry.key.entity)?, Bytes::copy_from_slice(entry.value)))
+        })
+    }
+
+    /// What is live of the names that begin with the byte `from`.
+    fn meta<T>(
+        &self,
+        bucket: Bucket,
+        from: &[u8],
+        decode: impl Fn(&Entry<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, StateError> {
+        let mut merge = self.merge(Half::Meta, bucket, from, &[RunSet::Meta])?;
+        let mut found = Vec::new();
+        while let Some(entry) = merge.entry() {
+            if !entry.key.entity.starts_with(from) {
+                break;
+            }
+            if entry.kind == Kind::Put {
+                found.extend(decode(&entry));
+            }
+            merge.next()?;
+        }
+        Ok(found)
     }
 }
 
 /// Entries of a snapshot, read as they are asked for. Ends after an error.
-pub struct SnapshotIter {}
+pub struct SnapshotIter {
+    merge: Result<Merge, Option<StateError>>,
+    fold: Fold,
+    window_span_ms: u64,
+    /// Only entries of this set are wanted.
+    only: Option<RunSet>,
+}
 
 impl Iterator for SnapshotIter {
     type Item = Result<SnapshotItem, StateError>;
+
     fn next(&mut self) -> Option<Self::Item> {
-        todo!()
+        let merge = match &mut self.merge {
+            Ok(merge) => merge,
+            Err(error) => return error.take().map(Err),
+        };
+        match step(merge, &mut self.fold, self.window_span_ms, self.only) {
+            Ok(item) => item.map(Ok),
+            Err(error) => {
+                self.merge = Err(None);
+                Some(Err(error))
+            }
+        }
     }
+}
+
+fn step(
+    merge: &mut Merge,
+    fold: &mut Fold,
+    window_span_ms: u64,
+    only: Option<RunSet>,
+) -> Result<Option<SnapshotItem>, StateError> {
+    while let Some(entry) = merge.entry() {
+        let set = entry.key.place.run_set(window_span_ms);
+        let keeps = fold.keeps(set, &entry, false)?;
+        let item = (keeps && only.is_none_or(|only| only == set)).then(|| item(&entry));
+        merge.next()?;
+        if item.is_some() {
+            return Ok(item);
+        }
+    }
+    Ok(None)
+}
+
+fn item(entry: &Entry<'_>) -> SnapshotItem {
+    let change = match (entry.key.place.position(), entry.kind) {
+        (Some(position), Kind::Put) => {
+            let value = Bytes::copy_from_slice(entry.value);
+            Change::Put { position, value, expires_ms: entry.expires_ms }
+        }
+        (Some(position), _) => Change::Delete { position },
+        (None, _) => Change::Trim { through_ms: entry.key.place.trim_through().unwrap_or_default() },
+    };
+    SnapshotItem { entity: Bytes::copy_from_slice(entry.key.entity), version: entry.version, change }
 }
 
 /// One entry.

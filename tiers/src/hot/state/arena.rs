@@ -1,0 +1,64 @@
+//! Bytes of a memtable, copied one behind the other into large chunks and given back all at once.
+
+/// The size of a chunk in bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Where something begins in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    chunk: u32,
+    at: u32,
+}
+
+#[derive(Default)]
+pub(super) struct Arena {
+    chunks: Vec<Vec<u8>>,
+    /// The chunk being filled.
+    current: usize,
+    bytes: usize,
+}
+
+impl Arena {
+    /// Memory held, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Copies the parts, one behind the other.
+    pub(super) fn push(&mut self, parts: &[&[u8]]) -> Location {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let chunk = self.chunk_for(len);
+        let bytes = &mut self.chunks[chunk];
+        let at = bytes.len();
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
+        Location { chunk: chunk as u32, at: at as u32 }
+    }
+
+    /// What begins there, to the end of its chunk.
+    pub(super) fn from(&self, location: Location) -> &[u8] {
+        &self.chunks[location.chunk as usize][location.at as usize..]
+    }
+
+    pub(super) fn slice(&self, location: Location, len: usize) -> &[u8] {
+        &self.from(location)[..len]
+    }
+
+    /// A chunk with room for `len` more bytes. What is large gets one of its own, so that the current one is not left half empty.
+    fn chunk_for(&mut self, len: usize) -> usize {
+        if let Some(chunk) = self.chunks.get(self.current)
+            && chunk.capacity() - chunk.len() >= len
+        {
+            return self.current;
+        }
+        let capacity = if len > CHUNK_BYTES / 4 { len } else { CHUNK_BYTES };
+        self.chunks.push(Vec::with_capacity(capacity));
+        self.bytes += capacity;
+        let chunk = self.chunks.len() - 1;
+        if capacity == CHUNK_BYTES {
+            self.current = chunk;
+        }
+        chunk
+    }
+}

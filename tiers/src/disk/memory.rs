@@ -1,6 +1,7 @@
 //! A disk in memory that loses, tears, corrupts, fails and fills up on cue.
 
 mod files;
+mod inode;
 mod world;
 
 use std::io;

@@ -16,13 +16,17 @@ pub struct RealDisk {
 }
 
 impl RealDisk {
-    /// A disk below `root`, which is created when it does not exist.
+    /// A disk below `root`, which is created durably when it does not exist.
     ///
     /// # Errors
     /// Whatever the operating system says about the directory.
     pub fn new(root: impl Into<PathBuf>) -> io::Result<RealDisk> {
-        let root = root.into();
+        let root = std::path::absolute(root.into())?;
+        let missing: Vec<&Path> = root.ancestors().take_while(|part| !part.exists()).collect();
         fs::create_dir_all(&root)?;
+        for parent in missing.iter().filter_map(|part| part.parent()) {
+            fs::File::open(parent)?.sync_all()?;
+        }
         Ok(RealDisk { root })
     }
 

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::inode::{Inode, SECTOR, sectors};
 use super::{Call, Calls, Unsynced};
-
-/// What a medium writes whole or not at all, in bytes.
-const SECTOR: usize = 512;
 
 #[derive(Clone, Debug)]
 pub(super) struct World {
@@ -90,71 +88,6 @@ impl Change {
             }
         }
     }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Inode {
-    current: Vec<u8>,
-    durable: Vec<u8>,
-    /// Sectors that a sync would copy from `current` to `durable`.
-    dirty: BTreeSet<usize>,
-    length_dirty: bool,
-    broken: BTreeSet<usize>,
-    handles: u32,
-}
-
-impl Inode {
-    fn write(&mut self, bytes: &[u8], offset: usize) {
-        let end = offset + bytes.len();
-        if end > self.current.len() {
-            self.set_len(end);
-        }
-        self.current[offset..end].copy_from_slice(bytes);
-        for sector in sectors(offset, end) {
-            self.dirty.insert(sector);
-            self.broken.remove(&sector);
-        }
-    }
-
-    fn set_len(&mut self, len: usize) {
-        let old = self.current.len();
-        self.current.resize(len, 0);
-        self.length_dirty |= old != len;
-        // What lies past a cut may not come back when the file grows again.
-        self.dirty.extend(sectors(old.min(len), old.max(len)));
-    }
-
-    fn persist_length(&mut self) {
-        self.durable.resize(self.current.len(), 0);
-        self.length_dirty = false;
-    }
-
-    fn persist(&mut self, sector: usize) {
-        let start = sector * SECTOR;
-        let end = (start + SECTOR).min(self.current.len()).min(self.durable.len());
-        if start < end {
-            self.durable[start..end].copy_from_slice(&self.current[start..end]);
-        }
-    }
-
-    fn persist_all(&mut self) {
-        if self.length_dirty {
-            self.persist_length();
-        }
-        for sector in std::mem::take(&mut self.dirty) {
-            self.persist(sector);
-        }
-    }
-
-    /// What a failed sync does: nothing reaches the medium, and nothing looks as if it still had to.
-    fn look_clean(&mut self) {
-        self.dirty.clear();
-        self.length_dirty = false;
-    }
-}
-
-fn sectors(start: usize, end: usize) -> std::ops::Range<usize> {
-    if start >= end { 0..0 } else { start / SECTOR..end.div_ceil(SECTOR) }
 }
 
 impl World {

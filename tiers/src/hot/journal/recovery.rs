@@ -142,7 +142,8 @@ pub enum DamageReason {
 
 impl Journal {
     /// Opens the journal in a directory, or founds one where nothing is. `visit` gets every record that verifies, in the
-    /// order of writing. A crash while this runs, at any point, changes nothing about what the next start finds.
+    /// order of writing; they may be acted on once this returns, when the last of them is certain to be durable. A crash
+    /// while this runs, at any point, costs nothing that was acknowledged.
     ///
     /// # Errors
     /// [`JournalError::Invalid`] or [`JournalError::Unaligned`] for the configuration, [`JournalError::InUse`],

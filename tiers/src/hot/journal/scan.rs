@@ -48,6 +48,12 @@ impl Scan {
         self.unreadable
     }
 
+    /// The memory it holds.
+    #[cfg(test)]
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.window.capacity()
+    }
+
     /// The commit header at a block, and its checksum, if there is one.
     pub(super) fn commit_at(&mut self, offset: u32) -> Option<(CommitHeader, u32)> {
         let (seed, generation, length) = (self.seed, self.generation, self.length);

@@ -1,7 +1,9 @@
 //! What a journal promises.
 
+mod bytes;
 mod caught;
 mod crash;
 mod recovery;
 mod scene;
+mod threads;
 mod writing;

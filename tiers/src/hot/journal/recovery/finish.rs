@@ -28,6 +28,8 @@ pub(super) fn finish(
     mut survey: Survey,
     mut replayed: Replayed,
 ) -> Result<(Journal, Recovered), JournalError> {
+    // Names that were seen may still be nowhere but in memory; what is noted from here on must not know more than the disk.
+    disk.sync_directory(path).map_err(cannot("sync", path))?;
     let mut damages = std::mem::take(&mut survey.damages);
     let catalog = settle_catalog(&*disk, path, identity, &mut survey, &replayed, &mut damages)?;
     for damage in std::mem::take(&mut replayed.damages.0) {

@@ -146,7 +146,7 @@ impl Replay<'_> {
             return Some(next);
         }
         let whole = scan.walk(header, |_, _| {});
-        if !whole && !self.something_follows(index, scan, next, header.sequence) {
+        if !whole && !self.something_follows(index, scan, next) {
             return None;
         }
         self.check_chain(index, header);
@@ -206,8 +206,9 @@ impl Replay<'_> {
         }
     }
 
-    /// Whether a later commit is there: then this one was acknowledged before, and is corrupt rather than torn.
-    fn something_follows(&mut self, index: usize, scan: &mut Scan, offset: u32, sequence: Sequence) -> bool {
+    /// Whether a commit lies behind `offset`: then the one before was acknowledged, and is corrupt rather than torn. Its
+    /// header is proof enough, whatever became of its records.
+    fn something_follows(&mut self, index: usize, scan: &mut Scan, offset: u32) -> bool {
         #[cfg(test)]
         if is_planted(Bug::AnythingIsATornTail) {
             return false;
@@ -216,14 +217,12 @@ impl Replay<'_> {
         if is_planted(Bug::TornTailDelivered) {
             return true;
         }
-        let later =
-            |found: Option<(u32, CommitHeader)>| found.is_some_and(|(_, header)| header.sequence > sequence);
-        if later(next_commit(scan, offset)) {
+        if next_commit(scan, offset).is_some() {
             return true;
         }
         for index in index + 1..self.segments.len() {
             let mut scan = self.scan(index);
-            if later(next_commit(&mut scan, BLOCK_BYTES)) {
+            if next_commit(&mut scan, BLOCK_BYTES).is_some() {
                 return true;
             }
             self.contents[index].unreadable = scan.unreadable();

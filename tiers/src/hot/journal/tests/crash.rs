@@ -3,7 +3,9 @@
 
 use super::super::*;
 use super::scene::*;
-use crate::disk::{MemoryDisk, Unsynced};
+use std::io;
+
+use crate::disk::{Call, MemoryDisk, Unsynced};
 
 /// What a run of the scenario promised before the power went.
 #[derive(Default)]
@@ -126,15 +128,17 @@ pub(super) fn enumerate(stride: usize, fates: u64) -> Result<usize, String> {
                 1 => Unsynced::Kept,
                 seed => Unsynced::Mixed(seed * 1_000_003 + point),
             });
-            recover(&cut, &promised, fate).map_err(|error| format!("point {point}, fate {fate}: {error}"))?;
+            recover(&cut, &promised, true, fate)
+                .map_err(|error| format!("point {point}, fate {fate}: {error}"))?;
             states += 1;
         }
     }
     Ok(states)
 }
 
-/// Recovers, is cut again while recovering, recovers again: always the same records.
-fn recover(disk: &MemoryDisk, promised: &Promised, fate: u64) -> Result<(), String> {
+/// Recovers, is cut again while recovering, recovers again: always the same records, when nothing on the disk waits to be
+/// `settled` by a power cut.
+fn recover(disk: &MemoryDisk, promised: &Promised, settled: bool, fate: u64) -> Result<(), String> {
     let again = disk.fork();
     let twice = disk.fork();
     let opened = try_open(disk).map_err(|error| error.to_string())?;
@@ -144,7 +148,8 @@ fn recover(disk: &MemoryDisk, promised: &Promised, fate: u64) -> Result<(), Stri
     drop(try_open(&again));
     again.power_cut(Unsynced::Mixed(fate));
     let second = try_open(&again).map_err(|error| format!("second time: {error}"))?;
-    if second.seen != opened.seen || !second.recovered.damage.is_empty() {
+    check(&second, promised).map_err(|error| format!("second time: {error}"))?;
+    if settled && second.seen != opened.seen {
         return Err(format!("second time {:?}, first {:?}", second.slots(), opened.slots()));
     }
 
@@ -173,4 +178,62 @@ fn recover(disk: &MemoryDisk, promised: &Promised, fate: u64) -> Result<(), Stri
 fn every_crash_point_recovers() {
     let states = enumerate(1, 64).unwrap();
     assert!(states > 10_000, "{states}");
+}
+
+/// The n-th call fails instead of the power: the journal refuses everything after it (or, where nothing was promised yet,
+/// says so), and the next start finds what was acknowledged, whether the process dies alone or with its machine.
+#[test]
+fn every_failing_call_recovers() {
+    let disk = MemoryDisk::new(1);
+    scenario(&disk, &mut Promised::default()).unwrap();
+    let whole = disk.calls();
+    for kind in [io::ErrorKind::Other, io::ErrorKind::StorageFull] {
+        for (call, calls) in
+            [(Call::Write, whole.writes), (Call::Sync, whole.syncs), (Call::Entry, whole.entries)]
+        {
+            let mut failures = 0;
+            for nth in 1.. {
+                let disk = MemoryDisk::new(nth);
+                let mut promised = Promised::default();
+                disk.fail(call, nth, kind);
+                match scenario(&disk, &mut promised) {
+                    Ok(()) if nth > calls => break,
+                    // Absorbed, as a full disk is when a file can be made later.
+                    Ok(()) => {}
+                    Err(JournalError::Poisoned(_) | JournalError::Io { .. } | JournalError::Full { .. }) => {}
+                    Err(error) => panic!("{call:?} {nth}: {error}"),
+                }
+                failures += 1;
+                disk.heal();
+                let cut = disk.fork();
+                cut.power_cut(Unsynced::Mixed(nth));
+                for (disk, settled) in [(disk, false), (cut, true)] {
+                    recover(&disk, &promised, settled, nth)
+                        .unwrap_or_else(|error| panic!("{kind:?} {call:?} {nth}: {error}"));
+                }
+            }
+            assert!(failures > 3, "{kind:?} {call:?}: {failures}");
+        }
+    }
+}
+
+/// A read that fails while recovering is an error or damage, never a record less in silence.
+#[test]
+fn every_failing_read_is_noticed() {
+    let disk = MemoryDisk::new(1);
+    let mut promised = Promised::default();
+    scenario(&disk, &mut promised).unwrap();
+    let whole = open(&disk.fork()).seen;
+    for nth in 1.. {
+        let disk = disk.fork();
+        let before = disk.calls().reads;
+        disk.fail(Call::Read, nth, io::ErrorKind::Other);
+        if let Ok(opened) = try_open(&disk) {
+            assert!(opened.seen == whole || !opened.recovered.damage.is_empty(), "read {nth}");
+        }
+        if disk.calls().reads < before + nth {
+            assert!(nth > 5);
+            break;
+        }
+    }
 }

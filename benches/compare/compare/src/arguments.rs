@@ -11,8 +11,8 @@ use crate::phase::Phase;
 /// Runs Thermocline and its peers in turn, three nodes each on loopback, and prints one table.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Arguments {
-    /// What to run, in this order: thermocline, thermocline-spread, raftrs, openraft, redis, raftrs-zeroed,
-    /// openraft-zeroed. By default the first five, as far as they are there.
+    /// What to run, in this order: thermocline, thermocline-spread, raftrs, raftrs-zeroed, openraft,
+    /// redis, openraft-zeroed. By default all but the last, as far as they are there.
     #[arg(long, value_delimiter = ',')]
     pub(crate) targets: Vec<String>,
     /// putN, getN or mixedN for N clients (mixed: 100 gets to one put), and failover.

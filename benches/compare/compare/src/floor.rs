@@ -28,12 +28,14 @@ pub(crate) struct Floor {
     pub(crate) synced_write: Option<Latency>,
     /// 4 KiB appended to a growing file, then fdatasync.
     pub(crate) append_and_sync: Latency,
-    /// 64 bytes there and back over loopback TCP, blocking.
+    /// 64 bytes there and back over loopback TCP, blocking, both ends on one core.
     pub(crate) round_trip: Latency,
+    /// The same with the ends on two cores, which adds waking an idle one; as above where there is but one core.
+    pub(crate) round_trip_apart: Latency,
 }
 
 impl Floor {
-    /// Measures, about three seconds.
+    /// Measures, about four seconds.
     pub(crate) fn measure(round: u32, data: &Path) -> Result<Floor, Failure> {
         let path = data.join("floor");
         let synced_write = match synced_writes(&path) {
@@ -43,14 +45,23 @@ impl Floor {
         };
         let append_and_sync = appends(&path)?;
         fs::remove_file(&path)?;
-        Ok(Floor { round, synced_write, append_and_sync, round_trip: round_trips()? })
+        let cores = own_cores()?;
+        let one = *cores.first().ok_or("this process may run on no core")?;
+        let other = cores.get(1).copied().unwrap_or(one);
+        Ok(Floor {
+            round,
+            synced_write,
+            append_and_sync,
+            round_trip: round_trips(one, one)?,
+            round_trip_apart: round_trips(one, other)?,
+        })
     }
 
     /// The least a lone replicated write can take: the leader's and a follower's syncs overlap, so it is one sync and
-    /// two round trips (client to node, node to follower).
+    /// two round trips (client to node, node to follower), each as short as it was seen.
     pub(crate) fn lone_put_us(&self) -> f64 {
         let sync = self.synced_write.as_ref().unwrap_or(&self.append_and_sync);
-        sync.p50_us + 2.0 * self.round_trip.p50_us
+        sync.p50_us + 2.0 * self.round_trip.p50_us.min(self.round_trip_apart.p50_us)
     }
 }
 
@@ -83,10 +94,12 @@ fn appends(path: &Path) -> io::Result<Latency> {
     })
 }
 
-fn round_trips() -> io::Result<Latency> {
+/// Both ends on threads of their own: this one's cores are inherited by every process it starts.
+fn round_trips(near: usize, far: usize) -> io::Result<Latency> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let echo = thread::spawn(move || -> io::Result<()> {
+        stay_on(far)?;
         let (mut stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
         let mut message = [0; MESSAGE];
@@ -95,16 +108,44 @@ fn round_trips() -> io::Result<Latency> {
         }
         Ok(())
     });
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let mut message = [7; MESSAGE];
-    let latency = repeat(|| {
-        stream.write_all(&message)?;
-        stream.read_exact(&mut message)
+    let ask = thread::spawn(move || -> io::Result<Latency> {
+        stay_on(near)?;
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let mut message = [7; MESSAGE];
+        repeat(|| {
+            stream.write_all(&message)?;
+            stream.read_exact(&mut message)
+        })
     });
-    drop(stream);
+    let latency = ask.join().map_err(|_| io::Error::other("the asking thread panicked"))?;
     echo.join().map_err(|_| io::Error::other("the echo thread panicked"))??;
     latency
+}
+
+/// Cores this process may run on.
+fn own_cores() -> io::Result<Vec<usize>> {
+    // SAFETY: an all-zero set is an empty one, and the kernel writes at most its size into it.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        set
+    };
+    // SAFETY: the index is below the number of bits in the set.
+    Ok((0..libc::CPU_SETSIZE as usize).filter(|&core| unsafe { libc::CPU_ISSET(core, &set) }).collect())
+}
+
+/// Keeps the calling thread on `core`, one of [`own_cores`].
+fn stay_on(core: usize) -> io::Result<()> {
+    // SAFETY: `core` is below the number of bits in the set, and the kernel reads no more than its size.
+    let outcome = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(core, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn repeat(mut step: impl FnMut() -> io::Result<()>) -> io::Result<Latency> {

@@ -56,13 +56,16 @@ fn head(results: &Results, out: &mut String) {
         let write = p50s(|floor| floor.synced_write.as_ref());
         let append = p50s(|floor| Some(&floor.append_and_sync));
         let trip = p50s(|floor| Some(&floor.round_trip));
+        let apart = p50s(|floor| Some(&floor.round_trip_apart));
         line(
             "floor, us",
-            &format!(
-                "synced 4 KiB O_DIRECT|O_DSYNC write {write}; loopback round trip {trip} (p50 of each round)"
-            ),
+            &format!("synced 4 KiB write (O_DIRECT|O_DSYNC) {write}; p50 of each round, as all of these"),
         );
-        line("", &format!("a lone put's floor, one such write and two round trips: {floor:.0}"));
+        line("", &format!("loopback round trip {trip} on one core, {apart} between two"));
+        line(
+            "",
+            &format!("a lone put's floor, one such write and two of the shorter round trips: {floor:.0}"),
+        );
         line("", &format!("for scale, 4 KiB appended to a growing file and fdatasync: {append}"));
     }
     out.push('\n');
@@ -112,7 +115,7 @@ fn warnings(results: &Results, out: &mut String) {
     }
     for cell in results.cells.iter().filter(|cell| cell.phase != Phase::Failover) {
         let report = &cell.report;
-        let failures = report.unavailable + report.unknown + report.broken + report.errors;
+        let failures = report.failures();
         if failures + report.misses == 0 {
             continue;
         }

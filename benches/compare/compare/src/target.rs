@@ -29,6 +29,9 @@ pub(crate) struct Target {
     by_default: bool,
 }
 
+/// More than a log grows to in the default phases.
+const ZERO_FILLED_MIB: u64 = 256;
+
 const TARGETS: [Target; 7] = [
     Target {
         name: "thermocline",
@@ -55,6 +58,14 @@ const TARGETS: [Target; 7] = [
         by_default: true,
     },
     Target {
+        name: "raftrs-zeroed",
+        program: Program::Raftrs,
+        spread: false,
+        zero_filled_mib: ZERO_FILLED_MIB,
+        what: "as raftrs, its log filled with zeros ahead",
+        by_default: true,
+    },
+    Target {
         name: "openraft",
         program: Program::Openraft,
         spread: false,
@@ -71,19 +82,11 @@ const TARGETS: [Target; 7] = [
         by_default: true,
     },
     Target {
-        name: "raftrs-zeroed",
-        program: Program::Raftrs,
-        spread: false,
-        zero_filled_mib: 512,
-        what: "as raftrs, its log filled with zeros ahead (512 MiB)",
-        by_default: false,
-    },
-    Target {
         name: "openraft-zeroed",
         program: Program::Openraft,
         spread: false,
-        zero_filled_mib: 512,
-        what: "as openraft, its log filled with zeros ahead (512 MiB)",
+        zero_filled_mib: ZERO_FILLED_MIB,
+        what: "as openraft, its log filled with zeros ahead",
         by_default: false,
     },
 ];

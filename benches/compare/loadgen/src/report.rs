@@ -90,3 +90,10 @@ pub struct Report {
     /// Only with `--kill-pid`.
     pub failover: Option<Failover>,
 }
+
+impl Report {
+    /// Everything that was tried and did not succeed, but for `-NOTLEADER`.
+    pub fn failures(&self) -> u64 {
+        self.unavailable + self.unknown + self.broken + self.errors
+    }
+}

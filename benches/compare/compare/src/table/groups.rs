@@ -100,7 +100,7 @@ fn ratios(results: &Results, cells: &[&Cell], target: &str, phase: Phase) -> Vec
 /// What the death of a node does.
 pub(super) fn failovers(results: &Results) -> Vec<Row> {
     let mut rows = vec![
-        row(["", "kills", "gap ms", "range", "first ok ms", "unknown", "never back", "busy elsewhere"]),
+        row(["", "kills", "gap ms", "range", "first ok ms", "failed tries", "never back", "busy elsewhere"]),
         vec![Phase::Failover.title()],
     ];
     for target in results.names() {
@@ -111,15 +111,14 @@ pub(super) fn failovers(results: &Results) -> Vec<Row> {
         }
         let gaps: Vec<f64> = failovers.iter().map(|failover| failover.longest_gap_ms).collect();
         let whole = |ms: f64| format!("{ms:.0}");
-        // What a client cannot tell: it was told so, or it was told nothing.
-        let unknown = median(cells.iter().map(|cell| (cell.report.unknown + cell.report.broken) as f64));
+        let failed = median(cells.iter().map(|cell| cell.report.failures() as f64));
         rows.push(vec![
             format!("  {target}"),
             failovers.len().to_string(),
             or_dash(median(gaps.iter().copied()), whole),
             range(&gaps, whole),
             or_dash(median(failovers.iter().filter_map(|failover| failover.first_success_ms)), whole),
-            or_dash(unknown, whole),
+            or_dash(failed, whole),
             failovers.iter().filter(|failover| failover.first_success_ms.is_none()).count().to_string(),
             elsewhere(&cells),
         ]);

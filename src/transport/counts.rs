@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Counters that only grow; one set for all links and listeners of a store, read from any thread.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// Frames given to the operating system. What one call of `Links::send` takes counts as one frame, here and below.
+    /// Frames given to the operating system. What one call of `Links::send` takes counts as one frame, here
+    /// and below.
     pub(crate) frames_sent: Count,
     /// Their bytes, headers included.
     pub(crate) bytes_sent: Count,

@@ -1,8 +1,8 @@
 //! Frames: how a byte stream is cut into messages. Pure: no socket, no clock. Bytes: `FORMAT.md`.
 //!
-//! **No body reaches anybody before its checksum was verified, and nothing is allocated because a header claims it.**
-//! The header has a checksum of its own, so that a damaged length is an error at once, not a wait for bytes that never
-//! come.
+//! **No body reaches anybody before its checksum was verified, and nothing is allocated because a header
+//! claims it.** The header has a checksum of its own, so that a damaged length is an error at once, not a
+//! wait for bytes that never come.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -148,8 +148,8 @@ impl Header {
     }
 }
 
-/// Starts a frame at the end of `buffer`, by making room for its header, and says where it starts. The body is then
-/// appended to the same buffer, and [`finish`] makes a frame of it: no byte is copied.
+/// Starts a frame at the end of `buffer`, by making room for its header, and says where it starts. The body
+/// is then appended to the same buffer, and [`finish`] makes a frame of it: no byte is copied.
 pub(crate) fn begin(buffer: &mut Vec<u8>) -> usize {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; HEADER_BYTES]);
@@ -197,8 +197,8 @@ pub(crate) fn encode(kind: Kind, body: &[u8], frame_bytes_max: usize) -> Result<
 
 /// Cuts a stream into bodies. Bytes go into [`Decoder::buffer`], bodies come out of [`Decoder::next`].
 ///
-/// A body is a slice of the read buffer: while one is kept, the whole buffer (64 KiB, or up to twice the frame) stays in
-/// memory. Whoever keeps a small part for long copies it.
+/// A body is a slice of the read buffer: while one is kept, the whole buffer (64 KiB, or up to twice the
+/// frame) stays in memory. Whoever keeps a small part for long copies it.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     buffer: BytesMut,
@@ -213,8 +213,8 @@ impl Decoder {
         Self { buffer: BytesMut::new(), header: None, frame_bytes_max }
     }
 
-    /// Where to append what was read. There is room in it: 64 KiB, or as much as has already come of a longer body, so
-    /// that the buffer grows with the bytes that arrive and not with those that are announced.
+    /// Where to append what was read. There is room in it: 64 KiB, or as much as has already come of a longer
+    /// body, so that the buffer grows with the bytes that arrive and not with those that are announced.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         let missing = self.header.map_or(0, |header| header.body_bytes.saturating_sub(self.buffer.len()));
         let room = missing.min(self.buffer.len()).max(READ_BYTES);
@@ -225,7 +225,6 @@ impl Decoder {
     }
 
     /// The next whole body; `None` when more bytes are needed. After an error it must not be asked again.
-    #[expect(clippy::should_implement_trait, reason = "an iterator would hide that `None` is not the end")]
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
         let header = match self.header {
             Some(header) => header,

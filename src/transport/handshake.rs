@@ -1,8 +1,9 @@
-//! The handshake: two nodes tell each other who they are and refuse to talk when they would not agree on where a
-//! record lives. Pure. Bytes: `FORMAT.md`.
+//! The handshake: two nodes tell each other who they are and refuse to talk when they would not agree on
+//! where a record lives. Pure. Bytes: `FORMAT.md`.
 //!
-//! The dialler sends a [`Hello`]; the acceptor answers with a hello of its own (the *welcome*) or a [`Refusal`] that
-//! names the fact and the value at both sides. The dialler checks the welcome in the same way and hangs up if it does not like it.
+//! The dialler sends a [`Hello`]; the acceptor answers with a hello of its own (the *welcome*) or a
+//! [`Refusal`] that names the fact and the value at both sides. The dialler checks the welcome in the same
+//! way and hangs up if it does not like it.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Links between nodes of one process: the same frames, handed over in memory.
 //!
-//! Everything else is as over TCP: links are one-way and between workers, the handshake's rules decide who may talk,
-//! buffers are bounded, and a node that leaves takes the frames under way with it.
+//! Everything else is as over TCP: links are one-way and between workers, the handshake's rules decide who
+//! may talk, buffers are bounded, and a node that leaves takes the frames under way with it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,7 +29,8 @@ struct Member {
     mailbox: Arc<Mailbox>,
 }
 
-/// What was sent to a worker and not looked at yet. Frames are bounded by their links' pipes, the rest by the number of links.
+/// What was sent to a worker and not looked at yet. Frames are bounded by their links' pipes, the rest by the
+/// number of links.
 #[derive(Default)]
 struct Mailbox {
     mail: Mutex<Vec<Mail>>,

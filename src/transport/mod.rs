@@ -1,14 +1,16 @@
 //! Links between nodes: how frames get from a worker of one node to a worker of another.
 //!
-//! A *link* is one-way. Each worker of a node has one to each other node; it is dialled by the sender, and answers come
-//! back over a link of the other node's own. Links live on their worker's thread and call the worker's [`Inbox`] there.
-//! Two transports do the same: TCP ([`Links::tcp`]) and, for several nodes in one process, memory ([`Links::local`]).
+//! A *link* is one-way. Each worker of a node has one to each other node; it is dialled by the sender, and
+//! answers come back over a link of the other node's own. Links live on their worker's thread and call the
+//! worker's [`Inbox`] there. Two transports do the same: TCP ([`Links::tcp`]) and, for several nodes in one
+//! process, memory ([`Links::local`]).
 //!
-//! **A link may lose frames, and says nothing when it does**: it drops what does not fit its buffer and what is under
-//! way when it breaks. It never delivers a damaged one, never one twice, and never two of one connection out of order.
+//! **A link may lose frames, and says nothing when it does**: it drops what does not fit its buffer and what
+//! is under way when it breaks. It never delivers a damaged one, never one twice, and never two of one
+//! connection out of order.
 //!
-//! **An [`Inbox`] is never called from inside a method of [`Links`]**, only from tasks of the links, and the transport
-//! holds no borrow while it calls. Inside a call the inbox may use its links.
+//! **An [`Inbox`] is never called from inside a method of [`Links`]**, only from tasks of the links, and the
+//! transport holds no borrow while it calls. Inside a call the inbox may use its links.
 
 mod counts;
 mod error;
@@ -27,9 +29,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use counts::{Count, Counts};
+pub(crate) use counts::Counts;
 pub(crate) use error::LinkError;
-pub(crate) use handshake::{Boot, Hello, Identity, PROTOCOL_VERSION, Refusal};
+pub(crate) use handshake::{Boot, Hello, Identity, PROTOCOL_VERSION};
 pub(crate) use local::LocalNet;
 pub(crate) use tcp::{Incoming, Listener};
 
@@ -52,11 +54,11 @@ pub(crate) enum Direction {
     In,
 }
 
-/// What a worker hears from its links; called on the worker's thread. Calls must be short: nothing of the links runs
-/// meanwhile.
+/// What a worker hears from its links; called on the worker's thread. Calls must be short: nothing of the
+/// links runs meanwhile.
 pub(crate) trait Inbox {
-    /// A whole, undamaged body came from a node. It is a slice of a read buffer (up to 64 KiB, or twice the frame, stay
-    /// in memory with it): copy what is small and kept long.
+    /// A whole, undamaged body came from a node. It is a slice of a read buffer (up to 64 KiB, or twice the
+    /// frame, stay in memory with it): copy what is small and kept long.
     fn frame(&self, from: NodeId, body: Bytes);
 
     /// A link came up. `hello` is what the peer says of itself; its epoch may differ from this node's.
@@ -76,8 +78,8 @@ pub(crate) trait Inbox {
 pub(crate) struct Limits {
     /// The longest frame, its 16-byte header included; 32 MiB.
     pub(crate) frame_bytes_max: usize,
-    /// How many bytes may wait to be written to one peer; 16 MiB. A link with nothing waiting takes one call of
-    /// [`Links::send`] whatever its length.
+    /// How many bytes may wait to be written to one peer; 16 MiB. A link with nothing waiting takes one call
+    /// of [`Links::send`] whatever its length.
     pub(crate) peer_buffer_bytes_max: usize,
     /// How long a TCP connection may take to be made; 2,000 ms.
     pub(crate) connect_ms: u64,
@@ -85,12 +87,13 @@ pub(crate) struct Limits {
     pub(crate) handshake_ms: u64,
     /// How many incoming handshakes may be under way; 128. Past it the oldest is closed.
     pub(crate) handshakes_max: usize,
-    /// A connection on which a frame has begun and no byte came for this long is closed (at the latest after twice
-    /// this); 10,000 ms.
+    /// A connection on which a frame has begun and no byte came for this long is closed (at the latest after
+    /// twice this); 10,000 ms.
     pub(crate) frame_stall_ms: u64,
     /// A connection whose machine does not acknowledge for this long is closed; 10,000 ms.
     pub(crate) silence_ms: u64,
-    /// The first pause before dialling again; 5 ms. It doubles each time, until a link stayed up for the longest pause.
+    /// The first pause before dialling again; 5 ms. It doubles each time, until a link stayed up for the
+    /// longest pause.
     pub(crate) backoff_ms_min: u64,
     /// The longest pause before dialling again; 1,000 ms.
     pub(crate) backoff_ms_max: u64,
@@ -171,10 +174,12 @@ impl Links {
         Self::Local(local::LocalLinks::join(net, setup, worker, peers, inbox))
     }
 
-    /// Sends whole frames ([`frame::begin`], [`frame::finish`]) to a peer, and leaves `frames` empty with some capacity.
+    /// Sends whole frames ([`frame::begin`], [`frame::finish`]) to a peer, and leaves `frames` empty with
+    /// some capacity.
     ///
-    /// The bytes go to the socket at once when nothing waits there; otherwise they are joined to what waits. They are
-    /// dropped when the link is down or its buffer full: the caller's protocol must survive that anyway.
+    /// The bytes go to the socket at once when nothing waits there; otherwise they are joined to what waits.
+    /// They are dropped when the link is down or its buffer full: the caller's protocol must survive that
+    /// anyway.
     pub(crate) fn send(&self, peer: NodeId, frames: &mut Vec<u8>) -> Sent {
         match self {
             Self::Tcp(links) => links.send(peer, frames),
@@ -190,7 +195,8 @@ impl Links {
         }
     }
 
-    /// Takes over a connection that the [`Listener`] greeted for this worker. Over memory there is no such thing: closed.
+    /// Takes over a connection that the [`Listener`] greeted for this worker. Over memory there is no such
+    /// thing: closed.
     pub(crate) fn accept(&self, incoming: Incoming) {
         match self {
             Self::Tcp(links) => links.accept(incoming),
@@ -198,8 +204,8 @@ impl Links {
         }
     }
 
-    /// Changes whom to dial: links to the others are closed, links to new ones are dialled, and one whose address changed
-    /// is dialled anew. Over memory the peers are fixed.
+    /// Changes whom to dial: links to the others are closed, links to new ones are dialled, and one whose
+    /// address changed is dialled anew. Over memory the peers are fixed.
     pub(crate) fn set_peers(&self, peers: &[(NodeId, SocketAddr)]) {
         match self {
             Self::Tcp(links) => links.set_peers(peers),
@@ -207,8 +213,9 @@ impl Links {
         }
     }
 
-    /// Closes all links, and lets go of the inbox, which may own these links. The inbox is not called any more, except that
-    /// a call of it in which this is called may be followed by the rest of what was read with it.
+    /// Closes all links, and lets go of the inbox, which may own these links. The inbox is not called any
+    /// more, except that a call of it in which this is called may be followed by the rest of what was read
+    /// with it.
     pub(crate) fn stop(&self) {
         match self {
             Self::Tcp(links) => links.stop(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::transport::Limits;
 
-/// Doubles from a shortest to a longest pause. Each pause is drawn between half of that and all of it, so that nodes that
-/// lost one another at the same moment do not dial in step.
+/// Doubles from a shortest to a longest pause. Each pause is drawn between half of that and all of it, so
+/// that nodes that lost one another at the same moment do not dial in step.
 #[derive(Debug, Clone)]
 pub(super) struct Backoff {
     ms_min: u64,

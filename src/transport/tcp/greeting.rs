@@ -37,7 +37,8 @@ where
     .await
 }
 
-/// The acceptor's side: hears a hello and answers it. Returns the hello and the worker that is to serve the link.
+/// The acceptor's side: hears a hello and answers it. Returns the hello and the worker that is to serve the
+/// link.
 pub(in crate::transport) async fn accept<S>(
     stream: &mut S,
     identity: &Identity,

@@ -15,7 +15,8 @@ use crate::transport::{Hello, LinkError, Setup};
 /// How long to wait when the operating system has no descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// A connection that passed its handshake, on its way to its worker's [`Links::accept`](crate::transport::Links::accept).
+/// A connection that passed its handshake, on its way to its worker's
+/// [`Links::accept`](crate::transport::Links::accept).
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(super) stream: std::net::TcpStream,
@@ -48,8 +49,9 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts for as long as it is polled. `hand_over` gets each greeted connection with the number of the worker that
-    /// is to serve it; it is called on the listener's thread. `refused` gets each connection that did not get that far.
+    /// Accepts for as long as it is polled. `hand_over` gets each greeted connection with the number of the
+    /// worker that is to serve it; it is called on the listener's thread. `refused` gets each connection that
+    /// did not get that far.
     pub(crate) async fn run(
         self,
         hand_over: impl Fn(u16, Incoming) + Send + Sync + 'static,
@@ -103,8 +105,8 @@ struct Handshakes {
 }
 
 impl Handshakes {
-    /// Makes room for one more; says whether that cost the oldest its connection. An honest handshake takes a round trip, so
-    /// the oldest of many is the one that means no good.
+    /// Makes room for one more; says whether that cost the oldest its connection. An honest handshake takes a
+    /// round trip, so the oldest of many is the one that means no good.
     fn make_room(&mut self) -> bool {
         if self.tasks.len() < self.max.max(1) {
             return false;

@@ -1,0 +1,290 @@
+//! The core: one worker's replicas of many buckets. All that can happen to it, and all that can be asked of it, on one page.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::output::Output;
+use crate::proposer::Phase;
+use crate::read::Freshness;
+use crate::replica::{Members, Numbers, Replica};
+use crate::{Ballot, Bucket, Command, CommandId, Message, NodeId, Originator, Restored, Slot, Ticket, Vote};
+
+/// Bounds of a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// The longest payload that is proposed, in bytes; 17 MiB.
+    pub payload_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { payload_bytes_max: 17 << 20 }
+    }
+}
+
+/// One worker's replicas: a pure, single-threaded state machine.
+///
+/// Events go in through its methods; what it wants comes out in the [`Output`] that each of them is given. What it asks to
+/// be sent may be lost, doubled, late and out of order. What it asks to be persisted must be written in order; until
+/// [`persisted`](Self::persisted) says that it is synced, the core keeps back every message that depends on it (I3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Core {
+    numbers: Numbers,
+    limits: Limits,
+    replicas: Vec<Option<Box<Replica>>>,
+}
+
+/// Why a replica cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// A bucket has 1, 3 or 5 replicas.
+    Members {
+        /// How many were given.
+        count: usize,
+    },
+    /// This node is none of them.
+    NotAMember,
+}
+
+/// Why a command is not proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposeError {
+    /// Another proposal of this replica is under way in the bucket.
+    Busy,
+    /// This replica lost its memory, and does not vote in the open slot (I6).
+    LearnerOnly,
+    /// There is no replica of the bucket here.
+    NoReplica,
+    /// The payload is too long.
+    TooLarge {
+        /// The bound, in bytes.
+        max: usize,
+    },
+}
+
+/// A replica at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The highest slot that is known to be chosen; all below it are too.
+    pub chosen: Slot,
+    /// The originator of the command chosen there, if it has one and it is known: the owner of the open slot.
+    pub originator: Option<Originator>,
+    /// The highest ballot promised in the open slot.
+    pub promised: Ballot,
+    /// The ballot of what is accepted in the open slot.
+    pub accepted: Ballot,
+    /// In which slots it votes.
+    pub vote: Vote,
+    /// Whether an own proposal is under way.
+    pub proposing: bool,
+    /// Whether that proposal waits for [`Core::retry`].
+    pub backed_off: bool,
+}
+
+impl Core {
+    /// A core without replicas. `worker` tells several cores of one start of a node apart, so that no two commands share an id.
+    #[must_use]
+    pub fn new(me: Originator, worker: u16, limits: Limits) -> Self {
+        let numbers = Numbers {
+            me,
+            next_ticket: Ticket(1),
+            next_sequence: u64::from(worker) << 48,
+            withheld: VecDeque::new(),
+            refused: 0,
+        };
+        Self { numbers, limits, replicas: Vec::new() }
+    }
+
+    /// Adds a replica. `members` in the bucket's replica order.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(&mut self, bucket: Bucket, members: &[NodeId], restored: Restored) -> Result<(), OpenError> {
+        if !matches!(members.len(), 1 | 3 | 5) {
+            return Err(OpenError::Members { count: members.len() });
+        }
+        if !members.contains(&self.numbers.me.node) {
+            return Err(OpenError::NotAMember);
+        }
+        let index = bucket.0 as usize;
+        if self.replicas.len() <= index {
+            self.replicas.resize_with(index + 1, || None);
+        }
+        self.replicas[index] =
+            Some(Box::new(Replica::new(bucket, Members::new(members), self.numbers.me, restored)));
+        Ok(())
+    }
+
+    /// The group of a learner-only replica is founded in this start: if `voting`, it has nothing to remember, and votes.
+    pub fn found(&mut self, bucket: Bucket, voting: bool) {
+        let me = self.numbers.me;
+        if let Some(replica) = self.replica_mut(bucket) {
+            if voting && replica.vote == Vote::LearnerOnly && replica.chosen == Slot(0) {
+                replica.vote = Vote::Voting;
+                replica.found(me);
+            }
+        }
+    }
+
+    /// Sets out to have a command chosen in the next slot that is free. Its end comes as
+    /// [`Event::ProposalEnded`](crate::Event::ProposalEnded).
+    ///
+    /// # Errors
+    /// [`ProposeError`]; nothing was done then.
+    pub fn propose(
+        &mut self,
+        bucket: Bucket,
+        payload: Bytes,
+        out: &mut Output,
+    ) -> Result<CommandId, ProposeError> {
+        let max = self.limits.payload_bytes_max;
+        let (replica, numbers) = self.parts(bucket).ok_or(ProposeError::NoReplica)?;
+        if replica.proposal.is_some() {
+            return Err(ProposeError::Busy);
+        }
+        if !replica.votes() {
+            return Err(ProposeError::LearnerOnly);
+        }
+        if payload.len() > max {
+            return Err(ProposeError::TooLarge { max });
+        }
+        let id = numbers.command_id();
+        replica.propose(Command { id: Some(id), payload }, numbers, out);
+        Ok(id)
+    }
+
+    /// Sees to it that the open slot is decided: with what may have been chosen there already, else with a no-op. Does nothing
+    /// while a proposal is under way, or when this replica does not vote.
+    pub fn propose_no_op(&mut self, bucket: Bucket, out: &mut Output) {
+        if let Some((replica, numbers)) = self.parts(bucket) {
+            if replica.proposal.is_none() && replica.votes() {
+                replica.propose(Command::no_op(), numbers, out);
+            }
+        }
+    }
+
+    /// A message of another node. Messages of strangers, and for buckets without a replica here, are ignored.
+    pub fn receive(&mut self, from: NodeId, message: Message, out: &mut Output) {
+        let Some((replica, numbers)) = self.parts(message.bucket) else { return };
+        let Some(index) = replica.members.index(from) else { return };
+        if index != usize::from(replica.me) && message.slot > Slot(0) {
+            replica.receive(index, message, numbers, out);
+        }
+    }
+
+    /// Every record up to this ticket is synced.
+    pub fn persisted(&mut self, through: Ticket, out: &mut Output) {
+        while let Some(withheld) = self.numbers.withheld.front().copied() {
+            if withheld.ticket > through {
+                break;
+            }
+            self.numbers.withheld.pop_front();
+            if let Some((replica, numbers)) = self.parts(withheld.bucket) {
+                replica.synced(withheld.what, numbers, out);
+            }
+        }
+    }
+
+    /// A command that was chosen, from a peer's journal. One that is known already, or not the next, is ignored.
+    pub fn learn(&mut self, bucket: Bucket, slot: Slot, command: Command, out: &mut Output) {
+        if let Some((replica, numbers)) = self.parts(bucket) {
+            if slot == replica.open_slot() {
+                replica.learn(Ballot::ZERO, command, false, numbers, out);
+            }
+        }
+    }
+
+    /// The driver's timer: goes on after a backoff; otherwise tells the open slot's record to whoever is not known to have it.
+    pub fn retry(&mut self, bucket: Bucket, out: &mut Output) {
+        if let Some((replica, numbers)) = self.parts(bucket) {
+            replica.retry(numbers, out);
+        }
+    }
+
+    /// How a replica is; the default where there is none.
+    #[must_use]
+    pub fn status(&self, bucket: Bucket) -> Status {
+        self.replica(bucket).map_or_else(Status::default, |replica| Status {
+            chosen: replica.chosen,
+            originator: replica.owner,
+            promised: replica.promised,
+            accepted: replica.accepted_ballot(),
+            vote: replica.vote,
+            proposing: replica.proposal.is_some(),
+            backed_off: replica.proposal.as_ref().is_some_and(|proposal| proposal.phase == Phase::BackedOff),
+        })
+    }
+
+    /// Who can probably propose without a first phase: the owner of the open slot; before slot 1, the first member. A hint.
+    #[must_use]
+    pub fn owner(&self, bucket: Bucket) -> Option<NodeId> {
+        let replica = self.replica(bucket)?;
+        match replica.owner {
+            Some(owner) => Some(owner.node),
+            None if replica.chosen == Slot(0) => replica.members.as_slice().first().copied(),
+            None => None,
+        }
+    }
+
+    /// Whether a proposal now would need no first phase.
+    #[must_use]
+    pub fn may_fast(&self, bucket: Bucket) -> bool {
+        self.replica(bucket).is_some_and(|replica| replica.may_fast(&self.numbers))
+    }
+
+    /// This replica's answer to a read probe. Only synced votes are in it: nobody has counted another one yet.
+    #[must_use]
+    pub fn fresh(&self, bucket: Bucket) -> Freshness {
+        match self.replica(bucket) {
+            Some(replica) => Freshness {
+                chosen: replica.chosen,
+                accepted_next: replica.durable.accepted.is_some(),
+                voting: replica.votes(),
+            },
+            None => Freshness { chosen: Slot(0), accepted_next: false, voting: false },
+        }
+    }
+
+    /// The highest slot that this replica has touched: its answer to a learner's floor question. `None` when it does not vote.
+    #[must_use]
+    pub fn touched(&self, bucket: Bucket) -> Option<Slot> {
+        self.replica(bucket)?.touched()
+    }
+
+    /// Whether a learner-only replica still needs answers to its floor question.
+    #[must_use]
+    pub fn needs_floor(&self, bucket: Bucket) -> bool {
+        self.replica(bucket).is_some_and(Replica::needs_floor)
+    }
+
+    /// Another member's answer to this learner's floor question.
+    pub fn floor_answer(&mut self, bucket: Bucket, from: NodeId, touched: Slot, out: &mut Output) {
+        if let Some((replica, numbers)) = self.parts(bucket) {
+            if let Some(index) = replica.members.index(from) {
+                replica.floor_answer(index, touched, numbers, out);
+            }
+        }
+    }
+
+    /// How many messages broke a rule of the protocol, and were ignored.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.numbers.refused
+    }
+
+    fn replica(&self, bucket: Bucket) -> Option<&Replica> {
+        self.replicas.get(bucket.0 as usize)?.as_deref()
+    }
+
+    fn replica_mut(&mut self, bucket: Bucket) -> Option<&mut Replica> {
+        self.replicas.get_mut(bucket.0 as usize)?.as_deref_mut()
+    }
+
+    fn parts(&mut self, bucket: Bucket) -> Option<(&mut Replica, &mut Numbers)> {
+        let replica = self.replicas.get_mut(bucket.0 as usize)?.as_deref_mut()?;
+        Some((replica, &mut self.numbers))
+    }
+}

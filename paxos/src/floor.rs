@@ -1,0 +1,53 @@
+//! Coming back from amnesia: the vote floor (I6).
+//!
+//! Let T be the highest slot that any of a majority of the *other* members, all of them voting, has touched. If the lost
+//! self voted at k, then k-1 was chosen before (I2), by votes of which at least a majority less one were the others'; that
+//! many and a majority of the others overlap in a group of n, so T >= k-1, and k < T+2.
+
+use crate::output::{Event, Output};
+use crate::replica::{MEMBERS_MAX, Numbers, Promised, Replica};
+use crate::{Record, Slot, Vote};
+
+impl Replica {
+    /// The highest slot that this replica has touched; `None` when it does not vote itself.
+    pub(crate) fn touched(&self) -> Option<Slot> {
+        if !self.votes() {
+            return None;
+        }
+        Some(if self.promised.is_some() { self.open_slot() } else { self.chosen })
+    }
+
+    pub(crate) fn needs_floor(&self) -> bool {
+        self.vote == Vote::LearnerOnly && !self.floor_asked
+    }
+
+    /// A voting member says what it has touched.
+    pub(crate) fn floor_answer(
+        &mut self,
+        index: usize,
+        touched: Slot,
+        numbers: &mut Numbers,
+        out: &mut Output,
+    ) {
+        if !self.needs_floor() || index == usize::from(self.me) {
+            return;
+        }
+        self.floor_answers[index] = Some(touched);
+        if self.floor_answers.iter().flatten().count() < self.majority() {
+            return;
+        }
+        let highest = self.floor_answers.iter().flatten().copied().max().unwrap_or_default().max(self.chosen);
+        let floor = Slot(highest.0 + 2);
+        self.floor_asked = true;
+        self.floor_answers = [None; MEMBERS_MAX];
+        self.persist(Record::Floor { slot: floor }, Promised::Floor { slot: floor }, numbers, out);
+    }
+
+    pub(crate) fn floor_synced(&mut self, floor: Slot, out: &mut Output) {
+        if self.vote == Vote::LearnerOnly {
+            self.vote = Vote::From(floor);
+            self.floor_asked = false;
+            out.events.push(Event::VotingFrom { bucket: self.bucket, slot: floor });
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The learner: finds out what is chosen, by counting or by being told.
+
+use crate::output::{Event, Output, ProposalOutcome};
+use crate::proposer::Phase;
+use crate::replica::{MEMBERS_MAX, Numbers, Promised, Replica};
+use crate::{Ballot, Command, Known, Record};
+
+impl Replica {
+    /// Draws what follows from the votes that are known: a decision, or the right to ask for votes.
+    pub(crate) fn conclude(&mut self, numbers: &mut Numbers, out: &mut Output) {
+        self.notice_preemption(out);
+        let candidates = [self.accepted.as_ref(), self.best.as_ref()];
+        let decided = candidates
+            .into_iter()
+            .flatten()
+            .find(|(ballot, _)| self.votes_at(*ballot) >= self.majority())
+            .cloned();
+        if let Some((ballot, command)) = decided {
+            return self.learn(ballot, command, true, numbers, out);
+        }
+        let promised = self.proposal.as_ref().is_some_and(|proposal| {
+            proposal.phase == Phase::Preparing && self.promises_of(proposal.ballot) >= self.majority()
+        });
+        if promised {
+            self.promised_by_majority(numbers, out);
+            // A group of one may be done already; nobody else can be.
+        }
+    }
+
+    /// How many have voted at a ballot, durably. A ballot has one value, so votes at a ballot are votes for a value.
+    fn votes_at(&self, ballot: Ballot) -> usize {
+        let own = usize::from(self.votes() && self.durable.accepted == ballot);
+        own + self.others().filter(|index| self.views[*index].accepted == ballot).count()
+    }
+
+    fn promises_of(&self, ballot: Ballot) -> usize {
+        let own = usize::from(self.votes() && self.durable.promised == ballot);
+        own + self.others().filter(|index| self.views[*index].promised == ballot).count()
+    }
+
+    /// The open slot is decided. `announce` when this replica found out by itself: the others may not know.
+    pub(crate) fn learn(
+        &mut self,
+        ballot: Ballot,
+        command: Command,
+        announce: bool,
+        numbers: &mut Numbers,
+        out: &mut Output,
+    ) {
+        let slot = self.open_slot();
+        let voted_for_it = self.accepted.as_ref().is_some_and(|(_, accepted)| accepted.id == command.id);
+        if !voted_for_it {
+            // Replay takes the last command recorded for a slot for the chosen one; this makes it so.
+            let record = Record::Chosen { slot, command: command.clone() };
+            self.persist(record, Promised::Nothing, numbers, out);
+        }
+        let views = self.views;
+        let sent_value = if voted_for_it { self.sent_value } else { 0 };
+        self.chosen = slot;
+        self.last = Some((ballot, command.id));
+        self.owner = command.originator();
+        self.promised = Ballot::ZERO;
+        self.accepted = None;
+        self.durable = Known::default();
+        self.views = [Known::default(); MEMBERS_MAX];
+        self.best = None;
+        self.owed = 0;
+        self.sent_value = 0;
+        self.wants_value = 0;
+        if announce {
+            for index in self.others() {
+                let held = views[index].accepted == ballot || sent_value & (1 << index) != 0;
+                let value = if held { None } else { Some(&command.payload) };
+                self.tell_chosen(index, slot, (ballot, command.id), value, out);
+            }
+        }
+        let id = command.id;
+        out.events.push(Event::Chosen { bucket: self.bucket, slot, command });
+        self.end_or_go_on(slot, id, numbers, out);
+    }
+
+    fn end_or_go_on(
+        &mut self,
+        slot: crate::Slot,
+        chosen: Option<crate::CommandId>,
+        numbers: &mut Numbers,
+        out: &mut Output,
+    ) {
+        match self.proposal.as_ref().map(|proposal| proposal.command.id) {
+            None => {}
+            // A no-op was after any decision.
+            Some(None) => self.proposal = None,
+            Some(id) if id == chosen => {
+                self.proposal = None;
+                if let Some(id) = id {
+                    let outcome = ProposalOutcome::ChosenAt(slot);
+                    out.events.push(Event::ProposalEnded { bucket: self.bucket, id, outcome });
+                }
+            }
+            Some(_) => self.go_on(numbers, out),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The proposer: fast accept for the owner of a slot, two phases for everybody else, and a bound on how often it tries.
+
+use crate::output::{Event, Output, ProposalOutcome};
+use crate::replica::{Numbers, Replica, majority};
+use crate::{Ballot, Command, Record};
+
+/// A proposal is prepared at most so often before it is given up.
+pub const PREPARES_MAX: u8 = 3;
+
+/// An own proposal under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Proposal {
+    /// What is to be chosen in some slot. A no-op only has to see the open slot decided.
+    pub(crate) command: Command,
+    pub(crate) phase: Phase,
+    /// The ballot of the phase.
+    pub(crate) ballot: Ballot,
+    /// How often it was prepared.
+    pub(crate) prepares: u8,
+    /// Whether a vote for the command was asked for in the open slot.
+    pub(crate) exposed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// Waits for a majority's promises.
+    Preparing,
+    /// Waits for a majority's votes.
+    Accepting,
+    /// Met a higher ballot: waits for the driver's [`retry`](crate::Core::retry).
+    BackedOff,
+}
+
+impl Replica {
+    /// Sets out to have a command chosen. There is no proposal under way, and this replica votes.
+    pub(crate) fn propose(&mut self, command: Command, numbers: &mut Numbers, out: &mut Output) {
+        debug_assert!(self.proposal.is_none() && self.votes(), "the core has checked");
+        let proposal =
+            Proposal { command, phase: Phase::BackedOff, ballot: Ballot::ZERO, prepares: 0, exposed: false };
+        self.proposal = Some(proposal);
+        self.start(numbers, out);
+    }
+
+    /// Whether fast accept is open to this replica: it owns the open slot (F1), and nothing has happened there (F2).
+    pub(crate) fn may_fast(&self, numbers: &Numbers) -> bool {
+        self.votes() && self.owner == Some(numbers.me) && !self.promised.is_some() && self.accepted.is_none()
+    }
+
+    /// Starts the proposal in the open slot.
+    pub(crate) fn start(&mut self, numbers: &mut Numbers, out: &mut Output) {
+        let fast = self.may_fast(numbers);
+        let Some(proposal) = &mut self.proposal else { return };
+        proposal.exposed = false;
+        // A no-op has no originator, so nobody owns the slot after it: it is never worth a fast ballot.
+        if fast && proposal.command.id.is_some() {
+            let command = proposal.command.clone();
+            self.accept_own(Ballot::fast(numbers.me), command, numbers, out);
+        } else {
+            self.prepare(numbers, out);
+        }
+    }
+
+    /// Begins phase one at a ballot above all that were seen.
+    pub(crate) fn prepare(&mut self, numbers: &mut Numbers, out: &mut Output) {
+        let seen = self.best.as_ref().map_or(Ballot::ZERO, |(ballot, _)| *ballot);
+        let highest = self.views.iter().map(|view| view.promised).fold(self.promised.max(seen), Ballot::max);
+        let Some(proposal) = &mut self.proposal else { return };
+        if proposal.prepares >= PREPARES_MAX {
+            return self.give_up(out);
+        }
+        let Some(ballot) = highest.next(numbers.me) else { return self.give_up(out) };
+        proposal.prepares += 1;
+        proposal.phase = Phase::Preparing;
+        proposal.ballot = ballot;
+        self.promised = ballot;
+        let slot = self.open_slot();
+        self.persist_vote(Record::Promise { slot, ballot }, numbers, out);
+        self.tell_all(out);
+        self.conclude(numbers, out);
+    }
+
+    /// A majority has promised: asks for votes for the value at the highest ballot told of, or, if there is none, the own command.
+    pub(crate) fn promised_by_majority(&mut self, numbers: &mut Numbers, out: &mut Output) {
+        let Some(proposal) = &self.proposal else { return };
+        let ballot = proposal.ballot;
+        let recovered = self.best.as_ref().map(|(_, command)| command.clone());
+        let command = recovered.unwrap_or_else(|| proposal.command.clone());
+        self.accept_own(ballot, command, numbers, out);
+    }
+
+    /// Votes for a value at an own ballot, and asks the others to. The own vote counts when it is synced; the question can
+    /// leave before, because after a crash this is another originator, which never uses the ballot again.
+    fn accept_own(&mut self, ballot: Ballot, command: Command, numbers: &mut Numbers, out: &mut Output) {
+        debug_assert!(ballot >= self.promised, "an own ballot is promised before it is used");
+        if let Some(proposal) = &mut self.proposal {
+            proposal.phase = Phase::Accepting;
+            proposal.ballot = ballot;
+            proposal.exposed |= command.id == proposal.command.id;
+        }
+        self.promised = ballot;
+        self.accepted = Some((ballot, command.clone()));
+        self.best = Some((ballot, command.clone()));
+        self.sent_value = 0;
+        let slot = self.open_slot();
+        self.persist_vote(Record::Accept { slot, ballot, command }, numbers, out);
+        self.tell_all(out);
+    }
+
+    /// Somebody has promised a higher ballot: the proposal steps back.
+    pub(crate) fn notice_preemption(&mut self, out: &mut Output) {
+        let preempting = self.views.iter().map(|view| view.promised).fold(self.promised, Ballot::max);
+        let bucket = self.bucket;
+        let Some(proposal) = &mut self.proposal else { return };
+        if proposal.phase != Phase::BackedOff && preempting > proposal.ballot {
+            proposal.phase = Phase::BackedOff;
+            out.events.push(Event::Backoff { bucket, attempt: proposal.prepares });
+        }
+    }
+
+    /// The driver's timer: goes on after a backoff, or tells again whoever is not known to have heard.
+    pub(crate) fn retry(&mut self, numbers: &mut Numbers, out: &mut Output) {
+        match self.proposal.as_ref().map(|proposal| proposal.phase) {
+            Some(Phase::BackedOff) => self.prepare(numbers, out),
+            _ => {
+                // What was left out may have been lost with the message that carried it.
+                self.sent_value = 0;
+                if self.promised.is_some() && self.votes() {
+                    self.tell_all(out);
+                }
+                self.conclude(numbers, out);
+            }
+        }
+    }
+
+    /// The open slot was decided with another command: the own one goes on in the next.
+    pub(crate) fn go_on(&mut self, numbers: &mut Numbers, out: &mut Output) {
+        let Some(proposal) = &mut self.proposal else { return };
+        proposal.exposed = false;
+        if !self.votes() || self.proposal.as_ref().is_some_and(|proposal| proposal.prepares >= PREPARES_MAX) {
+            self.give_up(out);
+        } else {
+            self.start(numbers, out);
+        }
+    }
+
+    fn give_up(&mut self, out: &mut Output) {
+        let Some(proposal) = self.proposal.take() else { return };
+        if let Some(id) = proposal.command.id {
+            let outcome =
+                if proposal.exposed { ProposalOutcome::Unknown } else { ProposalOutcome::Contended };
+            out.events.push(Event::ProposalEnded { bucket: self.bucket, id, outcome });
+        }
+    }
+
+    fn tell_all(&mut self, out: &mut Output) {
+        for index in self.others() {
+            let view = self.views[index];
+            if view != self.current() {
+                self.tell(index, out);
+            }
+        }
+    }
+
+    /// How many replicas are needed.
+    pub(crate) fn majority(&self) -> usize {
+        majority(self.members.len())
+    }
+}

@@ -2,14 +2,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
 mod config;
+mod encoding;
 mod error;
 mod key;
+mod node;
 mod request;
 mod runtime;
 mod status;
 mod store;
 mod token;
 mod topology;
+mod transport;
 
 pub use store::{
     BATCH_GET_KEYS_MAX, BATCH_MUTATIONS_MAX, Batch, BatchGet, CURSOR_BYTES, Cursor, DEADLINE_MAX,

@@ -128,6 +128,11 @@ pub enum Answer {
     Resolved(Resolution),
     /// A fresh token.
     Token(Token),
+    /// A forwarded write came too many slots after its token's birth; no copy of it ever applies. Nodes say this to one another only.
+    Expired {
+        /// A slot that is chosen in the bucket.
+        chosen: u64,
+    },
 }
 
 /// The outcome of a request.

@@ -17,7 +17,7 @@ mod tests;
 mod time;
 
 pub(crate) use column::{Column, row_text};
-pub(crate) use source::{open, unpacked};
+pub(crate) use source::unpacked;
 pub(crate) use time::{TimeUnit, minutes_after, show_time};
 
 /// The longest row that is read, in bytes. Longer than any value may be, and short enough to be held in memory.

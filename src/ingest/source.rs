@@ -1,9 +1,7 @@
-//! Where the bytes come from: a file or standard input, unpacked on the way when it is a zstd stream.
+//! Where the bytes come from: any reader, unpacked on the way when it is a zstd stream.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::path::Path;
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
@@ -14,14 +12,6 @@ const SKIPPABLE_MAGIC: u32 = 0x184D_2A50;
 
 /// The largest window a zstd stream may ask for, in bytes: what unpacking it may hold in memory.
 const WINDOW_BYTES_MAX: u64 = 128 << 20;
-
-/// Opens a file for reading, `-` being standard input.
-pub(crate) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
-    if path == Path::new("-") {
-        return unpacked(io::stdin());
-    }
-    unpacked(File::open(path)?)
-}
 
 /// Reads on as it is, or unpacked when it begins like a zstd stream.
 pub(crate) fn unpacked(mut reader: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {

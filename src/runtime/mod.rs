@@ -1,28 +1,171 @@
 //! Drives the deterministic node with real sockets, files, threads and clocks.
+//!
+//! Threads: one for each worker (its calls, buckets, links and timers), two for the journal, three for disk work. What
+//! they say to one another goes through [`mailbox`]es and queues; no lock is held across I/O.
+
+mod clock;
+mod disk_pool;
+mod journal_thread;
+mod mailbox;
+mod open;
+mod worker_thread;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::request::{Outcome, Request};
+use crate::node::route::{Dealing, Route};
+use crate::request::{Ask, Outcome, Request};
 use crate::status::Status;
+use journal_thread::{JournalGate, JournalQueue};
+use mailbox::{Input, Mailbox};
 
 /// A running node.
-pub(crate) struct Runtime {}
+pub(crate) struct Runtime {
+    config: Config,
+    route: Arc<Route>,
+    dealing: Dealing,
+    mailboxes: Vec<Arc<Mailbox>>,
+    handles: Vec<tokio::runtime::Handle>,
+    journal: JournalQueue,
+    gate: Arc<JournalGate>,
+    boot: u32,
+    disk_id: u64,
+    directory: PathBuf,
+    threads: Mutex<Threads>,
+    /// Held while the node runs: ends the listener and the founding when dropped.
+    stop: Mutex<Option<mpsc::Sender<()>>>,
+    next: std::sync::atomic::AtomicUsize,
+}
 
 impl Runtime {
-    pub(crate) async fn open(_config: Config) -> Result<Self, Error> {
-        Err(Error::Closed)
+    /// Recovers the directory, starts the threads, and waits until the node takes part in its groups, or for peers.
+    pub(crate) async fn open(config: Config) -> Result<Self, Error> {
+        open::open(config).await
     }
 
     /// Asks the node; the answer of a mutation comes even if the future is dropped, to nobody.
-    pub(crate) async fn call(&self, _request: Request) -> Outcome {
-        Err(Error::Closed)
+    pub(crate) async fn call(&self, request: Request) -> Outcome {
+        let (worker, hash) = self.place(&request)?;
+        if self.gate.failed.load(Ordering::Relaxed) {
+            return Err(Error::Storage { what: "the journal failed; this node takes no calls any more".into() });
+        }
+        if self.gate.full.load(Ordering::Relaxed) && matches!(request.ask, Ask::Write { .. }) {
+            return Err(Error::Overloaded { what: "the journal's disk", limit: "no room is left".into() });
+        }
+        let (reply, answer) = oneshot::channel();
+        self.mailboxes[worker].push(Input::Call { request, hash, reply });
+        answer.await.map_err(worker_thread::closed)?
     }
 
-    /// How the node is, at one moment.
+    /// The worker of a request, and its entity's hash.
+    fn place(&self, request: &Request) -> Result<(usize, u64), Error> {
+        let entity: &Bytes = match &request.ask {
+            Ask::Write { entity, .. } | Ask::NewToken { entity } => entity,
+            Ask::Get(key) => &key.entity,
+            Ask::Scan(query) => &query.entity,
+            Ask::Resolve(token) => {
+                let bucket = thermocline_paxos::Bucket(token.bucket);
+                return Ok((self.dealing.worker(bucket) as usize, 0));
+            }
+        };
+        let hash = crate::node::entity_hash(entity);
+        Ok((self.dealing.worker(self.route.bucket(hash)) as usize, hash))
+    }
+
+    /// A thread's tokio runtime, one after the other: for connections that are to run beside the workers.
+    pub(crate) fn next_handle(&self) -> tokio::runtime::Handle {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.handles[next % self.handles.len()].clone()
+    }
+
+    /// How the node is.
     pub(crate) async fn status(&self) -> Result<Status, Error> {
-        Err(Error::Closed)
+        let mut counters = crate::node::counters::Counters::default();
+        let mut status = Status {
+            cluster: self.config.topology().cluster.clone(),
+            node: self.config.node_id,
+            boot: u64::from(self.boot),
+            disk_id: self.disk_id,
+            epoch: self.config.topology().epoch,
+            groups: self.config.topology_node().map(|node| node.group).into_iter().collect(),
+            journal_synced: self.gate.synced.load(Ordering::Relaxed),
+            ..Status::default()
+        };
+        let mut up = Vec::new();
+        for mailbox in &self.mailboxes {
+            let (reply, answer) = oneshot::channel();
+            mailbox.push(Input::Report(reply));
+            let report = answer.await.map_err(worker_thread::closed)?;
+            counters.add(&report.counters);
+            status.buckets_voting += report.votes.0;
+            status.buckets_learning += report.votes.1;
+            up.push(report.peers_up);
+        }
+        status.counters = counters.list();
+        status.peers = self
+            .config
+            .topology()
+            .nodes
+            .iter()
+            .filter(|node| node.id != self.config.node_id)
+            .map(|node| crate::status::Peer {
+                node: node.id,
+                address: node.address.clone(),
+                up: up.iter().all(|nodes| nodes.iter().any(|up| up.0 == node.id)),
+                ..Default::default()
+            })
+            .collect();
+        Ok(status)
+    }
+
+    /// Where the node keeps its data.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.directory
     }
 
     /// Stops taking calls, ends what is under way, syncs, and frees the directory.
-    pub(crate) async fn close(&self) {}
+    pub(crate) async fn close(&self) {
+        self.stop.lock().take();
+        for mailbox in &self.mailboxes {
+            mailbox.push(Input::Stop);
+        }
+        let Threads { workers, journal } = std::mem::take(&mut *self.threads.lock());
+        let queue = self.journal.clone();
+        // Threads are waited for where waiting harms nobody. The journal's outlives those that write to it.
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in workers {
+                let _ = thread.join();
+            }
+            queue.stop();
+            if let Some(thread) = journal {
+                let _ = thread.join();
+            }
+        })
+        .await;
+    }
+}
+
+/// The threads that are waited for at the end.
+#[derive(Default)]
+struct Threads {
+    workers: Vec<JoinHandle<()>>,
+    journal: Option<JoinHandle<()>>,
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.stop.lock().take();
+        for mailbox in &self.mailboxes {
+            mailbox.push(Input::Stop);
+        }
+        self.journal.stop();
+    }
 }

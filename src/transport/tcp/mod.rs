@@ -139,7 +139,12 @@ impl TcpLinks {
             setup.counts.links_up.increment();
             inbox.link_up(source.0, Direction::In, &hello);
             let why = incoming::serve(stream, source.0, &setup, &*inbox).await;
-            // A connection that replaces this one stops this task, so the entry is this one's.
+            // A connection that replaced this one, or the end of all links, has stopped this task; but when that came
+            // from a call of the inbox by this very task, it is still running.
+            let is_listed = |accepted: &Accepted| Rc::ptr_eq(&accepted.stage, &stage_of_task);
+            if !table.borrow().get(&source).is_some_and(is_listed) {
+                return;
+            }
             table.borrow_mut().remove(&source);
             setup.counts.links_down.increment();
             inbox.link_down(source.0, Direction::In, &why);

@@ -129,7 +129,10 @@ impl Outgoing {
                     counts.links_up.increment();
                     inbox.link_up(peer, Direction::Out, &hello);
                     let why = self.pump(&stream).await;
-                    self.close();
+                    if !self.close() {
+                        // A call of the inbox by this task has closed the link, and with it this task.
+                        return;
+                    }
                     if since.elapsed() >= longest_pause {
                         backoff.reset();
                     }
@@ -151,11 +154,11 @@ impl Outgoing {
         }
     }
 
-    /// Forgets the connection and what waits on it.
-    pub(super) fn close(&self) {
-        if let Some(up) = self.up.take() {
-            self.setup.counts.frames_dropped_down.add(up.unwritten_frames);
-        }
+    /// Forgets the connection and what waits on it; says whether there was one.
+    pub(super) fn close(&self) -> bool {
+        let Some(up) = self.up.take() else { return false };
+        self.setup.counts.frames_dropped_down.add(up.unwritten_frames);
+        true
     }
 
     fn set_up(&self, stream: &Rc<TcpStream>) {

@@ -275,3 +275,56 @@ fn stopped_links_are_closed_and_silent() {
         assert!(!one.links.is_up(NodeId(2)));
     });
 }
+
+/// An inbox that owns its links and stops them at the first frame.
+struct Stopper {
+    links: std::cell::RefCell<Option<std::rc::Rc<super::Links>>>,
+    heard: std::rc::Rc<super::Recorder>,
+}
+
+impl super::Inbox for Stopper {
+    fn frame(&self, from: NodeId, body: bytes::Bytes) {
+        self.heard.frame(from, body);
+        self.links.take().unwrap().stop();
+    }
+
+    fn link_up(&self, peer: NodeId, direction: Direction, hello: &Hello) {
+        self.heard.link_up(peer, direction, hello);
+    }
+
+    fn link_down(&self, peer: NodeId, direction: Direction, why: &super::LinkError) {
+        self.heard.link_down(peer, direction, why);
+    }
+}
+
+#[test]
+fn an_inbox_may_stop_its_links_and_is_let_go() {
+    run(async {
+        let (recorder, mut events) = super::Events::new();
+        let setup = setup(hello(1), Limits::default());
+        let listener = super::Listener::bind(LOOPBACK, setup.clone()).await.unwrap();
+        let address = listener.address().unwrap();
+        let (accepted, mut incoming) = tokio::sync::mpsc::unbounded_channel();
+        let hand_over = move |_, connection| accepted.send(connection).unwrap();
+        let listening = tokio::task::spawn_local(listener.run(hand_over, |_, why| panic!("{why}")));
+        let inbox = std::rc::Rc::new(Stopper { links: std::cell::RefCell::default(), heard: recorder });
+        let links = std::rc::Rc::new(super::Links::tcp(setup, 0, &[], inbox.clone(), 1));
+        inbox.links.replace(Some(links.clone()));
+        let connecting = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            greeting::dial(&mut stream, &identity(hello(2)), 0, NodeId(1), NEVER_MS).await.unwrap();
+            stream
+        };
+        let mut stream = connecting.await;
+        links.accept(incoming.recv().await.unwrap());
+        drop(links);
+        let inbox = std::rc::Rc::downgrade(&inbox);
+        events.until_up(NodeId(2), Direction::In).await;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &framed(b"stop")).await.unwrap();
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+        assert_eq!(events.frame().await.1, b"stop");
+        assert!(events.0.recv().await.is_none(), "nothing was called after the stop");
+        assert!(inbox.upgrade().is_none());
+        listening.abort();
+    });
+}

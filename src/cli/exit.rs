@@ -1,0 +1,129 @@
+//! How the process ends.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::error::Error;
+
+/// What `--help` says of it.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0  done
+  1  something else, a comparison that found a difference included
+  2  bad configuration, usage or input
+  3  a disk holds corrupt bytes
+  4  a disk is full
+  5  a disk failed to read, write or sync
+  6  the directory is in use, or belongs to another node or cluster";
+
+/// What the process ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Code {
+    Other = 1,
+    Usage = 2,
+    Corrupt = 3,
+    Full = 4,
+    Disk = 5,
+    Directory = 6,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// Why the process ends, and how it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) code: Code,
+    pub(super) message: String,
+}
+
+impl Failure {
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { code: Code::Usage, message: message.into() }
+    }
+
+    pub(super) fn other(message: impl Into<String>) -> Self {
+        Self { code: Code::Other, message: message.into() }
+    }
+
+    /// The same, with what was being done in front.
+    pub(super) fn during(self, what: impl fmt::Display) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { code: code_of(&error), message: error.to_string() }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        let code = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::Full,
+            _ => Code::Disk,
+        };
+        Self { code, message: error.to_string() }
+    }
+}
+
+fn code_of(error: &Error) -> Code {
+    match error {
+        Error::Invalid { .. } => Code::Usage,
+        Error::Corrupt { .. } => Code::Corrupt,
+        Error::Overloaded { what, .. } if what.contains("disk") => Code::Full,
+        Error::Storage { what } => code_of_storage(what),
+        _ => Code::Other,
+    }
+}
+
+/// A storage error names its cause in words only.
+fn code_of_storage(what: &str) -> Code {
+    let says = |words: &[&str]| words.iter().any(|word| what.contains(word));
+    if says(&["No space left", "Disk quota exceeded", "os error 28", "os error 122"]) {
+        Code::Full
+    } else if says(&["in use", "configured is"]) {
+        Code::Directory
+    } else {
+        Code::Disk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_has_its_code() {
+        let storage = |what: &str| code_of(&Error::Storage { what: what.to_owned() });
+        assert_eq!(code_of(&Error::invalid("a", "b", "c")), Code::Usage);
+        assert_eq!(code_of(&Error::Corrupt { what: "block".to_owned() }), Code::Corrupt);
+        assert_eq!(code_of(&Error::Overloaded { what: "disk", limit: "1 GiB".to_owned() }), Code::Full);
+        assert_eq!(code_of(&Error::Overloaded { what: "call queue", limit: "5".to_owned() }), Code::Other);
+        assert_eq!(code_of(&Error::Closed), Code::Other);
+        let full = std::io::Error::from_raw_os_error(28);
+        assert_eq!(storage(&format!("journal/1: {full}")), Code::Full);
+        assert_eq!(Failure::from(full).code, Code::Full);
+        assert_eq!(storage("data: the directory is in use by another process"), Code::Directory);
+        assert_eq!(storage("data: the node is 3, configured is 2"), Code::Directory);
+        assert_eq!(storage("journal/1: Input/output error (os error 5)"), Code::Disk);
+    }
+
+    #[test]
+    fn the_help_lists_every_code() {
+        for code in [Code::Other, Code::Usage, Code::Corrupt, Code::Full, Code::Disk, Code::Directory] {
+            assert!(HELP.contains(&format!("\n  {}  ", code as u8)), "{code:?}");
+        }
+    }
+}

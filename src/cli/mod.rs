@@ -1,0 +1,68 @@
+//! The command line: `thermocline demo`, `thermocline load`, `thermocline serve`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+mod demo;
+mod exit;
+mod load;
+mod members;
+mod serve;
+mod table;
+mod tally;
+mod writers;
+
+use exit::Failure;
+
+/// A replicated, tiered key-value store for data that keeps growing along time.
+#[derive(Debug, Parser)]
+#[command(name = "thermocline", version, after_help = exit::HELP, propagate_version = true)]
+struct Arguments {
+    /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as thermocline=debug.
+    #[arg(long, global = true, value_name = "FILTER", env = "THERMOCLINE_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Three nodes in this process, the flight log of 2013, a node that dies and comes back, and every record compared.
+    Demo(demo::Arguments),
+    /// Load a CSV or JSON Lines file.
+    Load(load::Arguments),
+    /// Run one node of a cluster, and serve Redis clients.
+    Serve(serve::Arguments),
+}
+
+/// Runs the command line; what it returns is listed in `thermocline --help`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("thermocline: {failure}");
+            failure.code.into()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let quiet = !matches!(arguments.command, Command::Serve(_));
+    let filter = arguments.log.unwrap_or_else(|| if quiet { "warn" } else { "info" }.to_owned());
+    let filter = EnvFilter::try_new(&filter)
+        .map_err(|error| Failure::usage(format!("invalid --log: {filter}: {error}")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::other(format!("the runtime cannot start: {error}")))?;
+    match arguments.command {
+        Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
+        Command::Load(arguments) => runtime.block_on(load::run(arguments)),
+        Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
+    }
+}

@@ -1,0 +1,127 @@
+//! `thermocline serve`: one node of a cluster.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::Failure;
+use crate::config::{Config, bounds};
+use crate::key::Key;
+use crate::request::Consistency;
+use crate::server::{self, Limits};
+use crate::store::Store;
+use crate::topology::Topology;
+
+/// How often the node is asked whether it still works.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The options of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+SIGTERM and SIGINT stop the node: calls under way end, the journal is synced, the directory is freed.
+
+A topology names the cluster and its nodes:
+
+  cluster = \"example\"
+  replicas = 3
+  [[node]]
+  id = 1
+  zone = \"a\"
+  address = \"127.0.0.1:7001\"
+  redis = \"127.0.0.1:6379\"
+  directory = \"data-1\"
+  # and so on for nodes 2 and 3, in zones b and c")]
+pub(super) struct Arguments {
+    /// The cluster: a TOML file.
+    #[arg(long, value_name = "FILE")]
+    topology: PathBuf,
+    /// Which of its nodes this is.
+    #[arg(long, value_name = "ID")]
+    node: u16,
+    /// Where the node keeps its data; without it, the topology's or the configuration's directory.
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// Settings of the node: a TOML file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How many Redis clients may be connected at the same time.
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+}
+
+/// Runs the node until it is told to stop.
+pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let other = |error: std::io::Error| Failure::other(format!("signals cannot be listened to: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(other)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(other)?;
+    let (config, redis) = arguments.config()?;
+    let limits =
+        Limits { value_bytes_max: config.value_bytes_max as usize, connections_max: arguments.connections as usize };
+    let listener = match &redis {
+        None => None,
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
+            Failure::other(format!("Redis clients cannot be served at {address} (redis of node {}): {error}", arguments.node))
+        })?),
+    };
+    let opening = Store::open(config);
+    let store = tokio::select! {
+        store = opening => store?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    match &redis {
+        Some(address) => println!("node {} is up; Redis clients at {address}", arguments.node),
+        None => println!("node {} is up; the topology gives it no address for Redis clients", arguments.node),
+    }
+    let front = async {
+        match listener {
+            Some(listener) => server::serve(listener, store.clone(), limits).await,
+            None => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+        failure = sickness(&store) => Err(failure),
+        ended = front => Err(Failure::other(format!("the front ended: {ended:?}"))),
+    };
+    match &ended {
+        Ok(signal) => tracing::info!("{signal}: closing"),
+        Err(failure) => tracing::error!("closing: {failure}"),
+    }
+    store.close().await;
+    ended.map(drop)
+}
+
+/// Waits until the node cannot go on: its journal failed, or it was closed. A full disk is no such thing: it may get room.
+async fn sickness(store: &Store) -> Failure {
+    let probe = Key::undated("thermocline");
+    let mut interval = tokio::time::interval(HEALTH_INTERVAL);
+    loop {
+        interval.tick().await;
+        match store.get(&probe).consistency(Consistency::Stale).send().await {
+            Err(error) if !error.is_retryable() => return error.into(),
+            _ => {}
+        }
+    }
+}
+
+impl Arguments {
+    /// The node's settings, and where Redis clients reach it.
+    fn config(&self) -> Result<(Config, Option<String>), Failure> {
+        let topology = Topology::read(&self.topology)?;
+        let redis = topology.node(self.node).and_then(|node| node.redis.clone());
+        let mut config = Config::node(topology, self.node);
+        if let Some(file) = &self.config {
+            config = config.with_toml(&bounds::read_text("config", file)?)?;
+        }
+        if let Some(directory) = &self.directory {
+            config = config.directory(directory.clone());
+        }
+        config.validate()?;
+        Ok((config, redis))
+    }
+}

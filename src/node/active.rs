@@ -1,0 +1,83 @@
+//! The buckets in which something is under way at this worker. A bucket at rest takes four bytes.
+
+use std::collections::VecDeque;
+
+use thermocline_paxos::{Bucket, CommandId, NodeId, Slot};
+
+use super::calls::CallKey;
+
+const AT_REST: u32 = u32::MAX;
+
+/// What is under way in one bucket.
+#[derive(Debug, Default)]
+pub(crate) struct Active {
+    /// Writes that wait for a slot, oldest first.
+    pub(crate) pending: VecDeque<CallKey>,
+    /// The own command in the core, if `proposed` is set, and the writes that ride in it, in its order.
+    pub(crate) proposed: Option<CommandId>,
+    pub(crate) riding: Vec<CallKey>,
+    /// Reads that wait until a slot is applied.
+    pub(crate) waiting: Vec<(Slot, CallKey)>,
+    /// Missing slots asked from a node, and when.
+    pub(crate) fetching: Option<(NodeId, u64)>,
+    /// Whether the bucket is in the worker's list of buckets to drive.
+    pub(crate) driven: bool,
+}
+
+impl Active {
+    fn is_at_rest(&self) -> bool {
+        self.pending.is_empty()
+            && self.proposed.is_none()
+            && self.waiting.is_empty()
+            && self.fetching.is_none()
+            && !self.driven
+    }
+}
+
+/// All of a worker's active buckets. Places are reused, so that a busy bucket costs no allocation.
+#[derive(Debug)]
+pub(crate) struct ActiveBuckets {
+    by_bucket: Vec<u32>,
+    places: Vec<Active>,
+    free: Vec<u32>,
+}
+
+impl ActiveBuckets {
+    pub(crate) fn new(buckets: u32) -> Self {
+        Self { by_bucket: vec![AT_REST; buckets as usize], places: Vec::new(), free: Vec::new() }
+    }
+
+    /// The bucket's place, made active if it was at rest.
+    pub(crate) fn enter(&mut self, bucket: Bucket) -> &mut Active {
+        let place = &mut self.by_bucket[bucket.0 as usize];
+        if *place == AT_REST {
+            *place = self.free.pop().unwrap_or_else(|| {
+                self.places.push(Active::default());
+                self.places.len() as u32 - 1
+            });
+        }
+        &mut self.places[*place as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, bucket: Bucket) -> Option<&mut Active> {
+        match self.by_bucket[bucket.0 as usize] {
+            AT_REST => None,
+            place => Some(&mut self.places[place as usize]),
+        }
+    }
+
+    /// Puts the bucket to rest if nothing is under way in it any more.
+    pub(crate) fn leave(&mut self, bucket: Bucket) {
+        let place = self.by_bucket[bucket.0 as usize];
+        if place != AT_REST && self.places[place as usize].is_at_rest() {
+            self.places[place as usize].riding.clear();
+            self.free.push(place);
+            self.by_bucket[bucket.0 as usize] = AT_REST;
+        }
+    }
+
+    /// How many buckets have something under way.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+}

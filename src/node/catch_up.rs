@@ -1,0 +1,191 @@
+//! Catching up: missing slots are pulled from a peer's journal.
+//!
+//! A bucket whose missing slots are in no journal any more needs a transfer of its state, which is not built yet; such
+//! buckets are counted, and stay behind.
+
+use thermocline_paxos::{Bucket, Command, NodeId, Slot};
+
+use super::effects::Job;
+use super::timers::Timer;
+use super::wire::Item;
+use super::worker::Worker;
+
+/// At most so many buckets are fetched at the same time, so that catching up does not stand in the way of the living.
+const FETCHES_MAX: usize = 256;
+
+/// At most so many commands, and about so many bytes, in one answer.
+const FETCH_COMMANDS_MAX: usize = 256;
+const FETCH_BYTES_MAX: usize = 1 << 20;
+
+/// A fetch without an answer is asked of another peer after so long, in milliseconds.
+const FETCH_MS: u64 = 100;
+
+impl Worker {
+    /// This replica lacks slots that `peer` knows to be chosen.
+    pub(super) fn behind(&mut self, now: u64, bucket: Bucket, peer: NodeId, through: Slot) {
+        if !self.founded || !self.owns(bucket) || self.failed.contains(&bucket.0) {
+            return;
+        }
+        let chosen = self.core.status(bucket).chosen;
+        if chosen >= through {
+            return;
+        }
+        if self.active.get_mut(bucket).is_some_and(|active| active.fetching.is_some()) {
+            return;
+        }
+        if self.fetches >= FETCHES_MAX {
+            self.catch_up.push_back((bucket, peer, through));
+            return;
+        }
+        self.fetches += 1;
+        self.counters.fetches += 1;
+        self.active.enter(bucket).fetching = Some((peer, now));
+        self.timers.at(now + FETCH_MS, Timer::Fetch(bucket));
+        self.say(peer, &Item::Fetch { bucket, from: Slot(chosen.0 + 1), through });
+    }
+
+    /// Starts fetches that had to wait for others.
+    pub(super) fn continue_catch_up(&mut self, now: u64) {
+        while self.fetches < FETCHES_MAX {
+            let Some((bucket, peer, through)) = self.catch_up.pop_front() else { break };
+            self.behind(now, bucket, peer, through);
+        }
+    }
+
+    /// Another node lacks commands that this one has.
+    pub(super) fn fetch_asked(&mut self, from: NodeId, bucket: Bucket, first: Slot, through: Slot) {
+        if !self.owns(bucket) {
+            return;
+        }
+        let chosen = self.core.status(bucket).chosen;
+        let last = through.min(chosen);
+        let places = self.index.chosen(bucket, first, last, FETCH_COMMANDS_MAX);
+        self.effects.jobs.push(Job::Fetch { to: from, bucket, from: first, places, bytes_max: FETCH_BYTES_MAX });
+    }
+
+    /// Chosen commands have come.
+    pub(super) fn fetched(&mut self, now: u64, from: NodeId, bucket: Bucket, first: Slot, commands: Vec<Command>, chosen: Slot) {
+        if !self.owns(bucket) || !self.founded {
+            return;
+        }
+        self.end_fetch(bucket, from);
+        if commands.is_empty() && chosen.0 >= first.0 && self.core.status(bucket).chosen.0 + 1 == first.0 {
+            self.counters.beyond_journal += 1;
+            tracing::warn!(bucket = bucket.0, slot = first.0, peer = from.0, "missing commands are in the peer's journal no more");
+        }
+        let progressed = !commands.is_empty();
+        for (slot, command) in (first.0..).zip(commands) {
+            self.core.learn(bucket, Slot(slot), command, &mut self.out);
+        }
+        self.pump(now);
+        if progressed {
+            self.behind(now, bucket, from, chosen);
+        }
+        self.continue_catch_up(now);
+    }
+
+    /// A peer says how far it knows a bucket.
+    pub(super) fn hinted(&mut self, now: u64, from: NodeId, bucket: Bucket, chosen: Slot) {
+        self.behind(now, bucket, from, chosen);
+    }
+
+    /// Tells a node that has come how far this one is in every bucket, so that it can fetch what it lacks.
+    pub(super) fn hint_everything(&mut self, node: NodeId) {
+        if !self.founded {
+            return;
+        }
+        for bucket in (0..self.route.buckets()).map(Bucket) {
+            if self.owns(bucket) && self.route.holds(node, bucket) {
+                let chosen = self.core.status(bucket).chosen;
+                if chosen.0 > 0 {
+                    self.say(node, &Item::Hint { bucket, chosen });
+                }
+            }
+        }
+    }
+
+    /// A fetch had no answer in time.
+    pub(super) fn fetch_again(&mut self, now: u64, bucket: Bucket) {
+        let Some((peer, since)) = self.active.get_mut(bucket).and_then(|active| active.fetching) else { return };
+        if now < since + FETCH_MS {
+            return;
+        }
+        self.end_fetch(bucket, peer);
+        self.fetch_from_another(now, bucket, peer);
+    }
+
+    /// A peer is gone: what was being fetched from it is fetched from others.
+    pub(super) fn fetch_from_others(&mut self, now: u64, lost: NodeId) {
+        if self.fetches == 0 {
+            return;
+        }
+        for bucket in (0..self.route.buckets()).map(Bucket) {
+            let from_lost = |peer: (NodeId, u64)| peer.0 == lost;
+            if self.active.get_mut(bucket).and_then(|active| active.fetching).is_some_and(from_lost) {
+                self.end_fetch(bucket, lost);
+                self.fetch_from_another(now, bucket, lost);
+            }
+        }
+    }
+
+    fn fetch_from_another(&mut self, now: u64, bucket: Bucket, not: NodeId) {
+        let me = self.settings.me;
+        let others = self.route.replicas(bucket).iter().copied().filter(|node| *node != me);
+        let other = others.filter(|node| self.is_up(*node)).max_by_key(|node| *node != not);
+        // How far the other is, is not known: one slot is asked for, and its answer tells.
+        if let Some(other) = other {
+            let next = Slot(self.core.status(bucket).chosen.0 + 1);
+            self.behind(now, bucket, other, next);
+        }
+    }
+
+    fn end_fetch(&mut self, bucket: Bucket, from: NodeId) {
+        if let Some(active) = self.active.get_mut(bucket) {
+            if active.fetching.is_some_and(|(peer, _)| peer == from) {
+                active.fetching = None;
+                self.fetches -= 1;
+            }
+            self.active.leave(bucket);
+        }
+    }
+
+    /// A learner-only replica asks what this node has touched.
+    pub(super) fn floor_asked(&mut self, from: NodeId, buckets: &[Bucket]) {
+        if !self.founded {
+            return;
+        }
+        let touched: Vec<(Bucket, Slot)> = buckets
+            .iter()
+            .filter(|bucket| self.owns(**bucket) && self.route.holds(from, **bucket))
+            .filter_map(|bucket| Some((*bucket, self.core.touched(*bucket)?)))
+            .collect();
+        if !touched.is_empty() {
+            self.say(from, &Item::FloorAnswer { buckets: touched });
+        }
+    }
+
+    /// A voting peer says what it has touched.
+    pub(super) fn floor_answered(&mut self, from: NodeId, buckets: &[(Bucket, Slot)]) {
+        for (bucket, touched) in buckets {
+            if self.founded && self.owns(*bucket) {
+                self.core.floor_answer(*bucket, from, *touched, &mut self.out);
+            }
+        }
+    }
+
+    /// Asks the peers for the floors of the buckets in which this replica only learns.
+    pub(super) fn ask_for_floors(&mut self) -> usize {
+        let learning: Vec<Bucket> = (0..self.route.buckets())
+            .map(Bucket)
+            .filter(|bucket| self.owns(*bucket) && !self.core.fresh(*bucket).voting && self.core.needs_floor(*bucket))
+            .collect();
+        let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
+        for peer in peers {
+            for some in learning.chunks(8192) {
+                let buckets = some.iter().copied().filter(|bucket| self.route.holds(peer, *bucket)).collect();
+                self.say(peer, &Item::FloorAsk { buckets });
+            }
+        }
+        learning.len()
+    }
+}

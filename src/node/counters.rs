@@ -1,0 +1,70 @@
+//! What a worker counts.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// Numbers that only grow, since the start.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct Counters {
+            $($(#[$doc])* pub(crate) $name: u64,)+
+        }
+
+        impl Counters {
+            /// All of them, by name.
+            pub(crate) fn list(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),+]
+            }
+
+            /// Adds another worker's.
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// Commands applied.
+    applied,
+    /// Fetches that found the commands in no journal any more.
+    beyond_journal,
+    /// Own proposals that the core gave up for the time being.
+    contended,
+    /// Calls that ran out of time.
+    deadlines,
+    /// Catch-up questions asked.
+    fetches,
+    /// Undecided slots that this node set out to decide.
+    finished_slots,
+    /// Calls passed on to another node.
+    forwarded,
+    /// Passed-on calls that were tried elsewhere after the hedge delay or a lost link.
+    hedged,
+    /// Items from peers that broke the format.
+    malformed_items,
+    /// Links lost.
+    peers_lost,
+    /// Own proposals that met a higher ballot.
+    preempted,
+    /// Commands proposed.
+    proposals,
+    /// Rounds of read probes.
+    read_rounds,
+    /// Reads asked for by callers of this process.
+    reads,
+    /// Reads that had to wait for a slot.
+    reads_waited,
+    /// Calls refused because the queue was full.
+    refused,
+    /// Proposals sent again.
+    resends,
+    /// Reads or writes of the state that failed.
+    state_errors,
+    /// Writes begun anew because their token had come too late.
+    tokens_expired,
+    /// Buckets that vote again after they had lost their memory.
+    voting_again,
+    /// Read rounds that had to ask more peers.
+    widened_rounds,
+    /// Writes asked for by callers of this process.
+    writes,
+}

@@ -1,0 +1,149 @@
+//! What a worker wants done, and what it is told when it is.
+
+use thermocline_paxos::{Bucket, Command, NodeId, Record, Slot, Ticket};
+use thermocline_tiers::hot::journal::{JournalBatch, JournalConfig, JournalError, Position, RecordHead, RecordKind};
+use thermocline_tiers::hot::state::{Finished, GetJob, Job as StateJob, Page, Record as StateRecord, ScanJob, StateError};
+
+use super::calls::CallKey;
+use super::record_codec;
+use super::wire::Founding;
+use crate::request::Outcome;
+
+/// Everything that a turn of a worker wants from the world.
+#[derive(Default)]
+pub(crate) struct Effects {
+    /// Answers to callers of this process.
+    pub(crate) replies: Vec<(u64, Outcome)>,
+    /// Work for a disk thread.
+    pub(crate) jobs: Vec<Job>,
+    /// What other nodes said of their founding.
+    pub(crate) founding: Vec<(NodeId, Founding)>,
+    /// Records for the journal, in the order of their tickets; the last one is still being filled.
+    submissions: Vec<Submission>,
+    spare: Vec<Submission>,
+    scratch: Vec<u8>,
+    config: JournalConfig,
+}
+
+/// Records that go to the journal together.
+pub(crate) struct Submission {
+    pub(crate) batch: JournalBatch,
+    /// The records in their order; their positions are known when the batch is synced.
+    pub(crate) records: Vec<Placed>,
+    /// The ticket of the last record.
+    pub(crate) through: Ticket,
+}
+
+/// Where a record lies, or will lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    pub(crate) bucket: Bucket,
+    pub(crate) slot: Slot,
+    pub(crate) has_command: bool,
+    /// `None` until the record is synced.
+    pub(crate) position: Option<Position>,
+}
+
+impl Effects {
+    /// With the journal's limits.
+    pub(crate) fn new(config: JournalConfig) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// Adds a record to the journal's next commit.
+    pub(super) fn journal(&mut self, bucket: Bucket, ticket: Ticket, record: &Record) {
+        let (kind, slot) = record_codec::head(record);
+        self.scratch.clear();
+        record_codec::encode(&mut self.scratch, record);
+        let head = RecordHead {
+            bucket: thermocline_tiers::hot::Bucket(bucket.0),
+            slot: thermocline_tiers::hot::Slot(slot.0),
+            kind: RecordKind(kind),
+        };
+        if self.submissions.is_empty() {
+            let fresh = self.fresh();
+            self.submissions.push(fresh);
+        }
+        loop {
+            let Some(last) = self.submissions.last_mut() else { unreachable!("one was made above") };
+            let scratch = &self.scratch;
+            match last.batch.push(head, |payload| payload.put(scratch)) {
+                Ok(_) => {
+                    last.records.push(Placed { bucket, slot, has_command: record_codec::has_command(kind), position: None });
+                    last.through = ticket;
+                    return;
+                }
+                Err(JournalError::BatchFull { .. }) if !last.batch.is_empty() => {
+                    let fresh = self.fresh();
+                    self.submissions.push(fresh);
+                }
+                Err(error) => unreachable!("a command was let in that the journal cannot hold: {error}"),
+            }
+        }
+    }
+
+    fn fresh(&mut self) -> Submission {
+        self.spare.pop().unwrap_or_else(|| Submission {
+            batch: JournalBatch::new(&self.config),
+            records: Vec::new(),
+            through: Ticket::default(),
+        })
+    }
+
+    /// Takes what is to be written.
+    pub(crate) fn take_submissions(&mut self) -> std::vec::Drain<'_, Submission> {
+        self.submissions.drain(..)
+    }
+
+    /// Gives a submission's memory back.
+    pub(crate) fn recycle(&mut self, mut submission: Submission) {
+        submission.batch.clear();
+        submission.records.clear();
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(submission);
+        }
+    }
+
+    /// Whether anything is to be written.
+    pub(crate) fn has_submissions(&self) -> bool {
+        !self.submissions.is_empty()
+    }
+}
+
+/// At most so many used submissions are kept for reuse.
+const SPARE_MAX: usize = 8;
+
+/// Work that may block on a disk. Each can run on any thread.
+pub(crate) enum Job {
+    /// A get that must read a file.
+    Get(CallKey, GetJob),
+    /// A scan that must read a file.
+    Scan(CallKey, ScanJob),
+    /// A flush, merge or sweep of a part, by its place at this worker.
+    State(usize, StateJob),
+    /// Chosen commands for another node, from the journal, from slot `from` on without a gap.
+    Fetch { to: NodeId, bucket: Bucket, from: Slot, places: Vec<Position>, bytes_max: usize },
+}
+
+/// The end of a [`Job`].
+pub(crate) enum Done {
+    Got(CallKey, Result<Option<StateRecord>, StateError>),
+    Scanned(CallKey, Result<Page, StateError>),
+    State(usize, Finished),
+    Fetched { to: NodeId, bucket: Bucket, from: Slot, commands: Vec<Command> },
+}
+
+/// Another node, and what there is to tell it.
+pub(crate) struct Peer {
+    pub(crate) node: NodeId,
+    /// Whether there is a link to it.
+    pub(crate) up: bool,
+    /// Items for the next frame's body.
+    pub(crate) out: Vec<u8>,
+}
+
+impl Peer {
+    pub(crate) fn new(node: NodeId) -> Self {
+        Self { node, up: false, out: Vec::new() }
+    }
+}

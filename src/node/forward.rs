@@ -1,0 +1,254 @@
+//! Passing calls on: to the node that proposes a bucket's writes in one round trip, or to one that holds the bucket at all.
+//!
+//! Forwarding is a hint, not a lease: nothing waits for an expiry. A node that does not answer within the hedge delay, or
+//! whose link closes, is gone around; tokens make the double attempt harmless.
+
+use bytes::Bytes;
+use thermocline_paxos::{Bucket, NodeId};
+
+use super::calls::{Call, CallKey, Read, Source, Work, Write};
+use super::command::{self, Change, EntryKind};
+use super::wire::Item;
+use super::worker::Worker;
+use super::write::fingerprint;
+use crate::error::Error;
+use crate::key::{Key, Position};
+use crate::request::{Answer, Ask, Consistency, Outcome, Request};
+use crate::token::Token;
+
+/// A call is passed on at most so often.
+const HOPS_MAX: u8 = 2;
+
+impl Worker {
+    /// A call by a caller of this process. `call` comes back with the answer; `hash` is the entity's.
+    pub(crate) fn call(&mut self, now: u64, call: u64, hash: u64, request: Request) {
+        let source = Source::Local(call);
+        if self.calls.len() >= self.settings.calls_max {
+            self.counters.refused += 1;
+            let limit = format!("{} calls (calls_max)", self.settings.calls_max);
+            return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
+        }
+        let deadline = now + u64::from(request.deadline_ms);
+        let bucket = match &request.ask {
+            Ask::Resolve(token) if token.bucket < self.route.buckets() => Bucket(token.bucket),
+            Ask::Resolve(token) => {
+                let bound = format!("of a bucket below {}", self.route.buckets());
+                return self.answer(source, Err(Error::invalid("token", token.to_string(), bound)));
+            }
+            _ => self.route.bucket(hash),
+        };
+        match request.ask {
+            Ask::Write { entity, mutations, token } => {
+                self.counters.writes += 1;
+                self.write_called(now, source, deadline, (bucket, hash), &entity, &mutations, token);
+            }
+            ask => {
+                self.counters.reads += 1;
+                self.take_read(now, source, deadline, bucket, ask, request.consistency);
+            }
+        }
+    }
+
+    fn take_read(&mut self, now: u64, source: Source, deadline: u64, bucket: Bucket, ask: Ask, consistency: Consistency) {
+        let read = match ask {
+            Ask::Get(key) => Read::Get(key),
+            Ask::Scan(query) => Read::Scan(query),
+            Ask::Resolve(token) => Read::Resolve(token),
+            Ask::NewToken { .. } => {
+                // A token may be born too early, never too late: what this node knows of the bucket will do.
+                let token = self.new_token(bucket);
+                return self.answer(source, Ok(Answer::Token(token)));
+            }
+            Ask::Write { .. } => unreachable!("writes are taken elsewhere"),
+        };
+        let at_once = consistency == Consistency::Stale;
+        let key = self.calls.insert(Call { source, deadline, bucket, work: Work::Read(read), forwarded: None });
+        if !self.owns(bucket) {
+            self.place_elsewhere(now, key, None);
+        } else if at_once {
+            self.serve(now, key);
+        } else {
+            self.read_called(bucket, key);
+        }
+    }
+
+    /// Decides who proposes a write: the bucket's last originator if it is there, else this node.
+    pub(super) fn place_write(&mut self, now: u64, key: CallKey) {
+        let Some(call) = self.calls.get(key) else { return };
+        let bucket = call.bucket;
+        if !self.owns(bucket) {
+            return self.place_elsewhere(now, key, None);
+        }
+        let passed_on = matches!(call.source, Source::Peer { hops, .. } if hops >= HOPS_MAX);
+        let busy_here = self.active.get_mut(bucket).is_some_and(|active| active.proposed.is_some());
+        match self.better_proposer(bucket) {
+            Some(owner) if !passed_on && !busy_here => self.forward(now, key, owner),
+            _ => self.enqueue(now, bucket, key),
+        }
+    }
+
+    /// Passes a call to a node that holds its bucket, other than this one and `avoid`.
+    pub(super) fn place_elsewhere(&mut self, now: u64, key: CallKey, avoid: Option<NodeId>) {
+        let Some(call) = self.calls.get(key) else { return };
+        let passed_on = matches!(call.source, Source::Peer { hops, .. } if hops >= HOPS_MAX);
+        let mut others = self.route.replicas(call.bucket).iter().copied();
+        let other = others.find(|node| *node != self.settings.me && Some(*node) != avoid && self.is_up(*node));
+        match other {
+            Some(node) if !passed_on => self.forward(now, key, node),
+            _ => {
+                let reason = Error::Unavailable { reason: "no replica of the bucket can be reached".into() };
+                let outcome = Err(self.given_up(key, reason));
+                self.finish(key, outcome);
+            }
+        }
+    }
+
+    fn forward(&mut self, now: u64, key: CallKey, to: NodeId) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.forwarded = Some((to, now));
+        let deadline_ms = u32::try_from(call.deadline.saturating_sub(now)).unwrap_or(u32::MAX);
+        let hops = if let Source::Peer { hops, .. } = call.source { hops + 1 } else { 1 };
+        let wire = key.to_wire();
+        let bucket = call.bucket;
+        let item = match &mut call.work {
+            Work::Write(write) => {
+                write.exposed = true;
+                self.tokens.insert((write.token.client, write.token.counter), key);
+                Item::ForwardWrite { call: wire, hops, deadline_ms, bucket, entry: write.entry.clone() }
+            }
+            Work::Read(read) => {
+                let ask = match read {
+                    Read::Get(key) => Ask::Get(key.clone()),
+                    Read::Scan(query) => Ask::Scan(query.clone()),
+                    Read::Resolve(token) => Ask::Resolve(*token),
+                };
+                Item::Forward { call: wire, hops, request: Request { ask, deadline_ms, consistency: Consistency::Linearizable } }
+            }
+        };
+        self.counters.forwarded += 1;
+        self.say(to, &item);
+    }
+
+    /// A read that another node passes on.
+    pub(super) fn forwarded_read(&mut self, now: u64, from: NodeId, call: u64, hops: u8, request: Request) {
+        let bucket = match &request.ask {
+            Ask::Get(Key { entity, .. }) | Ask::NewToken { entity } => self.route.bucket(super::entity_hash(entity)),
+            Ask::Scan(query) => self.route.bucket(super::entity_hash(&query.entity)),
+            Ask::Resolve(token) => Bucket(token.bucket),
+            Ask::Write { .. } => return,
+        };
+        if !self.owns(bucket) {
+            return;
+        }
+        let source = Source::Peer { node: from, call, hops };
+        if self.calls.len() >= self.settings.calls_max {
+            let limit = format!("{} calls (calls_max)", self.settings.calls_max);
+            return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
+        }
+        self.take_read(now, source, now + u64::from(request.deadline_ms), bucket, request.ask, request.consistency);
+    }
+
+    /// A write that another node passes on.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one item")]
+    pub(super) fn forwarded_write(
+        &mut self,
+        now: u64,
+        from: NodeId,
+        call: u64,
+        hops: u8,
+        deadline_ms: u32,
+        bucket: Bucket,
+        entry: Bytes,
+    ) {
+        if !self.owns(bucket) {
+            return;
+        }
+        let source = Source::Peer { node: from, call, hops };
+        let (token, touches) = match command::single(&entry) {
+            Ok(read) => {
+                let token = Token { client: read.token.client, counter: read.token.counter, bucket: bucket.0, born: read.token.born };
+                match read.kind {
+                    EntryKind::Burn => (token, super::calls::Touches { entity: token.client, record: None }),
+                    EntryKind::Write { entity, mutations } => {
+                        let hash = super::entity_hash(entity);
+                        if self.route.bucket(hash) != bucket {
+                            self.counters.malformed_items += 1;
+                            return;
+                        }
+                        let mut positions = mutations.map(position_of);
+                        let first = positions.next().flatten();
+                        let record = if positions.next().is_none() { first.map(fingerprint) } else { None };
+                        (token, super::calls::Touches { entity: hash, record })
+                    }
+                }
+            }
+            Err(_) => {
+                self.counters.malformed_items += 1;
+                return;
+            }
+        };
+        if self.calls.len() >= self.settings.calls_max || entry.len() > self.settings.command_bytes_max {
+            let limit = format!("{} calls, {} bytes a write", self.settings.calls_max, self.settings.command_bytes_max);
+            return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
+        }
+        let write = Write { token, entry, touches, exposed: false, burn: false, attempts: 0 };
+        let deadline = now + u64::from(deadline_ms);
+        let key = self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
+        self.place_write(now, key);
+    }
+
+    /// The node that a call was passed to has answered.
+    pub(super) fn forward_answered(&mut self, now: u64, from: NodeId, key: CallKey, outcome: Outcome) {
+        let Some(call) = self.calls.get(key) else { return };
+        if call.forwarded.is_none_or(|(to, _)| to != from) {
+            return;
+        }
+        let bucket = call.bucket;
+        let can_try = call.deadline > now && self.owns(bucket);
+        let Some(call) = self.calls.get(key) else { return };
+        match (&call.work, outcome) {
+            (Work::Write(_), Ok(Answer::Expired { chosen })) => match call.source {
+                Source::Peer { .. } => self.finish(key, Ok(Answer::Expired { chosen })),
+                _ => self.begin_anew(now, key, chosen),
+            },
+            // It could not, for sure: this node tries, if it can.
+            (Work::Write(_), Err(error)) if error.is_retryable() && can_try => {
+                if let Some(call) = self.calls.get_mut(key) {
+                    call.forwarded = None;
+                }
+                self.enqueue(now, bucket, key);
+            }
+            (_, outcome) => self.finish(key, outcome),
+        }
+    }
+
+    /// Calls that were passed to a node that is gone (`lost`), or that has not answered in time, are tried elsewhere.
+    pub(super) fn reroute_forwarded(&mut self, now: u64, lost: Option<NodeId>) {
+        let hedge_ms = self.settings.hedge_ms;
+        let stuck = |call: &Call| {
+            call.forwarded.is_some_and(|(to, since)| match lost {
+                Some(node) => to == node,
+                None => now >= since + hedge_ms,
+            })
+        };
+        let keys: Vec<CallKey> = self.calls.keys().filter(|key| self.calls.get(*key).is_some_and(stuck)).collect();
+        for key in keys {
+            let Some(call) = self.calls.get_mut(key) else { continue };
+            let (bucket, tried) = (call.bucket, call.forwarded.take().map(|(to, _)| to));
+            let is_write = matches!(call.work, Work::Write(_));
+            self.counters.hedged += 1;
+            if is_write && self.owns(bucket) {
+                self.enqueue(now, bucket, key);
+            } else {
+                self.place_elsewhere(now, key, tried);
+            }
+        }
+    }
+}
+
+fn position_of(change: Change<'_>) -> Option<Position> {
+    match change {
+        Change::Put { position, .. } | Change::Delete { position, .. } => Some(position),
+        Change::Trim { .. } => None,
+    }
+}

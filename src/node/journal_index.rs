@@ -1,0 +1,91 @@
+//! Where the journal keeps the commands of each slot, and which of its segments are still needed.
+//!
+//! In memory only: rebuilt from the journal at every start.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hashbrown::HashMap;
+use thermocline_paxos::{Bucket, Slot};
+use thermocline_tiers::hot::journal::Position;
+use thermocline_tiers::hot::state::Part;
+
+use super::effects::Placed;
+use super::route::Dealing;
+
+/// One worker's share of the index.
+#[derive(Debug, Default)]
+pub(crate) struct JournalIndex {
+    /// For each bucket, the last record that carries a command, by slot without gaps.
+    commands: HashMap<u32, VecDeque<(Slot, Position)>>,
+    /// For each segment, the highest slot of each bucket that has a record there which may still be needed.
+    segments: BTreeMap<u64, HashMap<u32, Slot>>,
+    /// Segments below this one are gone.
+    first_segment: u64,
+}
+
+impl JournalIndex {
+    /// Takes a synced record in. Records of a bucket come in the order of their slots.
+    pub(crate) fn insert(&mut self, placed: &Placed) {
+        let Some(position) = placed.position else { return };
+        let Placed { bucket, slot, .. } = *placed;
+        let highest = self.segments.entry(position.generation.0).or_default().entry(bucket.0).or_insert(slot);
+        *highest = (*highest).max(slot);
+        if !placed.has_command {
+            return;
+        }
+        let commands = self.commands.entry(bucket.0).or_default();
+        while commands.front().is_some_and(|(_, position)| position.generation.0 < self.first_segment) {
+            commands.pop_front();
+        }
+        match commands.back_mut() {
+            // A later record of the same slot replaces the earlier: the last one is what was chosen, once the slot is decided.
+            Some((last, place)) if *last == slot => *place = position,
+            Some((last, _)) if last.0 + 1 != slot.0 => {
+                // A gap (slots taken from a transfer) ends what can be served from here.
+                commands.clear();
+                commands.push_back((slot, position));
+            }
+            _ => commands.push_back((slot, position)),
+        }
+    }
+
+    /// Where the commands of slots `from..=through` lie, without a gap, at most `count` of them.
+    pub(crate) fn chosen(&self, bucket: Bucket, from: Slot, through: Slot, count: usize) -> Vec<Position> {
+        let Some(commands) = self.commands.get(&bucket.0) else { return Vec::new() };
+        let start = commands.partition_point(|(slot, _)| *slot < from);
+        if commands.get(start).is_none_or(|(slot, _)| *slot != from) {
+            return Vec::new();
+        }
+        commands.range(start..).take_while(|(slot, _)| *slot <= through).take(count).map(|(_, place)| *place).collect()
+    }
+
+    /// Forgets segments of which every record is decided, applied and durable in the state.
+    pub(crate) fn settle(&mut self, parts: &[Part], dealing: Dealing) {
+        while let Some(mut oldest) = self.segments.first_entry() {
+            oldest.get_mut().retain(|bucket, slot| {
+                let part = &parts[dealing.place(Bucket(*bucket))];
+                part.durable(thermocline_tiers::hot::Bucket(*bucket)).0 < slot.0
+            });
+            if !oldest.get().is_empty() {
+                break;
+            }
+            oldest.remove();
+        }
+    }
+
+    /// The first segment that holds something still needed for recovery.
+    pub(crate) fn oldest_needed(&self) -> Option<u64> {
+        self.segments.keys().next().copied()
+    }
+
+    /// The buckets that keep the oldest segment, with the slot that does.
+    pub(crate) fn stragglers(&self) -> impl Iterator<Item = (Bucket, Slot)> + '_ {
+        self.segments.values().next().into_iter().flatten().map(|(bucket, slot)| (Bucket(*bucket), *slot))
+    }
+
+    /// Segments below `first` are gone.
+    pub(crate) fn reclaimed(&mut self, first: u64) {
+        self.first_segment = self.first_segment.max(first);
+        self.segments = self.segments.split_off(&first);
+    }
+}

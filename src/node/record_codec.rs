@@ -1,0 +1,66 @@
+//! The bytes of the core's durable records inside the journal.
+//!
+//! The journal keeps bucket, slot, kind, length and checksums; this is the payload. All integers are little-endian.
+//!
+//! ```text
+//! promise  (kind 1)   ballot: round u32 · node u16 · disk u64 · boot count u32
+//! accept   (kind 2)   ballot · command: has id u8 · [node u16 · disk u64 · boot count u32 · sequence u64] · length u32 · payload
+//! chosen   (kind 3)   command
+//! floor    (kind 4)   nothing: the record's slot is the floor
+//! ```
+
+use bytes::Bytes;
+use thermocline_paxos::{Record, Slot};
+
+use super::wire::{Malformed, get_ballot, get_command, put_ballot, put_command};
+
+const PROMISE: u8 = 1;
+const ACCEPT: u8 = 2;
+const CHOSEN: u8 = 3;
+const FLOOR: u8 = 4;
+
+/// The journal's kind byte and slot of a record.
+pub(crate) fn head(record: &Record) -> (u8, Slot) {
+    match record {
+        Record::Promise { slot, .. } => (PROMISE, *slot),
+        Record::Accept { slot, .. } => (ACCEPT, *slot),
+        Record::Chosen { slot, .. } => (CHOSEN, *slot),
+        Record::Floor { slot } => (FLOOR, *slot),
+    }
+}
+
+/// Whether a record of this kind is a vote for a command, which may still lose.
+pub(crate) fn is_accept(kind: u8) -> bool {
+    kind == ACCEPT
+}
+
+/// Whether a record of this kind carries the slot's command.
+pub(crate) fn has_command(kind: u8) -> bool {
+    matches!(kind, ACCEPT | CHOSEN)
+}
+
+/// Appends a record's payload.
+pub(crate) fn encode(out: &mut Vec<u8>, record: &Record) {
+    match record {
+        Record::Promise { ballot, .. } => put_ballot(out, ballot),
+        Record::Accept { ballot, command, .. } => {
+            put_ballot(out, ballot);
+            put_command(out, command);
+        }
+        Record::Chosen { command, .. } => put_command(out, command),
+        Record::Floor { .. } => {}
+    }
+}
+
+/// Reads a record back.
+pub(crate) fn decode(kind: u8, slot: Slot, mut payload: Bytes) -> Result<Record, Malformed> {
+    let payload = &mut payload;
+    let record = match kind {
+        PROMISE => Record::Promise { slot, ballot: get_ballot(payload)? },
+        ACCEPT => Record::Accept { slot, ballot: get_ballot(payload)?, command: get_command(payload)? },
+        CHOSEN => Record::Chosen { slot, command: get_command(payload)? },
+        FLOOR => Record::Floor { slot },
+        _ => return Err(Malformed { what: "record kind" }),
+    };
+    if payload.is_empty() { Ok(record) } else { Err(Malformed { what: "record is longer than its fields" }) }
+}

@@ -1,0 +1,241 @@
+//! From a directory to workers: identity, state, journal, replicas, in that order.
+//!
+//! The state comes back as an exact prefix of each bucket's log; the journal is replayed above it. What the journal cannot
+//! vouch for makes the buckets concerned learners (I6), never an error: the node starts and serves what it can.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Slot, Vote};
+use thermocline_tiers::disk::Disk;
+use thermocline_tiers::hot::journal::{DamageScope, Journal, JournalConfig, JournalIdentity, Record};
+use thermocline_tiers::hot::state::{Identity as StateIdentity, Part, StateConfig};
+
+use super::apply;
+use super::effects::{Effects, Placed};
+use super::identity::Identity;
+use super::journal_index::JournalIndex;
+use super::record_codec;
+use super::route::{Dealing, Route};
+use super::worker::{Settings, Worker};
+use crate::error::Error;
+
+/// What recovery is told.
+pub(crate) struct Plan {
+    pub(crate) disk: Arc<dyn Disk>,
+    /// What the directory should be; `disk`, `parts`, `boots`, `founding` and `amnesia` count only when it is made anew.
+    pub(crate) identity: Identity,
+    pub(crate) workers: u32,
+    pub(crate) journal: JournalConfig,
+    pub(crate) state: StateConfig,
+    pub(crate) route: Arc<Route>,
+    pub(crate) peers: Vec<NodeId>,
+    /// The limits of each worker, but for its number, dealing and client.
+    pub(crate) settings: Settings,
+    /// Random, one for each worker.
+    pub(crate) clients: Vec<u64>,
+}
+
+/// A node ready to be driven.
+pub(crate) struct Recovered {
+    pub(crate) identity: Identity,
+    pub(crate) journal: Journal,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) dealing: Dealing,
+    pub(crate) report: Report,
+}
+
+/// What recovery found, for the log and the status.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Report {
+    /// Records read from the journal.
+    pub(crate) records: u64,
+    /// Commands applied to the state.
+    pub(crate) replayed: u64,
+    /// Damage found in the journal.
+    pub(crate) damage: Vec<String>,
+}
+
+/// Opens a directory, or makes it.
+///
+/// # Errors
+/// [`Error::Storage`] when the directory is another node's or in use, or the disk fails; [`Error::Corrupt`] when the identity
+/// or the state cannot be read.
+pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
+    let disk = &*plan.disk;
+    let identity = open_identity(disk, &plan.identity)?;
+    let dealing = Dealing { parts: identity.parts, workers: plan.workers.min(identity.parts) };
+    let mut parts = open_parts(&plan, &identity)?;
+    let mut replay = Replayer {
+        replicas: HashMap::new(),
+        indexes: (0..dealing.workers).map(|_| JournalIndex::default()).collect(),
+        dealing,
+        parts: &mut parts,
+        report: Report::default(),
+        failure: None,
+    };
+    let journal_identity = JournalIdentity {
+        cluster: cluster_number(&identity.cluster),
+        node: identity.node,
+        disk: identity.disk,
+    };
+    let opened = Journal::open(plan.disk.clone(), Path::new("journal"), plan.journal.clone(), journal_identity, |record, position| {
+        replay.take(record, position);
+    });
+    let (journal, found) = opened.map_err(|error| super::journal_error(&error))?;
+    if let Some(error) = replay.failure {
+        return Err(error);
+    }
+    let Replayer { replicas, mut indexes, mut report, .. } = replay;
+    report.records = found.records;
+    report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).collect();
+    let identity = remember_damage(disk, identity, &found)?;
+    let me = Originator {
+        node: NodeId(identity.node),
+        boot: Boot { disk: identity.disk, count: identity.boots },
+    };
+    let founded = identity.founding.is_some();
+    let mut replicas = replicas;
+    let mut workers = Vec::new();
+    let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
+    for (index, client) in (0..dealing.workers).zip(&plan.clients) {
+        let mut core = Core::new(me, index as u16, Limits::default());
+        for bucket in (0..plan.route.buckets()).map(Bucket) {
+            if dealing.worker(bucket) != index || !plan.route.holds(me.node, bucket) {
+                continue;
+            }
+            let part = parts[dealing.part(bucket) as usize].as_ref().or_else(|| None);
+            let applied = part.map_or(Slot(0), |part| applied(part, bucket));
+            let replay = replicas.remove(&bucket.0).unwrap_or_else(|| Replay::new(applied));
+            let mut restored = replay.finish();
+            if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {
+                restored.vote = Vote::LearnerOnly;
+            }
+            core.open(bucket, plan.route.replicas(bucket), restored)
+                .map_err(|error| Error::Storage { what: format!("bucket {}: {error:?}", bucket.0) })?;
+        }
+        let own: Vec<Part> = (0..dealing.parts)
+            .filter(|part| dealing.worker_of_part(*part) == index)
+            .filter_map(|part| parts[part as usize].take())
+            .collect();
+        let settings = Settings { index, dealing, client: *client, seed: plan.settings.seed ^ client, ..plan.settings.clone() };
+        let effects = Effects::new(plan.journal.clone());
+        let index = std::mem::take(&mut indexes[index as usize]);
+        workers.push(Worker::new(settings, plan.route.clone(), core, own, &plan.peers, index, effects, founded));
+    }
+    Ok(Recovered { identity, journal, workers, dealing, report })
+}
+
+/// Reads or makes the identity, and raises its boot counter before anything else happens.
+fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> {
+    let directory = Path::new("");
+    let mut identity = match Identity::read(disk, directory)? {
+        Some(found) => {
+            found.check(wanted, directory)?;
+            found
+        }
+        None => wanted.clone(),
+    };
+    identity.boots = identity.boots.checked_add(1).ok_or_else(|| Error::Storage {
+        what: "the directory was opened 4,294,967,295 times; it has no boot number left".into(),
+    })?;
+    identity.write(disk, directory)?;
+    Ok(identity)
+}
+
+fn open_parts(plan: &Plan, identity: &Identity) -> Result<Vec<Part>, Error> {
+    let store = u128::from(identity.disk) << 16 | u128::from(identity.node);
+    (0..identity.parts)
+        .map(|part| {
+            let directory = PathBuf::from(format!("state/{part:03}"));
+            let identity = StateIdentity { store, part };
+            Part::open(plan.disk.clone(), &directory, plan.state.clone(), identity).map_err(|error| super::state_error(&error))
+        })
+        .collect()
+}
+
+/// Damage in the journal is amnesia. It is written down before the node takes part in anything.
+fn remember_damage(
+    disk: &dyn Disk,
+    mut identity: Identity,
+    found: &thermocline_tiers::hot::journal::Recovered,
+) -> Result<Identity, Error> {
+    let before = identity.amnesia.clone();
+    for damage in &found.damage {
+        match damage.scope {
+            DamageScope::AllBuckets => identity.amnesia.everywhere = true,
+            DamageScope::Bucket(bucket) => {
+                identity.amnesia.add(bucket.0);
+            }
+        }
+    }
+    // Every start begins with a commit, and founding comes after it: a founded disk with an unused journal has lost its own.
+    if found.never_used && identity.founding.is_some() {
+        identity.amnesia.everywhere = true;
+    }
+    if identity.amnesia != before {
+        tracing::warn!(amnesia = ?identity.amnesia, "the journal is damaged; the buckets concerned only learn until they have a vote floor");
+        identity.write(disk, Path::new(""))?;
+    }
+    Ok(identity)
+}
+
+fn applied(part: &Part, bucket: Bucket) -> Slot {
+    Slot(part.applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
+}
+
+/// The cluster's name as the journal's number: two hashes of it.
+fn cluster_number(name: &str) -> u128 {
+    let low = super::entity_hash(name.as_bytes());
+    let high = super::entity_hash(format!("{name}\0").as_bytes());
+    u128::from(high) << 64 | u128::from(low)
+}
+
+/// Replays the journal into the state and into what the replicas start from.
+struct Replayer<'a> {
+    replicas: HashMap<u32, Replay>,
+    indexes: Vec<JournalIndex>,
+    dealing: Dealing,
+    parts: &'a mut Vec<Part>,
+    report: Report,
+    failure: Option<Error>,
+}
+
+impl Replayer<'_> {
+    fn take(&mut self, record: Record<'_>, position: thermocline_tiers::hot::journal::Position) {
+        if self.failure.is_some() {
+            return;
+        }
+        if let Err(error) = self.replay(record, position) {
+            self.failure = Some(error);
+        }
+    }
+
+    fn replay(&mut self, record: Record<'_>, position: thermocline_tiers::hot::journal::Position) -> Result<(), Error> {
+        let (bucket, slot, kind) = (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
+        let part = &mut self.parts[self.dealing.part(bucket) as usize];
+        let placed = Placed { bucket, slot, has_command: record_codec::has_command(kind), position: Some(position) };
+        self.indexes[self.dealing.worker(bucket) as usize].insert(&placed);
+        let decoded = record_codec::decode(kind, slot, Bytes::copy_from_slice(record.payload)).map_err(|error| {
+            Error::Corrupt { what: format!("journal record of bucket {} slot {}: {error}", bucket.0, slot.0) }
+        })?;
+        let replay = self.replicas.entry(bucket.0).or_insert_with(|| Replay::new(applied(part, bucket)));
+        let mut chosen = Vec::new();
+        replay.record(decoded, &mut chosen);
+        let mut decisions = Vec::new();
+        for (slot, command) in chosen {
+            if applied(part, bucket).0 + 1 == slot.0 {
+                apply::apply(part, bucket, slot, &command.payload, &mut decisions).map_err(|error| super::state_error(&error))?;
+                self.report.replayed += 1;
+            }
+        }
+        if part.wants_flush() {
+            if let Some(job) = part.freeze() {
+                part.install(job.run()).map_err(|error| super::state_error(&error))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,507 @@
+//! One worker: a single-threaded, deterministic machine that owns a fixed share of the node's buckets.
+//!
+//! Events go in through the methods below, effects come out in [`Effects`]. The runtime drives it with sockets, files and
+//! clocks; a simulator can drive the very same code.
+//!
+//! **Nothing here reads a clock, opens a file or a socket, starts a thread, or draws randomness that was not handed in.**
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thermocline_paxos::{Bucket, Core, Event, NodeId, Output};
+use thermocline_tiers::hot::state::{Job as StateJob, Part};
+
+use super::active::ActiveBuckets;
+use super::apply::Decision;
+use super::calls::{CallKey, Calls};
+use super::counters::Counters;
+use super::effects::{Done, Effects, Job, Peer, Submission};
+use super::journal_index::JournalIndex;
+use super::read::Rounds;
+use super::record_codec;
+use super::route::{Dealing, Route};
+use super::timers::{Timer, Timers};
+use super::wire::{self, Founding, Item};
+use crate::error::Error;
+
+/// What a worker is told when it is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) me: NodeId,
+    /// Which worker of the node.
+    pub(crate) index: u32,
+    pub(crate) dealing: Dealing,
+    /// Random for each worker and start: names its clients' tokens.
+    pub(crate) client: u64,
+    /// Seeds what is random in timing.
+    pub(crate) seed: u64,
+    /// At most so many unanswered calls.
+    pub(crate) calls_max: usize,
+    /// At most so many bytes of writes ride in one slot.
+    pub(crate) command_bytes_max: usize,
+    /// After so long without an answer from the node that a call was passed to, this node tries by itself.
+    pub(crate) hedge_ms: u64,
+    /// After so long an undecided own proposal is sent again.
+    pub(crate) resend_ms: u64,
+}
+
+/// A worker. See the module.
+pub(crate) struct Worker {
+    pub(super) settings: Settings,
+    pub(super) route: Arc<Route>,
+    pub(super) core: Core,
+    pub(super) parts: Vec<Part>,
+    pub(super) peers: Vec<Peer>,
+    pub(super) calls: Calls,
+    /// Writes of which a copy may be in another node's command.
+    pub(super) tokens: HashMap<(u64, u64), CallKey>,
+    pub(super) next_token: u64,
+    pub(super) active: ActiveBuckets,
+    /// Active buckets that have something to do at the next flush.
+    pub(super) driven: Vec<Bucket>,
+    /// Buckets whose state cannot be read: they are not served from here.
+    pub(super) failed: HashSet<u32>,
+    pub(super) rounds: Rounds,
+    pub(super) timers: Timers,
+    pub(super) index: JournalIndex,
+    pub(super) effects: Effects,
+    pub(super) counters: Counters,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) out: Output,
+    spare: Output,
+    /// Whether this node takes part in consensus: false until its group is founded.
+    pub(super) founded: bool,
+    founding: Option<Founding>,
+    /// When the floors of buckets that only learn are asked for next.
+    next_floor_question: u64,
+    random: u64,
+    next_sweep: u64,
+    /// Parts in which a flush or merge is under way.
+    pub(super) busy_parts: HashSet<usize>,
+    /// Wall clock of the last event, in milliseconds since the Unix epoch: only for expiry.
+    pub(super) wall_ms: u64,
+    pub(super) catch_up: VecDeque<(Bucket, NodeId, thermocline_paxos::Slot)>,
+    pub(super) fetches: usize,
+}
+
+impl Worker {
+    /// A worker over recovered replicas and parts.
+    pub(crate) fn new(
+        settings: Settings,
+        route: Arc<Route>,
+        core: Core,
+        parts: Vec<Part>,
+        peers: &[NodeId],
+        index: JournalIndex,
+        effects: Effects,
+        founded: bool,
+    ) -> Self {
+        let buckets = route.buckets();
+        Self {
+            random: settings.seed | 1,
+            route,
+            core,
+            parts,
+            peers: peers.iter().map(|node| Peer::new(*node)).collect(),
+            calls: Calls::default(),
+            tokens: HashMap::new(),
+            next_token: 1,
+            active: ActiveBuckets::new(buckets),
+            driven: Vec::new(),
+            failed: HashSet::new(),
+            rounds: Rounds::default(),
+            timers: Timers::default(),
+            index,
+            effects,
+            counters: Counters::default(),
+            decisions: Vec::new(),
+            out: Output::default(),
+            spare: Output::default(),
+            founded,
+            founding: None,
+            next_floor_question: 0,
+            next_sweep: 0,
+            busy_parts: HashSet::new(),
+            wall_ms: 0,
+            catch_up: VecDeque::new(),
+            fetches: 0,
+            settings,
+        }
+    }
+
+    /// The wall clock, for expiry alone.
+    pub(crate) fn set_wall_clock(&mut self, wall_ms: u64) {
+        self.wall_ms = wall_ms;
+    }
+
+    /// A frame's body from another node.
+    pub(crate) fn frame(&mut self, now: u64, from: NodeId, mut body: Bytes) {
+        loop {
+            match wire::take(&mut body) {
+                Ok(Some(item)) => self.item(now, from, item),
+                Ok(None) => break,
+                Err(error) => {
+                    self.counters.malformed_items += 1;
+                    tracing::warn!(from = from.0, %error, "dropped the rest of a frame");
+                    break;
+                }
+            }
+        }
+        self.pump(now);
+    }
+
+    fn item(&mut self, now: u64, from: NodeId, item: Item) {
+        match item {
+            Item::Paxos(message) => {
+                if self.founded && self.owns(message.bucket) {
+                    self.core.receive(from, message, &mut self.out);
+                }
+            }
+            Item::Probe { round, buckets } => self.answer_probe(from, round, &buckets),
+            Item::ProbeAnswer { round, exceptions } => self.probe_answered(now, from, round, &exceptions),
+            Item::Forward { call, hops, request } => self.forwarded_read(now, from, call, hops, request),
+            Item::ForwardWrite { call, hops, deadline_ms, bucket, entry } => {
+                self.forwarded_write(now, from, call, hops, deadline_ms, bucket, entry);
+            }
+            Item::ForwardAnswer { call, outcome } => self.forward_answered(now, from, CallKey::from_wire(call), outcome),
+            Item::Fetch { bucket, from: first, through } => self.fetch_asked(from, bucket, first, through),
+            Item::FetchAnswer { bucket, from: first, commands, chosen } => {
+                self.fetched(now, from, bucket, first, commands, chosen);
+            }
+            Item::Hint { bucket, chosen } => self.hinted(now, from, bucket, chosen),
+            Item::Founding(founding) => self.effects.founding.push((from, founding)),
+            Item::FloorAsk { buckets } => self.floor_asked(from, &buckets),
+            Item::FloorAnswer { buckets } => self.floor_answered(from, &buckets),
+        }
+    }
+
+    /// Whether the bucket is one of this worker's. A peer with another number of workers sends all items to all of ours.
+    pub(super) fn owns(&self, bucket: Bucket) -> bool {
+        bucket.0 < self.route.buckets()
+            && self.settings.dealing.worker(bucket) == self.settings.index
+            && self.route.holds(self.settings.me, bucket)
+    }
+
+    /// A link to another node opened: it may lack what this node has.
+    pub(crate) fn peer_up(&mut self, now: u64, node: NodeId) {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
+        peer.up = true;
+        self.introduce(node);
+        self.pump(now);
+    }
+
+    /// A link to another node closed: what was passed on to it is tried elsewhere at once.
+    pub(crate) fn peer_down(&mut self, now: u64, node: NodeId) {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
+        if !std::mem::replace(&mut peer.up, false) {
+            return;
+        }
+        peer.out.clear();
+        self.counters.peers_lost += 1;
+        self.reroute_forwarded(now, Some(node));
+        self.widen_rounds(now, Some(node));
+        self.fetch_from_others(now, node);
+        self.pump(now);
+    }
+
+    /// The journal has synced a submission, and its records know their positions.
+    pub(crate) fn journal_synced(&mut self, now: u64, submission: Submission) {
+        for placed in &submission.records {
+            self.index.insert(placed);
+        }
+        self.core.persisted(submission.through, &mut self.out);
+        self.effects.recycle(submission);
+        self.pump(now);
+    }
+
+    /// A disk job has ended.
+    pub(crate) fn job_done(&mut self, now: u64, done: Done) {
+        match done {
+            Done::Got(key, result) => self.got(key, result),
+            Done::Scanned(key, result) => self.scanned(key, result),
+            Done::State(part, finished) => {
+                self.busy_parts.remove(&part);
+                if let Err(error) = self.parts[part].install(finished) {
+                    self.counters.state_errors += 1;
+                    tracing::error!(part, %error, "a flush or merge failed");
+                }
+                self.index.settle(&self.parts, self.settings.dealing);
+                self.maintain_part(part);
+            }
+            Done::Fetched { to, bucket, from, commands } => {
+                let chosen = self.core.status(bucket).chosen;
+                self.say(to, &Item::FetchAnswer { bucket, from, commands, chosen });
+            }
+        }
+        self.pump(now);
+    }
+
+    /// Time has passed. To be called when [`next_timer`](Self::next_timer) says so.
+    pub(crate) fn tick(&mut self, now: u64) {
+        while let Some(timer) = self.timers.due(now) {
+            self.timer(now, timer);
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now + SWEEP_MS;
+            self.expire_calls(now);
+            self.reroute_forwarded(now, None);
+            self.widen_rounds(now, None);
+            self.continue_catch_up(now);
+            if self.founded && now >= self.next_floor_question {
+                let learning = self.ask_for_floors();
+                self.next_floor_question = if learning == 0 { u64::MAX } else { now + FLOOR_MS };
+            }
+            for part in 0..self.parts.len() {
+                self.maintain_part(part);
+            }
+        }
+        self.pump(now);
+    }
+
+    /// When [`tick`](Self::tick) is wanted next.
+    pub(crate) fn next_timer(&self) -> u64 {
+        let sweep = if self.calls.len() == 0 && self.catch_up.is_empty() { self.next_sweep + 20 * SWEEP_MS } else { self.next_sweep };
+        self.timers.next().map_or(sweep, |timer| timer.min(sweep))
+    }
+
+    fn timer(&mut self, now: u64, timer: Timer) {
+        match timer {
+            Timer::Resend(bucket, slot) => {
+                if self.core.status(bucket).chosen < slot {
+                    self.counters.resends += 1;
+                    self.core.retry(bucket, &mut self.out);
+                    self.timers.resend(now + self.settings.resend_ms, bucket, slot);
+                }
+            }
+            Timer::Undecided(bucket, slot) | Timer::Finish(bucket, slot) => {
+                let status = self.core.status(bucket);
+                if status.chosen.0 + 1 == slot.0 && self.founded {
+                    if status.proposing {
+                        self.core.retry(bucket, &mut self.out);
+                    } else {
+                        self.counters.finished_slots += 1;
+                        self.core.propose_no_op(bucket, &mut self.out);
+                    }
+                    let due = now + self.settings.resend_ms + self.draw(self.settings.resend_ms);
+                    self.timers.at(due, Timer::Finish(bucket, slot));
+                }
+            }
+            Timer::Retry(bucket) => self.core.retry(bucket, &mut self.out),
+            Timer::Fetch(bucket) => self.fetch_again(now, bucket),
+        }
+        self.pump(now);
+    }
+
+    /// Ends a turn: proposes what has gathered, asks what reads need. Effects are complete after it.
+    pub(crate) fn flush(&mut self, now: u64) {
+        self.start_round(now);
+        while let Some(bucket) = self.driven.pop() {
+            self.drive(now, bucket);
+        }
+        self.pump(now);
+        // What the pump settled may have made more to do.
+        while let Some(bucket) = self.driven.pop() {
+            self.drive(now, bucket);
+            self.pump(now);
+        }
+    }
+
+    /// What the last turn wants done; to be emptied by the driver.
+    pub(crate) fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
+    }
+
+    /// The nodes this worker talks to, with what it has to tell them.
+    pub(crate) fn peers(&mut self) -> &mut [Peer] {
+        &mut self.peers
+    }
+
+    /// Carries out what the core has asked for, until it asks for nothing more.
+    pub(super) fn pump(&mut self, now: u64) {
+        while !self.out.is_empty() {
+            let mut out = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
+            for persist in out.persist.drain(..) {
+                let (kind, slot) = record_codec::head(&persist.record);
+                if kind_watches(kind) {
+                    let due = now + UNDECIDED_MS + self.draw(UNDECIDED_MS);
+                    self.timers.undecided(due, persist.bucket, slot);
+                }
+                self.effects.journal(persist.bucket, persist.ticket, &persist.record);
+            }
+            for send in out.send.drain(..) {
+                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == send.to) {
+                    if peer.up {
+                        wire::put_paxos(&mut peer.out, &send.message);
+                    }
+                }
+            }
+            for event in out.events.drain(..) {
+                self.event(now, event);
+            }
+            self.spare = out;
+        }
+    }
+
+    fn event(&mut self, now: u64, event: Event) {
+        match event {
+            Event::Chosen { bucket, slot, command } => self.chosen(now, bucket, slot, &command),
+            Event::ProposalEnded { bucket, id, outcome } => self.proposal_ended(now, bucket, id, outcome),
+            Event::Behind { bucket, peer, through } => self.behind(now, bucket, peer, through),
+            Event::PeerBehind { bucket, peer, .. } => {
+                let chosen = self.core.status(bucket).chosen;
+                self.say(peer, &Item::Hint { bucket, chosen });
+            }
+            Event::Backoff { bucket, attempt } => {
+                let spread = BACKOFF_MS << attempt.min(4);
+                let due = now + 1 + self.draw(spread);
+                self.counters.preempted += 1;
+                self.timers.at(due, Timer::Retry(bucket));
+            }
+            Event::VotingFrom { bucket, slot } => {
+                self.counters.voting_again += 1;
+                tracing::debug!(bucket = bucket.0, slot = slot.0, "votes again");
+            }
+        }
+    }
+
+    /// Tells another node something, if there is a link to it.
+    pub(super) fn say(&mut self, to: NodeId, item: &Item) {
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == to) {
+            if peer.up {
+                wire::put(&mut peer.out, item);
+            }
+        }
+    }
+
+    pub(super) fn is_up(&self, node: NodeId) -> bool {
+        self.peers.iter().any(|peer| peer.node == node && peer.up)
+    }
+
+    pub(super) fn part(&self, bucket: Bucket) -> &Part {
+        &self.parts[self.settings.dealing.place(bucket)]
+    }
+
+    /// A number below `bound`, from the seed (xorshift64*, Vigna 2016). Zero when `bound` is zero.
+    pub(super) fn draw(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        let number = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d);
+        if bound == 0 { 0 } else { (number >> 16) % bound }
+    }
+
+    /// Flushes and merges a part when it wants to.
+    fn maintain_part(&mut self, part: usize) {
+        if self.busy_parts.contains(&part) {
+            return;
+        }
+        let state = &mut self.parts[part];
+        let job: Option<StateJob> = if state.wants_flush() { state.freeze() } else { None };
+        if let Some(job) = job.or_else(|| state.choose_merge()).or_else(|| state.sweep()) {
+            self.busy_parts.insert(part);
+            self.effects.jobs.push(Job::State(part, job));
+        }
+    }
+
+    /// The journal segments that this worker still needs begin here; older ones may go.
+    pub(crate) fn oldest_needed_segment(&self) -> Option<u64> {
+        self.index.oldest_needed()
+    }
+
+    /// Asks every part to write what it has in memory, so that the journal can be shortened.
+    pub(crate) fn flush_parts(&mut self) {
+        for part in 0..self.parts.len() {
+            if !self.busy_parts.contains(&part) {
+                if let Some(job) = self.parts[part].freeze() {
+                    self.busy_parts.insert(part);
+                    self.effects.jobs.push(Job::State(part, job));
+                }
+            }
+        }
+    }
+
+    /// The group's founding is known here. When this node was not founded before, its replicas begin now: as voters, or, if
+    /// the group was founded without this disk (`late`), as learners.
+    pub(crate) fn found(&mut self, now: u64, founding: Founding, late: bool) {
+        if !self.founded && founding.members.is_some() {
+            self.founded = true;
+            for bucket in (0..self.route.buckets()).map(Bucket) {
+                if self.owns(bucket) {
+                    self.core.found(bucket, !late);
+                }
+            }
+        }
+        self.founding = Some(founding);
+        let up: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
+        for node in up {
+            self.introduce(node);
+        }
+        self.next_floor_question = now;
+        self.pump(now);
+    }
+
+    /// Tells a node what this one knows: of the founding, and how far it is.
+    fn introduce(&mut self, node: NodeId) {
+        if self.settings.index == 0 {
+            if let Some(founding) = self.founding.clone() {
+                self.say(node, &Item::Founding(founding));
+            }
+        }
+        self.hint_everything(node);
+    }
+
+    /// The journal failed: nothing that this node says can count any more.
+    pub(crate) fn journal_failed(&mut self, cause: &str) {
+        self.founded = false;
+        for key in self.calls.keys().collect::<Vec<_>>() {
+            let reason = Error::Storage { what: format!("the journal failed: {cause}") };
+            let outcome = Err(self.given_up(key, reason));
+            self.finish(key, outcome);
+        }
+    }
+
+    /// The journal's segments below `first` are gone.
+    pub(crate) fn segments_reclaimed(&mut self, first: u64) {
+        self.index.reclaimed(first);
+    }
+
+    /// Ends every call: the node stops.
+    pub(crate) fn close(&mut self) {
+        for key in self.calls.keys().collect::<Vec<_>>() {
+            let outcome = Err(self.given_up(key, Error::Closed));
+            self.finish(key, outcome);
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Buckets that vote and buckets that only learn.
+    pub(crate) fn votes(&self) -> (u32, u32) {
+        let mut votes = (0, 0);
+        for bucket in (0..self.route.buckets()).map(Bucket).filter(|bucket| self.owns(*bucket)) {
+            if self.founded && self.core.fresh(bucket).voting { votes.0 += 1 } else { votes.1 += 1 }
+        }
+        votes
+    }
+}
+
+/// An accepted value may lose its proposer before it is chosen.
+fn kind_watches(kind: u8) -> bool {
+    record_codec::is_accept(kind)
+}
+
+/// How often calls are looked through for deadlines and hedges, in milliseconds.
+const SWEEP_MS: u64 = 5;
+
+/// How often a replica that only learns asks for its vote floors, in milliseconds.
+const FLOOR_MS: u64 = 500;
+
+/// After so long an accepted value without a decision is finished by whoever holds it, in milliseconds.
+const UNDECIDED_MS: u64 = 1_000;
+
+/// The first backoff after a preemption is drawn from up to so many milliseconds; it doubles up to four times.
+const BACKOFF_MS: u64 = 2;
+

@@ -1,0 +1,372 @@
+//! Writes: from a call, into a command, to an outcome.
+
+use bytes::{Bytes, BytesMut};
+use thermocline_paxos::{Bucket, Command, CommandId, NodeId, ProposalOutcome, ProposeError, Slot};
+
+use super::apply::{self, Verdict};
+use super::calls::{Call, CallKey, Source, Touches, Work, Write};
+use super::command;
+use super::worker::Worker;
+use crate::error::Error;
+use crate::request::{Answer, Mutation, Outcome};
+use crate::key::Position;
+use crate::token::{Resolution, Token};
+
+/// At most so many writes ride in one command: bounds the work of keeping them apart.
+const ENTRIES_MAX: usize = 128;
+
+/// A write goes through the core at most so often before its caller is told that it is contended.
+const ATTEMPTS_MAX: u32 = 6;
+
+impl Worker {
+    /// A write by a caller of this process.
+    pub(super) fn write_called(
+        &mut self,
+        now: u64,
+        source: Source,
+        deadline: u64,
+        (bucket, hash): (Bucket, u64),
+        entity: &[u8],
+        mutations: &[Mutation],
+        token: Option<Token>,
+    ) {
+        let token = token.unwrap_or_else(|| self.new_token(bucket));
+        if token.bucket != bucket.0 {
+            let error = Error::invalid("token", format!("of bucket {}", token.bucket), format!("of bucket {}, the entity's", bucket.0));
+            return self.answer(source, Err(error));
+        }
+        let entry = command::encode_write(&token, entity, mutations);
+        if entry.len() > self.settings.command_bytes_max {
+            let bound = format!("at most {} bytes (command_bytes_max)", self.settings.command_bytes_max);
+            return self.answer(source, Err(Error::invalid("write", format!("{} bytes", entry.len()), bound)));
+        }
+        let write = Write { token, entry, touches: touches(hash, mutations), exposed: false, burn: false, attempts: 0 };
+        let key = self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
+        self.place_write(now, key);
+    }
+
+    /// Takes a token out of use, to learn for certain what became of it.
+    pub(super) fn burn(&mut self, now: u64, source: Source, deadline: u64, token: Token) {
+        let touches = Touches { entity: token.client ^ token.counter.rotate_left(32), record: None };
+        let write = Write { token, entry: command::encode_burn(&token), touches, exposed: false, burn: true, attempts: 0 };
+        let bucket = Bucket(token.bucket);
+        let key = self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
+        self.enqueue(now, bucket, key);
+    }
+
+    /// A token that was never used, born where this node believes the bucket to be.
+    pub(super) fn new_token(&mut self, bucket: Bucket) -> Token {
+        let counter = self.next_token;
+        self.next_token += 1;
+        let born = if self.owns(bucket) { self.core.status(bucket).chosen.0 } else { 0 };
+        Token { client: self.settings.client, counter, bucket: bucket.0, born }
+    }
+
+    /// Queues a write for this node's next command of the bucket.
+    pub(super) fn enqueue(&mut self, _now: u64, bucket: Bucket, key: CallKey) {
+        let active = self.active.enter(bucket);
+        active.pending.push_back(key);
+        if !std::mem::replace(&mut active.driven, true) {
+            self.driven.push(bucket);
+        }
+    }
+
+    /// Proposes the bucket's pending writes, if its slot is free.
+    pub(super) fn drive(&mut self, now: u64, bucket: Bucket) {
+        let Some(active) = self.active.get_mut(bucket) else { return };
+        active.driven = false;
+        if active.proposed.is_some() {
+            return;
+        }
+        let mut riding = std::mem::take(&mut active.riding);
+        riding.clear();
+        let payload = gather(&mut active.pending, &mut riding, &self.calls, self.settings.command_bytes_max);
+        let Some(payload) = payload else {
+            active.riding = riding;
+            self.active.leave(bucket);
+            return;
+        };
+        match self.core.propose(bucket, payload, &mut self.out) {
+            Ok(id) => {
+                for key in &riding {
+                    if let Some(Call { work: Work::Write(write), .. }) = self.calls.get_mut(*key) {
+                        write.exposed = true;
+                    }
+                }
+                active.proposed = Some(id);
+                active.riding = riding;
+                let slot = Slot(self.core.status(bucket).chosen.0 + 1);
+                self.counters.proposals += 1;
+                self.timers.resend(now + self.settings.resend_ms, bucket, slot);
+            }
+            Err(ProposeError::Busy) => {
+                // Another's slot is being finished; its end drives the bucket again.
+                for key in riding.drain(..).rev() {
+                    active.pending.push_front(key);
+                }
+                active.riding = riding;
+            }
+            Err(error) => {
+                let keys: Vec<CallKey> = riding.drain(..).collect();
+                active.riding = riding;
+                tracing::debug!(bucket = bucket.0, ?error, "cannot propose");
+                for key in keys {
+                    self.place_elsewhere(now, key, None);
+                }
+            }
+        }
+    }
+
+    /// A slot is decided: applies its command and answers those who waited for it.
+    pub(super) fn chosen(&mut self, now: u64, bucket: Bucket, slot: Slot, command: &Command) {
+        let place = self.settings.dealing.place(bucket);
+        let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
+        let applied = self.parts[place].applied(state_bucket);
+        if applied.0 >= slot.0 || self.failed.contains(&bucket.0) {
+            return;
+        }
+        assert_eq!(applied.0 + 1, slot.0, "a bucket's commands are applied in the order of their slots");
+        let mut decisions = std::mem::take(&mut self.decisions);
+        if let Err(error) = apply::apply(&mut self.parts[place], bucket, slot, &command.payload, &mut decisions) {
+            self.decisions = decisions;
+            return self.fail_bucket(bucket, &error);
+        }
+        self.counters.applied += 1;
+        let own = command.id.is_some() && self.active.get_mut(bucket).is_some_and(|active| active.proposed == command.id);
+        if own {
+            let mut riding = Vec::new();
+            if let Some(active) = self.active.get_mut(bucket) {
+                active.proposed = None;
+                riding = std::mem::take(&mut active.riding);
+            }
+            debug_assert_eq!(riding.len(), decisions.len(), "one decision for each entry");
+            for (key, decision) in riding.iter().zip(&decisions) {
+                self.settle(now, *key, decision.verdict, slot);
+            }
+            riding.clear();
+            if let Some(active) = self.active.get_mut(bucket) {
+                active.riding = riding;
+            }
+        } else if !self.tokens.is_empty() {
+            for decision in &decisions {
+                let token = (decision.token.client, decision.token.counter);
+                if let Some(key) = self.tokens.get(&token).copied() {
+                    self.settle(now, key, decision.verdict, slot);
+                }
+            }
+        }
+        self.decisions = decisions;
+        self.slot_applied(bucket, slot);
+        if let Some(active) = self.active.get_mut(bucket) {
+            if !active.pending.is_empty() && !std::mem::replace(&mut active.driven, true) {
+                self.driven.push(bucket);
+            }
+            self.active.leave(bucket);
+        }
+    }
+
+    /// The core has given an own command up.
+    pub(super) fn proposal_ended(&mut self, now: u64, bucket: Bucket, id: CommandId, outcome: ProposalOutcome) {
+        let definite = match outcome {
+            ProposalOutcome::ChosenAt(_) => return,
+            ProposalOutcome::Contended => true,
+            ProposalOutcome::Unknown => false,
+        };
+        self.counters.contended += 1;
+        let Some(active) = self.active.get_mut(bucket) else { return };
+        if active.proposed != Some(id) {
+            return;
+        }
+        active.proposed = None;
+        let riding = std::mem::take(&mut active.riding);
+        for key in riding {
+            let Some(call) = self.calls.get_mut(key) else { continue };
+            let forwarded = call.forwarded.is_some();
+            let Work::Write(write) = &mut call.work else { continue };
+            write.attempts += 1;
+            if definite && !forwarded && write.attempts == 1 {
+                write.exposed = false;
+            }
+            let (token, attempts) = (write.token, write.attempts);
+            if attempts >= ATTEMPTS_MAX {
+                let outcome = Err(self.given_up(key, Error::Contended));
+                self.finish(key, outcome);
+            } else {
+                // The same token again: should the first copy be chosen after all, the second changes nothing.
+                self.tokens.insert((token.client, token.counter), key);
+                self.enqueue(now, bucket, key);
+            }
+        }
+        self.active.leave(bucket);
+    }
+
+    /// A write's entry was decided in a slot.
+    fn settle(&mut self, now: u64, key: CallKey, verdict: Verdict, slot: Slot) {
+        let Some(Call { source, bucket, work: Work::Write(write), .. }) = self.calls.get_mut(key) else { return };
+        let (source, bucket) = (*source, *bucket);
+        let outcome = if write.burn {
+            Ok(Answer::Resolved(resolution(verdict)))
+        } else {
+            match verdict {
+                Verdict::Applied(version) => Ok(Answer::Written(version)),
+                Verdict::Conflict(current) => Err(Error::Conflict { current }),
+                Verdict::Burned => Err(Error::Unavailable { reason: "its token was taken out of use by a resolve".into() }),
+                Verdict::Forgotten => Err(Error::Unknown(write.token)),
+                // Other copies may be under way, so the token stays.
+                Verdict::Crowded => return self.enqueue(now, bucket, key),
+                // No copy can apply any more: the write begins anew, unless the token is somebody else's to replace.
+                Verdict::Expired => match source {
+                    Source::Peer { .. } => Ok(Answer::Expired { chosen: slot.0 }),
+                    _ => return self.begin_anew(now, key, slot.0),
+                },
+            }
+        };
+        self.finish(key, outcome);
+    }
+
+    /// Gives a write whose token can never apply a fresh one.
+    pub(super) fn begin_anew(&mut self, now: u64, key: CallKey, chosen: u64) {
+        let Some(bucket) = self.calls.get(key).map(|call| call.bucket) else { return };
+        let mut fresh = self.new_token(bucket);
+        fresh.born = fresh.born.max(chosen);
+        let Some(Call { work: Work::Write(write), forwarded, .. }) = self.calls.get_mut(key) else { return };
+        let old = std::mem::replace(&mut write.token, fresh);
+        self.tokens.remove(&(old.client, old.counter));
+        write.entry = command::with_token(&write.entry, &fresh);
+        write.exposed = false;
+        *forwarded = None;
+        self.counters.tokens_expired += 1;
+        self.place_write(now, key);
+    }
+
+    /// Ends a call with its outcome.
+    pub(super) fn finish(&mut self, key: CallKey, outcome: Outcome) {
+        let Some(call) = self.calls.remove(key) else { return };
+        if let Work::Write(write) = &call.work {
+            if !self.tokens.is_empty() {
+                self.tokens.remove(&(write.token.client, write.token.counter));
+            }
+        }
+        self.answer(call.source, outcome);
+    }
+
+    /// What a caller is told of a call that is given up for `reason`: unknown, if a copy may still be chosen.
+    pub(super) fn given_up(&self, key: CallKey, reason: Error) -> Error {
+        match self.calls.get(key) {
+            Some(Call { work: Work::Write(Write { exposed: true, token, .. }), .. }) => Error::Unknown(*token),
+            _ => reason,
+        }
+    }
+
+    pub(super) fn answer(&mut self, source: Source, outcome: Outcome) {
+        match source {
+            Source::Local(call) => self.effects.replies.push((call, outcome)),
+            Source::Peer { node, call, .. } => {
+                self.say(node, &super::wire::Item::ForwardAnswer { call, outcome });
+            }
+        }
+    }
+
+    /// Calls past their deadline are given up.
+    pub(super) fn expire_calls(&mut self, now: u64) {
+        let late: Vec<CallKey> = self
+            .calls
+            .keys()
+            .filter(|key| self.calls.get(*key).is_some_and(|call| call.deadline <= now))
+            .collect();
+        for key in late {
+            self.counters.deadlines += 1;
+            let reason = Error::Unavailable { reason: "no majority answered before the deadline".into() };
+            let outcome = Err(self.given_up(key, reason));
+            self.finish(key, outcome);
+        }
+    }
+
+    /// A bucket whose state cannot be read is no longer served from here.
+    pub(super) fn fail_bucket(&mut self, bucket: Bucket, error: &thermocline_tiers::hot::state::StateError) {
+        self.counters.state_errors += 1;
+        tracing::error!(bucket = bucket.0, %error, "the bucket's state cannot be read; it is no longer served here");
+        self.failed.insert(bucket.0);
+        let waiting: Vec<CallKey> = self
+            .calls
+            .keys()
+            .filter(|key| self.calls.get(*key).is_some_and(|call| call.bucket == bucket))
+            .collect();
+        for key in waiting {
+            let outcome = Err(self.given_up(key, Error::Corrupt { what: error.to_string() }));
+            self.finish(key, outcome);
+        }
+    }
+
+    /// Which node can propose in the bucket without a first phase, if it is another one that is there.
+    pub(super) fn better_proposer(&self, bucket: Bucket) -> Option<NodeId> {
+        let owner = self.core.owner(bucket)?;
+        (owner != self.settings.me && self.is_up(owner)).then_some(owner)
+    }
+}
+
+/// Takes as many pending writes as fit one command; they stay in their order, and no record is changed twice.
+fn gather(
+    pending: &mut std::collections::VecDeque<CallKey>,
+    riding: &mut Vec<CallKey>,
+    calls: &super::calls::Calls,
+    bytes_max: usize,
+) -> Option<Bytes> {
+    let write_of = |key: CallKey| match calls.get(key).map(|call| &call.work) {
+        Some(Work::Write(write)) => Some(write),
+        _ => None,
+    };
+    let mut bytes = 0;
+    while let Some(key) = pending.front().copied() {
+        let Some(write) = write_of(key) else {
+            pending.pop_front();
+            continue;
+        };
+        let full = riding.len() >= ENTRIES_MAX || bytes + write.entry.len() > bytes_max;
+        let crowded = || riding.iter().filter_map(|key| write_of(*key)).any(|other| other.touches.conflict(&write.touches));
+        if !riding.is_empty() && (full || crowded()) {
+            break;
+        }
+        bytes += write.entry.len();
+        riding.push(key);
+        pending.pop_front();
+    }
+    match riding.as_slice() {
+        [] => None,
+        [one] => write_of(*one).map(|write| write.entry.clone()),
+        many => {
+            let mut payload = BytesMut::with_capacity(bytes);
+            for write in many.iter().filter_map(|key| write_of(*key)) {
+                payload.extend_from_slice(&write.entry);
+            }
+            Some(payload.freeze())
+        }
+    }
+}
+
+fn resolution(verdict: Verdict) -> Resolution {
+    match verdict {
+        Verdict::Applied(version) => Resolution::Committed(version),
+        Verdict::Forgotten => Resolution::Forgotten,
+        Verdict::Conflict(_) | Verdict::Burned | Verdict::Expired | Verdict::Crowded => Resolution::NotCommitted,
+    }
+}
+
+/// What a write changes, in fingerprints.
+pub(super) fn touches(entity_hash: u64, mutations: &[Mutation]) -> Touches {
+    let record = match mutations {
+        [Mutation::Put { position, .. } | Mutation::Delete { position, .. }] => Some(fingerprint(*position)),
+        _ => None,
+    };
+    Touches { entity: entity_hash, record }
+}
+
+/// A position's fingerprint within its entity. Equal positions have equal ones; others differ nearly always.
+pub(super) fn fingerprint(position: Position) -> u64 {
+    match position {
+        Position::Undated => 0,
+        Position::Dated { timestamp, sequence } => {
+            (timestamp ^ sequence.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+        }
+    }
+}

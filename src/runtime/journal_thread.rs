@@ -1,0 +1,237 @@
+//! The one thread that writes the journal: whatever waits goes into the next commit (group commit).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use thermocline_tiers::disk::Lock;
+use thermocline_tiers::hot::journal::{Generation, Journal, JournalBatch, JournalError, Preparer};
+
+use super::mailbox::{Input, Mailbox};
+use crate::error::Error;
+use crate::node::effects::Submission;
+
+/// A full journal is tried again after so long.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+
+/// An idle journal writes a witness after so long, so that a damaged last commit is not taken for a torn one.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// What the workers and the journal share.
+pub(super) struct JournalGate {
+    /// Whether the disk has no room for the journal: new writes are refused.
+    pub(super) full: AtomicBool,
+    /// Whether the journal failed for good.
+    pub(super) failed: AtomicBool,
+    /// Bytes synced since the start.
+    pub(super) synced: AtomicU64,
+    /// For each worker, the oldest segment that it needs for recovery.
+    pub(super) needed: Vec<AtomicU64>,
+}
+
+impl JournalGate {
+    pub(super) fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            full: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            synced: AtomicU64::new(0),
+            needed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+        })
+    }
+}
+
+/// Takes submissions from workers.
+#[derive(Clone)]
+pub(super) struct JournalQueue(Sender<Message>);
+
+enum Message {
+    Write(usize, Submission),
+    Stop,
+}
+
+impl JournalQueue {
+    pub(super) fn submit(&self, worker: usize, submission: Submission) {
+        // When the thread is gone the node is stopping, and nobody waits for the records.
+        let _ = self.0.send(Message::Write(worker, submission));
+    }
+
+    pub(super) fn stop(&self) {
+        let _ = self.0.send(Message::Stop);
+    }
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When no thread can be made.
+pub(super) fn start(
+    journal: Journal,
+    mailboxes: Vec<Arc<Mailbox>>,
+    gate: Arc<JournalGate>,
+    retain_bytes: u64,
+    lock: Box<dyn Lock>,
+) -> Result<(JournalQueue, JoinHandle<()>), Error> {
+    let (sender, receiver) = channel();
+    let preparer = journal.preparer();
+    let preparing = spawn_preparer(preparer, mailboxes.clone(), gate.clone(), retain_bytes)?;
+    let mut writer = Writer { journal, mailboxes, gate, preparing, waiting: Vec::new() };
+    let thread = std::thread::Builder::new()
+        .name("journal".into())
+        .spawn(move || {
+            writer.run(&receiver);
+            drop(writer);
+            // Nothing writes any more: the directory is free.
+            drop(lock);
+        })
+        .map_err(|error| Error::Storage { what: format!("cannot start the journal's thread: {error}") })?;
+    Ok((JournalQueue(sender), thread))
+}
+
+struct Writer {
+    journal: Journal,
+    mailboxes: Vec<Arc<Mailbox>>,
+    gate: Arc<JournalGate>,
+    /// Wakes the thread that prepares and reclaims segments.
+    preparing: Sender<()>,
+    waiting: Vec<(usize, Submission)>,
+}
+
+impl Writer {
+    fn run(&mut self, receiver: &Receiver<Message>) {
+        let mut witnessed = true;
+        loop {
+            let first = if witnessed { receiver.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { receiver.recv_timeout(IDLE) };
+            match first {
+                Ok(message) => {
+                    if self.take(message) || receiver.try_iter().any(|message| self.take(message)) {
+                        self.commit();
+                        let _ = self.journal.witness();
+                        return;
+                    }
+                    self.commit();
+                    witnessed = false;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    // A failure shows at the next commit.
+                    let _ = self.journal.witness();
+                    witnessed = true;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Queues a submission; says whether it was the order to stop.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Write(worker, submission) => {
+                self.waiting.push((worker, submission));
+                false
+            }
+            Message::Stop => true,
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.waiting.is_empty() || self.gate.failed.load(Ordering::Relaxed) {
+            return;
+        }
+        loop {
+            let mut batches: Vec<&mut JournalBatch> = self.waiting.iter_mut().map(|(_, submission)| &mut submission.batch).collect();
+            match self.journal.commit(&mut batches) {
+                Ok(committed) => {
+                    self.gate.full.store(false, Ordering::Relaxed);
+                    self.gate.synced.fetch_add(committed.bytes, Ordering::Relaxed);
+                    if committed.rolled {
+                        let _ = self.preparing.send(());
+                    }
+                    break;
+                }
+                Err(JournalError::Full { .. }) => {
+                    // Nothing was written. What waits stays waiting; new writes are refused until there is room.
+                    if !self.gate.full.swap(true, Ordering::Relaxed) {
+                        tracing::warn!("the journal's disk is full; writes are refused until there is room");
+                    }
+                    for mailbox in &self.mailboxes {
+                        mailbox.push(Input::Flush);
+                    }
+                    let _ = self.preparing.send(());
+                    std::thread::sleep(FULL_PAUSE);
+                }
+                Err(error) => return self.fail(&error),
+            }
+        }
+        for (worker, mut submission) in self.waiting.drain(..) {
+            for (record, position) in submission.records.iter_mut().zip(submission.batch.positions()) {
+                record.position = Some(position);
+            }
+            self.mailboxes[worker].push(Input::Synced(submission));
+        }
+    }
+
+    /// Nothing is retried: what was not synced never counts.
+    fn fail(&mut self, error: &JournalError) {
+        tracing::error!(%error, "the journal failed; this node takes no part in consensus any more");
+        self.gate.failed.store(true, Ordering::Relaxed);
+        self.waiting.clear();
+        for mailbox in &self.mailboxes {
+            mailbox.push(Input::JournalFailed(error.to_string()));
+        }
+    }
+}
+
+/// Makes segments ready ahead of need, and gives back those that nobody needs.
+fn spawn_preparer(
+    preparer: Preparer,
+    mailboxes: Vec<Arc<Mailbox>>,
+    gate: Arc<JournalGate>,
+    retain_bytes: u64,
+) -> Result<Sender<()>, Error> {
+    let (sender, receiver) = channel::<()>();
+    std::thread::Builder::new()
+        .name("journal-prepare".into())
+        .spawn(move || {
+            loop {
+                if let Err(error) = preparer.prepare_next() {
+                    tracing::debug!(%error, "no further journal segment could be made ready");
+                }
+                reclaim(&preparer, &mailboxes, &gate, retain_bytes);
+                match receiver.recv_timeout(Duration::from_secs(1)) {
+                    Ok(()) | Err(RecvTimeoutError::Timeout) => while receiver.try_recv().is_ok() {},
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        })
+        .map_err(|error| Error::Storage { what: format!("cannot start the journal's second thread: {error}") })?;
+    Ok(sender)
+}
+
+fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain_bytes: u64) {
+    let segments = preparer.segments();
+    // The newest segments that fit the retained bytes stay for peers that were away.
+    let mut bytes = 0;
+    let mut oldest = None;
+    for segment in segments.iter().rev() {
+        bytes += u64::from(segment.capacity);
+        if bytes > retain_bytes && oldest.is_some() {
+            break;
+        }
+        oldest = Some(segment.generation);
+    }
+    let Some(retained) = oldest else { return };
+    let needed = gate.needed.iter().map(|needed| needed.load(Ordering::Acquire)).min().unwrap_or(0);
+    let first = retained.0.min(needed);
+    if segments.first().is_some_and(|segment| segment.generation.0 < first) {
+        match preparer.reclaim(Generation(first)) {
+            Ok(_) => mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Reclaimed(first))),
+            Err(error) => tracing::debug!(%error, "segments could not be reclaimed"),
+        }
+    }
+    // The state is behind and keeps more than is to be kept: have it written.
+    let held: u64 = segments.iter().map(|segment| u64::from(segment.capacity)).sum();
+    if held > retain_bytes && needed < retained.0 {
+        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Flush));
+    }
+}

@@ -1,0 +1,437 @@
+//! Opening a node: configuration, recovery, threads, founding.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+
+use thermocline_paxos::NodeId;
+use thermocline_routing_table::{GroupCount, Machine, Placement, ReplicaCount, Table, Zone};
+use thermocline_tiers::disk::{Disk, File, Lock, OpenMode, RealDisk};
+use thermocline_tiers::hot::journal::JournalConfig;
+use thermocline_tiers::hot::state::StateConfig;
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use super::disk_pool::DiskPool;
+use super::journal_thread::{self, JournalGate};
+use super::mailbox::{Input, Mailbox};
+use super::worker_thread;
+use super::{Runtime, Threads};
+use crate::config::{Config, Sync};
+use crate::error::Error;
+use crate::node::command::VALUE_BYTES_LIMIT;
+use crate::node::founding::{Foundation, Verdict};
+use crate::node::identity::{Amnesia, Identity};
+use crate::node::recovery::{self, Plan, Recovered};
+use crate::node::route::{Dealing, Route};
+use crate::node::wire::Founding;
+use crate::node::worker::Settings;
+use crate::token::OUTCOME_SLOTS;
+use crate::topology::Topology;
+use crate::transport::{self, Counts, Hello, Limits, Listener, PROTOCOL_VERSION, Setup};
+
+/// The longest payload of a journal record: a command of one entry with the longest value, and what is around it.
+const PAYLOAD_BYTES_MAX: u32 = VALUE_BYTES_LIMIT as u32 + (1 << 20);
+
+pub(super) async fn open(config: Config) -> Result<Runtime, Error> {
+    let (recovered, disk, lock) = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || recover(&config))
+            .await
+            .map_err(|error| Error::Storage { what: format!("recovery ended early: {error}") })??
+    };
+    start(config, recovered, disk, lock).await
+}
+
+struct Opened {
+    recovered: Recovered,
+    route: Arc<Route>,
+    table: u64,
+}
+
+fn recover(config: &Config) -> Result<(Opened, Arc<dyn Disk>, Box<dyn Lock>), Error> {
+    let directory = config.data_directory().ok_or_else(|| Error::invalid("directory", "none", "a path"))?;
+    let real = RealDisk::new(directory).map_err(|error| storage(directory, &error))?;
+    let disk: Arc<dyn Disk> = match config.sync {
+        Sync::Disk => Arc::new(real),
+        Sync::None => Arc::new(Unsynced(real)),
+    };
+    let lock = disk.lock(Path::new("")).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Storage { what: format!("{} is in use by another process", directory.display()) },
+        _ => storage(directory, &error),
+    })?;
+    let topology = config.topology();
+    let (route, table) = route(topology)?;
+    let wanted = Identity {
+        cluster: topology.cluster.clone(),
+        node: config.node_id,
+        disk: random()?,
+        buckets: topology.buckets,
+        window_span_ms: topology.window_ms,
+        table,
+        parts: config.parts,
+        boots: 0,
+        founding: None,
+        amnesia: Amnesia::default(),
+    };
+    let seed = random()?;
+    let plan = Plan {
+        disk: disk.clone(),
+        identity: wanted,
+        workers: config.workers,
+        journal: journal_config(config),
+        state: StateConfig {
+            window_span_ms: topology.window_ms,
+            outcome_slots: OUTCOME_SLOTS,
+            sinks: false,
+            memtable_bytes: config.memtable_bytes as usize,
+            value_bytes_max: VALUE_BYTES_LIMIT,
+            ..StateConfig::default()
+        },
+        route: route.clone(),
+        peers: peers(config).iter().map(|node| NodeId(node.0)).collect(),
+        settings: Settings {
+            me: NodeId(config.node_id),
+            index: 0,
+            dealing: Dealing { parts: 1, workers: 1 },
+            client: 0,
+            seed,
+            calls_max: config.calls_max as usize,
+            command_bytes_max: config.command_bytes_max as usize,
+            hedge_ms: u64::from(config.hedge_ms),
+            resend_ms: u64::from(config.resend_ms),
+        },
+        clients: (0..config.workers).map(|_| random()).collect::<Result<_, _>>()?,
+    };
+    let recovered = recovery::recover(plan)?;
+    for damage in &recovered.report.damage {
+        tracing::warn!(%damage, "the journal is damaged");
+    }
+    Ok((Opened { recovered, route, table }, disk, lock))
+}
+
+fn journal_config(config: &Config) -> JournalConfig {
+    // A segment holds at least one commit of the longest record.
+    let segment_bytes = (config.segment_bytes as u32).max(2 * PAYLOAD_BYTES_MAX).next_multiple_of(4096);
+    let base = JournalConfig::with_segment_bytes(segment_bytes);
+    let commit_bytes_max = (PAYLOAD_BYTES_MAX + (1 << 20)).next_multiple_of(4096);
+    JournalConfig {
+        commit_bytes_max,
+        payload_bytes_max: PAYLOAD_BYTES_MAX,
+        batch_bytes_max: commit_bytes_max,
+        segments_max: 65_536,
+        ..base
+    }
+}
+
+/// The routing of a topology, and the table's number.
+fn route(topology: &Topology) -> Result<(Arc<Route>, u64), Error> {
+    let invalid = |what: &str, error: &dyn std::fmt::Display| Error::invalid(what, error.to_string(), "a possible topology");
+    let groups = GroupCount::new(u32::from(topology.groups())).map_err(|error| invalid("group", &error))?;
+    let buckets = thermocline_routing_table::BucketCount::new(topology.buckets).map_err(|error| invalid("buckets", &error))?;
+    let replicas = match topology.replicas {
+        1 => ReplicaCount::One,
+        3 => ReplicaCount::Three,
+        5 => ReplicaCount::Five,
+        other => return Err(Error::invalid("replicas", other.to_string(), "1, 3 or 5")),
+    };
+    let mut zones = BTreeMap::new();
+    let mut placements = Vec::new();
+    for group in 0..topology.groups() {
+        let machines: Vec<Machine> = topology
+            .nodes_of(group)
+            .map(|node| {
+                let next = zones.len() as u16;
+                let zone = *zones.entry(node.zone.clone()).or_insert(next);
+                Machine { node: thermocline_routing_table::NodeId(node.id), zone: Zone(zone) }
+            })
+            .collect();
+        placements.push(Placement::new(&machines, replicas).map_err(|error| invalid("node", &error))?);
+    }
+    let map = Table::for_groups(groups, buckets);
+    Ok((Arc::new(Route::new(&map, &placements)), Table::id().0))
+}
+
+/// The other nodes of the node's group, with their addresses as written.
+fn peers(config: &Config) -> Vec<(u16, String)> {
+    config
+        .topology()
+        .nodes
+        .iter()
+        .filter(|node| node.id != config.node_id)
+        .map(|node| (node.id, node.address.clone()))
+        .collect()
+}
+
+async fn start(config: Config, opened: Opened, disk: Arc<dyn Disk>, lock: Box<dyn Lock>) -> Result<Runtime, Error> {
+    let Opened { recovered, route, table } = opened;
+    let Recovered { identity, mut journal, workers, dealing, .. } = recovered;
+    // From here on, an unused journal means a lost one.
+    journal.witness().map_err(|error| crate::node::journal_error(&error))?;
+    let mailboxes: Vec<Arc<Mailbox>> = workers.iter().map(|_| Arc::default()).collect();
+    let gate = JournalGate::new(workers.len());
+    let pool = DiskPool::start(&journal.reader())?;
+    let (queue, journal_thread) =
+        journal_thread::start(journal, mailboxes.clone(), gate.clone(), config.journal_retain_bytes, lock)?;
+    let hello = Hello {
+        protocol: PROTOCOL_VERSION,
+        cluster: identity.cluster.clone(),
+        node: transport::NodeId(identity.node),
+        boot: transport::Boot { disk: identity.disk, count: identity.boots },
+        worker: 0,
+        workers: workers.len() as u16,
+        buckets: identity.buckets,
+        window_span_ms: identity.window_span_ms,
+        table_id: table,
+        replicas: config.topology().replicas as u8,
+        epoch: config.topology().epoch,
+        groups: u32::from(config.topology().groups()),
+    };
+    let nodes = config.topology().nodes.iter().map(|node| transport::NodeId(node.id));
+    let setup = Setup {
+        identity: transport::Identity::new(hello, nodes),
+        limits: Limits { peer_buffer_bytes_max: config.peer_buffer_bytes_max as usize, ..Limits::default() },
+        counts: Arc::new(Counts::default()),
+    };
+    let addresses = peers(&config)
+        .iter()
+        .map(|(node, address)| Ok((NodeId(*node), resolve(address)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let (foundings, heard) = mpsc::unbounded_channel();
+    let clock = Clock::start();
+    let mut threads = Threads { workers: Vec::new(), journal: Some(journal_thread) };
+    let mut handles = Vec::new();
+    for (index, worker) in workers.into_iter().enumerate() {
+        let parts = worker_thread::Parts {
+            index,
+            worker,
+            mailbox: mailboxes[index].clone(),
+            journal: queue.clone(),
+            gate: gate.clone(),
+            pool: pool.clone(),
+            clock,
+            setup: setup.clone(),
+            peers: addresses.clone(),
+            foundings: foundings.clone(),
+            seed: random()?,
+        };
+        let (thread, handle) = spawn_worker(parts)?;
+        threads.workers.push(thread);
+        handles.push(handle);
+    }
+    let (stop, stopped) = mpsc::channel(1);
+    let runtime = Runtime {
+        boot: identity.boots,
+        disk_id: identity.disk,
+        directory: config.data_directory().unwrap_or(Path::new("")).to_path_buf(),
+        route,
+        dealing,
+        mailboxes: mailboxes.clone(),
+        handles: handles.clone(),
+        journal: queue,
+        gate,
+        threads: parking_lot::Mutex::new(threads),
+        stop: parking_lot::Mutex::new(Some(stop)),
+        next: std::sync::atomic::AtomicUsize::new(0),
+        config: config.clone(),
+    };
+    if !addresses.is_empty() {
+        listen(&config, setup, &mailboxes, &handles[0]).await?;
+    }
+    let others: Vec<u16> = group_peers(&config);
+    let alone = others.is_empty();
+    let foundation = Foundation::new(identity.node, identity.disk, others, identity.founding.clone());
+    let founder = Founder { foundation, identity, disk, mailboxes };
+    if alone {
+        founder.found_alone()?;
+    } else {
+        handles[0].spawn(founder.run(heard, stopped));
+    }
+    Ok(runtime)
+}
+
+/// The other nodes of this node's group.
+fn group_peers(config: &Config) -> Vec<u16> {
+    let topology = config.topology();
+    let group = config.topology_node().map_or(0, |node| node.group);
+    topology.nodes_of(group).map(|node| node.id).filter(|id| *id != config.node_id).collect()
+}
+
+/// A thread with a tokio runtime of its own, on which the worker and what is spawned beside it run.
+fn spawn_worker(parts: worker_thread::Parts) -> Result<(std::thread::JoinHandle<()>, tokio::runtime::Handle), Error> {
+    let cannot = |error: io::Error| Error::Storage { what: format!("cannot start a worker: {error}") };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let handle = runtime.handle().clone();
+    let thread = std::thread::Builder::new()
+        .name(format!("worker-{}", parts.index))
+        .spawn(move || {
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, worker_thread::run(parts));
+            runtime.shutdown_background();
+        })
+        .map_err(cannot)?;
+    Ok((thread, handle))
+}
+
+/// Accepts other nodes' links on the first worker's thread.
+async fn listen(config: &Config, setup: Setup, mailboxes: &[Arc<Mailbox>], handle: &tokio::runtime::Handle) -> Result<(), Error> {
+    let address = config.topology_node().map(|node| node.address.clone()).unwrap_or_default();
+    let address = resolve(&address)?;
+    let mailboxes = mailboxes.to_vec();
+    let bound = handle.spawn(async move { Listener::bind(address, setup).await }).await;
+    let listener = match bound {
+        Ok(Ok(listener)) => listener,
+        Ok(Err(error)) => return Err(Error::Storage { what: format!("cannot listen at {address}: {error}") }),
+        Err(error) => return Err(Error::Storage { what: format!("cannot listen at {address}: {error}") }),
+    };
+    handle.spawn(listener.run(
+        move |worker, incoming| mailboxes[usize::from(worker) % mailboxes.len()].push(Input::Incoming(incoming)),
+        |from, why| tracing::warn!(%from, %why, "a connection was refused"),
+    ));
+    Ok(())
+}
+
+fn resolve(address: &str) -> Result<SocketAddr, Error> {
+    let unknown = || Error::invalid("address", address, "an address that can be resolved");
+    address.to_socket_addrs().map_err(|_| unknown())?.next().ok_or_else(unknown)
+}
+
+/// Learns from the other nodes whether the group is new, and makes what follows durable.
+struct Founder {
+    foundation: Foundation,
+    identity: Identity,
+    disk: Arc<dyn Disk>,
+    mailboxes: Vec<Arc<Mailbox>>,
+}
+
+impl Founder {
+    /// A group of one founds itself.
+    fn found_alone(mut self) -> Result<(), Error> {
+        if !self.foundation.is_founded() {
+            let members = vec![(self.identity.node, self.identity.disk)];
+            self.found(members, false)?;
+        }
+        self.tell(false);
+        Ok(())
+    }
+
+    async fn run(mut self, mut heard: mpsc::UnboundedReceiver<(NodeId, Founding)>, mut stopped: mpsc::Receiver<()>) {
+        self.tell(false);
+        loop {
+            let (from, founding) = tokio::select! {
+                biased;
+                _ = stopped.recv() => return,
+                next = heard.recv() => match next {
+                    Some(next) => next,
+                    None => return,
+                },
+            };
+            if self.foundation.is_founded() {
+                continue;
+            }
+            self.foundation.hear(from.0, founding);
+            let result = match self.foundation.verdict() {
+                Verdict::Wait => Ok(()),
+                Verdict::New(members) => self.found(members, false),
+                Verdict::Late(members) => {
+                    tracing::warn!("this disk was not there when the group was founded: it learns, and votes when it has a floor");
+                    self.found(members, true)
+                }
+            };
+            if let Err(error) = result {
+                tracing::error!(%error, "the founding could not be written down");
+                return;
+            }
+        }
+    }
+
+    /// Writes the founding down, then lets the workers vote, or learn.
+    fn found(&mut self, members: Vec<(u16, u64)>, late: bool) -> Result<(), Error> {
+        self.identity.founding = Some(members.clone());
+        self.identity.amnesia.everywhere |= late;
+        self.identity.write(&*self.disk, Path::new(""))?;
+        self.foundation.founded(members);
+        self.tell(late);
+        Ok(())
+    }
+
+    fn tell(&self, late: bool) {
+        for mailbox in &self.mailboxes {
+            mailbox.push(Input::Founded { founding: self.foundation.tell(), late });
+        }
+    }
+}
+
+/// A disk that never waits for the medium: [`Sync::None`].
+struct Unsynced(RealDisk);
+
+impl Disk for Unsynced {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(UnsyncedFile(self.0.open(path, mode)?)))
+    }
+
+    fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.open(path, OpenMode::ReadWrite)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.remove(path)
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.0.create_directory(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+        self.0.list(path)
+    }
+
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        self.0.lock(path)
+    }
+}
+
+struct UnsyncedFile(Arc<dyn File>);
+
+impl File for UnsyncedFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, buffer: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(buffer, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+}
+
+/// A random number of the operating system's.
+fn random() -> Result<u64, Error> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Storage { what: format!("the system gives no random numbers: {error}") })?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn storage(path: &Path, error: &io::Error) -> Error {
+    Error::Storage { what: format!("{}: {error}", path.display()) }
+}

@@ -1,0 +1,242 @@
+//! A worker's thread: a single-threaded tokio runtime that carries inputs to the worker and its effects to the world.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thermocline_paxos::NodeId;
+use tokio::sync::{mpsc, oneshot};
+
+use super::clock::Clock;
+use super::disk_pool::DiskPool;
+use super::journal_thread::{JournalGate, JournalQueue};
+use super::mailbox::{Input, Mailbox, Report};
+use crate::error::Error;
+use crate::node::effects::Submission;
+use crate::node::wire::Founding;
+use crate::node::worker::Worker;
+use crate::request::Outcome;
+use crate::transport::{self, Direction, Hello, Inbox, LinkError, Links, Setup, frame};
+
+/// At most so many inputs are handled before their effects are let out.
+const TURN_INPUTS_MAX: usize = 4096;
+
+/// What a worker thread is made of.
+pub(super) struct Parts {
+    pub(super) index: usize,
+    pub(super) worker: Worker,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) journal: JournalQueue,
+    pub(super) gate: Arc<JournalGate>,
+    pub(super) pool: DiskPool,
+    pub(super) clock: Clock,
+    pub(super) setup: Setup,
+    /// The other nodes, with their addresses.
+    pub(super) peers: Vec<(NodeId, SocketAddr)>,
+    /// Where what other nodes say of their founding goes.
+    pub(super) foundings: mpsc::UnboundedSender<(NodeId, Founding)>,
+    pub(super) seed: u64,
+}
+
+/// Runs a worker until it is stopped.
+pub(super) async fn run(parts: Parts) {
+    let Parts { index, worker, mailbox, journal, gate, pool, clock, setup, peers, foundings, seed } = parts;
+    let frame_bytes_max = setup.limits.frame_bytes_max;
+    let inbox = Rc::new(ToMailbox(mailbox.clone()));
+    let dialled: Vec<_> = peers.iter().map(|(node, address)| (transport::NodeId(node.0), *address)).collect();
+    let links = Links::tcp(setup, index as u16, &dialled, inbox, seed);
+    let mut thread = WorkerThread {
+        index,
+        worker,
+        mailbox,
+        journal,
+        gate,
+        pool,
+        clock,
+        links,
+        foundings,
+        frame_bytes_max,
+        waiting: Waiting::default(),
+        frame: Vec::new(),
+    };
+    thread.run().await;
+    thread.mailbox.close();
+    thread.links.stop();
+}
+
+struct WorkerThread {
+    index: usize,
+    worker: Worker,
+    mailbox: Arc<Mailbox>,
+    journal: JournalQueue,
+    gate: Arc<JournalGate>,
+    pool: DiskPool,
+    clock: Clock,
+    links: Links,
+    foundings: mpsc::UnboundedSender<(NodeId, Founding)>,
+    frame_bytes_max: usize,
+    waiting: Waiting,
+    frame: Vec<u8>,
+}
+
+impl WorkerThread {
+    async fn run(&mut self) {
+        let mut inputs = Vec::new();
+        loop {
+            self.mailbox.take(&mut inputs);
+            if inputs.is_empty() {
+                let sleep = self.clock.until(self.worker.next_timer()).max(Duration::from_millis(1));
+                tokio::select! {
+                    biased;
+                    () = self.mailbox.wait() => {}
+                    () = tokio::time::sleep(sleep) => {}
+                }
+                self.mailbox.take(&mut inputs);
+            }
+            let now = self.clock.now_ms();
+            self.worker.set_wall_clock(self.clock.wall_ms());
+            let mut stop = false;
+            for (count, input) in inputs.drain(..).enumerate() {
+                stop |= self.input(now, input);
+                if count % TURN_INPUTS_MAX == TURN_INPUTS_MAX - 1 {
+                    self.end_turn(now);
+                }
+            }
+            self.worker.tick(now);
+            self.end_turn(now);
+            if stop {
+                self.worker.close();
+                self.end_turn(now);
+                return;
+            }
+            // Lets the links and connections of this thread run before the next turn: they fill it.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Handles an input; says whether it was the order to stop.
+    fn input(&mut self, now: u64, input: Input) -> bool {
+        match input {
+            Input::Call { request, hash, reply } => {
+                let call = self.waiting.insert(reply);
+                self.worker.call(now, call, hash, request);
+            }
+            Input::Frame { from, body } => self.worker.frame(now, from, body),
+            Input::LinkUp { peer } => self.worker.peer_up(now, peer),
+            Input::LinkDown { peer } => self.worker.peer_down(now, peer),
+            Input::Incoming(incoming) => self.links.accept(incoming),
+            Input::Synced(submission) => self.worker.journal_synced(now, submission),
+            Input::JournalFailed(cause) => self.worker.journal_failed(&cause),
+            Input::Reclaimed(first) => self.worker.segments_reclaimed(first),
+            Input::Done(done) => self.worker.job_done(now, done),
+            Input::Founded { founding, late } => self.worker.found(now, founding, late),
+            Input::Flush => self.worker.flush_parts(),
+            Input::Report(reply) => {
+                let report = Report {
+                    counters: *self.worker.counters(),
+                    votes: self.worker.votes(),
+                    peers_up: self.worker.peers().iter().filter(|peer| peer.up).map(|peer| peer.node).collect(),
+                };
+                let _ = reply.send(report);
+            }
+            Input::Stop => return true,
+        }
+        false
+    }
+
+    /// Lets a turn's effects out.
+    fn end_turn(&mut self, now: u64) {
+        self.worker.flush(now);
+        let needed = self.worker.oldest_needed_segment().unwrap_or(u64::MAX);
+        self.gate.needed[self.index].store(needed, Ordering::Release);
+        let effects = self.worker.effects();
+        if effects.has_submissions() {
+            let submissions: Vec<Submission> = effects.take_submissions().collect();
+            for submission in submissions {
+                self.journal.submit(self.index, submission);
+            }
+        }
+        let effects = self.worker.effects();
+        for job in effects.jobs.drain(..) {
+            self.pool.submit(&self.mailbox, job);
+        }
+        for (node, founding) in effects.founding.drain(..) {
+            let _ = self.foundings.send((node, founding));
+        }
+        for (call, outcome) in effects.replies.drain(..) {
+            self.waiting.answer(call, outcome);
+        }
+        for peer in self.worker.peers() {
+            if peer.out.is_empty() {
+                continue;
+            }
+            self.frame.clear();
+            let start = frame::begin(&mut self.frame);
+            self.frame.extend_from_slice(&peer.out);
+            peer.out.clear();
+            match frame::finish(&mut self.frame, start, frame::Kind::Body, self.frame_bytes_max) {
+                Ok(_) => {
+                    self.links.send(transport::NodeId(peer.node.0), &mut self.frame);
+                }
+                Err(error) => tracing::warn!(peer = peer.node.0, %error, "a frame was not sent"),
+            }
+        }
+    }
+}
+
+/// Calls in this process that wait for their outcome.
+#[derive(Default)]
+struct Waiting {
+    replies: Vec<Option<oneshot::Sender<Outcome>>>,
+    free: Vec<usize>,
+}
+
+impl Waiting {
+    fn insert(&mut self, reply: oneshot::Sender<Outcome>) -> u64 {
+        if let Some(place) = self.free.pop() {
+            self.replies[place] = Some(reply);
+            return place as u64;
+        }
+        self.replies.push(Some(reply));
+        self.replies.len() as u64 - 1
+    }
+
+    fn answer(&mut self, call: u64, outcome: Outcome) {
+        if let Some(reply) = self.replies[call as usize].take() {
+            self.free.push(call as usize);
+            // A caller that went away is not told.
+            let _ = reply.send(outcome);
+        }
+    }
+}
+
+/// Hands over what the links hear.
+struct ToMailbox(Arc<Mailbox>);
+
+impl Inbox for ToMailbox {
+    fn frame(&self, from: transport::NodeId, body: Bytes) {
+        self.0.push(Input::Frame { from: NodeId(from.0), body });
+    }
+
+    fn link_up(&self, peer: transport::NodeId, direction: Direction, hello: &Hello) {
+        tracing::debug!(peer = peer.0, ?direction, epoch = hello.epoch, "link up");
+        if direction == Direction::Out {
+            self.0.push(Input::LinkUp { peer: NodeId(peer.0) });
+        }
+    }
+
+    fn link_down(&self, peer: transport::NodeId, direction: Direction, why: &LinkError) {
+        tracing::debug!(peer = peer.0, ?direction, %why, "link down");
+        if direction == Direction::Out {
+            self.0.push(Input::LinkDown { peer: NodeId(peer.0) });
+        }
+    }
+}
+
+/// The answer to a call that could not be handed over.
+pub(super) fn closed<T>(_: T) -> Error {
+    Error::Closed
+}

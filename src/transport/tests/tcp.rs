@@ -318,13 +318,14 @@ fn an_inbox_may_stop_its_links_and_is_let_go() {
         let mut stream = connecting.await;
         links.accept(incoming.recv().await.unwrap());
         drop(links);
-        let inbox = std::rc::Rc::downgrade(&inbox);
+        let weak = std::rc::Rc::downgrade(&inbox);
+        drop(inbox);
         events.until_up(NodeId(2), Direction::In).await;
         tokio::io::AsyncWriteExt::write_all(&mut stream, &framed(b"stop")).await.unwrap();
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
         assert_eq!(events.frame().await.1, b"stop");
         assert!(events.0.recv().await.is_none(), "nothing was called after the stop");
-        assert!(inbox.upgrade().is_none());
+        assert!(weak.upgrade().is_none());
         listening.abort();
     });
 }

@@ -31,6 +31,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Node `id`, with its files under `folder`.
+    pub(crate) fn new(id: u64, folder: &Path, peer_port: u16, redis_port: u16) -> Node {
+        Node { id, directory: folder.join(format!("node-{id}")), peer_port, redis_port }
+    }
+
     /// Where the other nodes reach it.
     pub(crate) fn peer_address(&self) -> String {
         format!("127.0.0.1:{}", self.peer_port)
@@ -69,12 +74,7 @@ impl Cluster {
         let (redis_ports, peer_ports) = ports.split_at(NODES as usize);
         let nodes: Vec<Node> = (1..=NODES)
             .zip(redis_ports.iter().zip(peer_ports))
-            .map(|(id, (&redis_port, &peer_port))| Node {
-                id,
-                directory: folder.join(format!("node-{id}")),
-                peer_port,
-                redis_port,
-            })
+            .map(|(id, (&redis_port, &peer_port))| Node::new(id, &folder, peer_port, redis_port))
             .collect();
         let mut cluster = Cluster { nodes, processes: Vec::new(), folder, first: 0 };
         for at in 0..cluster.nodes.len() {

@@ -25,6 +25,18 @@ struct NodeOfTopology {
 
 /// Writes the topology into `folder` and returns the arguments of node `id`.
 pub(crate) fn arguments(folder: &Path, nodes: &[Node], id: u64) -> io::Result<Vec<String>> {
+    let file = folder.join("topology.toml");
+    std::fs::write(&file, topology(nodes)?)?;
+    Ok(vec![
+        "serve".to_owned(),
+        "--topology".to_owned(),
+        file.to_string_lossy().into_owned(),
+        "--node".to_owned(),
+        id.to_string(),
+    ])
+}
+
+fn topology(nodes: &[Node]) -> io::Result<String> {
     let topology = Topology {
         cluster: "bench",
         replicas: nodes.len(),
@@ -40,13 +52,34 @@ pub(crate) fn arguments(folder: &Path, nodes: &[Node], id: u64) -> io::Result<Ve
             })
             .collect(),
     };
-    let file = folder.join("topology.toml");
-    std::fs::write(&file, toml::to_string(&topology).map_err(io::Error::other)?)?;
-    Ok(vec![
-        "serve".to_owned(),
-        "--topology".to_owned(),
-        file.to_string_lossy().into_owned(),
-        "--node".to_owned(),
-        id.to_string(),
-    ])
+    toml::to_string(&topology).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topology_is_the_documented_one() {
+        let folder = Path::new("data");
+        let nodes = [Node::new(1, folder, 7201, 7101), Node::new(2, folder, 7202, 7102)];
+        let expected = r#"cluster = "bench"
+replicas = 2
+
+[[node]]
+id = 1
+zone = "zone-1"
+address = "127.0.0.1:7201"
+redis = "127.0.0.1:7101"
+directory = "data/node-1"
+
+[[node]]
+id = 2
+zone = "zone-2"
+address = "127.0.0.1:7202"
+redis = "127.0.0.1:7102"
+directory = "data/node-2"
+"#;
+        assert_eq!(topology(&nodes).unwrap(), expected);
+    }
 }

@@ -135,7 +135,7 @@ pub(crate) async fn run(number: u32, course: Rc<Course>, mut seen: Seen) -> Seen
                 }
                 Err(failure) => {
                     seen.note(&failure);
-                    if !matches!(failure, Failure::Other(_) | Failure::Unknown) {
+                    if matches!(failure, Failure::NotLeader | Failure::Broken(_)) {
                         connection = None;
                         endpoint = (endpoint + 1) % plan.endpoints.len();
                     }

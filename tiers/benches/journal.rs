@@ -1,8 +1,9 @@
 //! Commits of one caller on a real disk: this journal against append + fdatasync, in the same run.
 //!
-//! Each iteration is one durable commit of 64 or 256 records of 300 bytes. The append baseline writes the same bytes at
-//! the end of a growing file. The CPU time of the calling thread per record is printed beside, over a fixed number of
-//! commits. Set `TMPDIR` to choose the disk.
+//! Each iteration is one durable commit of 64 or 256 records of 300 bytes, the filling of the batch included. The append
+//! baseline writes as many bytes at the end of a growing file. Beside criterion's figures, the two are run in turns of a
+//! few commits each, so that what else the machine does meets both alike, and their latencies and the CPU time of the calling
+//! thread are printed. Set `TMPDIR` to choose the disk.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -21,7 +22,9 @@ use thermocline_tiers::hot::journal::{
 use thermocline_tiers::hot::{Bucket, Slot};
 
 const PAYLOAD: [u8; 300] = [0x5a; 300];
-const COUNTED: u64 = 2000;
+/// Commits in a turn, and turns.
+const TURN: usize = 50;
+const TURNS: usize = 60;
 
 fn open(disk: Arc<dyn Disk>) -> Journal {
     let identity = JournalIdentity { cluster: 1, node: 1, disk: 1 };
@@ -70,18 +73,26 @@ fn journal(criterion: &mut Criterion) {
                 commit(&mut real, &mut batch);
             });
         });
-        cpu(&format!("journal, {records} records"), records, || {
-            fill(&mut batch, records, &mut slot);
-            commit(&mut real, &mut batch);
-        });
 
         let mut file = File::create(root.path().join(format!("append-{records}"))).unwrap();
         let bytes = vec![0x5a; records as usize * (PAYLOAD.len() + 28)];
         group.bench_function(format!("append + fdatasync, {records} records"), |bencher| {
             bencher.iter(|| append(&mut file, &bytes));
         });
-        file.set_len(0).unwrap();
-        cpu(&format!("append + fdatasync, {records} records"), records, || append(&mut file, &bytes));
+        let (mut journaled, mut appended) = (Tally::default(), Tally::default());
+        for _ in 0..TURNS {
+            journaled.turn(|| {
+                fill(&mut batch, records, &mut slot);
+                commit(&mut real, &mut batch);
+            });
+            appended.turn(|| append(&mut file, &bytes));
+        }
+        journaled.print(&format!("journal, {records} records"), records);
+        appended.print(&format!("append + fdatasync, {records} records"), records);
+
+        group.bench_function(format!("filling a batch, {records} records"), |bencher| {
+            bencher.iter(|| fill(&mut batch, records, &mut slot));
+        });
 
         // Without a disk: what building and laying out the records costs by itself.
         let mut memory = open(Arc::new(MemoryDisk::new(1)));
@@ -95,26 +106,37 @@ fn journal(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Prints the time and the CPU time of this thread that one commit and one record take.
-fn cpu(what: &str, records: u64, mut step: impl FnMut()) {
-    let (wall, cpu) = (Instant::now(), thread_cpu());
-    let mut each = Vec::with_capacity(COUNTED as usize);
-    for _ in 0..COUNTED {
-        let start = Instant::now();
-        step();
-        each.push(start.elapsed());
+/// What one of the two took.
+#[derive(Default)]
+struct Tally {
+    each: Vec<Duration>,
+    cpu: Duration,
+}
+
+impl Tally {
+    fn turn(&mut self, mut step: impl FnMut()) {
+        let before = thread_cpu();
+        for _ in 0..TURN {
+            let start = Instant::now();
+            step();
+            self.each.push(start.elapsed());
+        }
+        self.cpu += thread_cpu() - before;
     }
-    let (wall, cpu) = (wall.elapsed(), thread_cpu() - cpu);
-    each.sort();
-    println!(
-        "{what}: {:.0} commits/s, {:.0} records/s, p50 {:?}, p99 {:?}, CPU {:.1} us a commit, {:.0} ns a record",
-        COUNTED as f64 / wall.as_secs_f64(),
-        (COUNTED * records) as f64 / wall.as_secs_f64(),
-        each[each.len() / 2],
-        each[each.len() * 99 / 100],
-        cpu.as_secs_f64() * 1e6 / COUNTED as f64,
-        cpu.as_secs_f64() * 1e9 / (COUNTED * records) as f64,
-    );
+
+    fn print(mut self, what: &str, records: u64) {
+        self.each.sort();
+        let (count, wall) = (self.each.len() as u64, self.each.iter().sum::<Duration>());
+        println!(
+            "in turns: {what}: {:.0} commits/s, p50 {:?}, p90 {:?}, p99 {:?}, CPU {:.1} us a commit, {:.0} ns a record",
+            count as f64 / wall.as_secs_f64(),
+            self.each[self.each.len() / 2],
+            self.each[self.each.len() * 9 / 10],
+            self.each[self.each.len() * 99 / 100],
+            self.cpu.as_secs_f64() * 1e6 / count as f64,
+            self.cpu.as_secs_f64() * 1e9 / (count * records) as f64,
+        );
+    }
 }
 
 /// User and system time of the calling thread: fields 14 and 15 of its stat file would be in ticks of 10 ms, so the

@@ -37,7 +37,7 @@ impl Memtable {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.data.bytes() + self.meta.bytes()
+        self.data.bytes() + self.meta.bytes() + self.marks.len() * MARK_COST
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -71,6 +71,7 @@ pub(super) struct Entity {
 /// What each entity and each entry cost besides their bytes, roughly, in bytes.
 const ENTITY_COST: usize = size_of::<Entity>() + 16;
 const ENTRY_COST: usize = 32;
+const MARK_COST: usize = 64;
 
 const EXPIRES: u8 = 1 << 1;
 const PUT: u8 = 1;

@@ -77,9 +77,10 @@ fn make(store: Arc<RunStore>) -> Result<Part, StateError> {
     let (runs, marks, next_age) = (RunList::default(), Marks::new(), Age(1));
     let bytes = manifest::encode(&store, next_age, std::iter::empty(), &marks);
     manifest::replace(&store, &bytes)?;
-    if let Some(parent) = store.dir.parent() {
-        let io = |source| StateError::Io { action: "sync", file: parent.to_path_buf(), source };
-        store.disk.sync_directory(parent).map_err(io)?;
+    // The directory itself may be new, and those above it.
+    for above in store.dir.ancestors().skip(1) {
+        let io = |source| StateError::Io { action: "sync", file: above.to_path_buf(), source };
+        store.disk.sync_directory(above).map_err(io)?;
     }
     Ok(Part::new(store, runs, marks, next_age))
 }

@@ -1,6 +1,9 @@
 //! Tests of a part as a whole, on a disk in memory.
 
+mod crash;
+mod damage;
 mod model;
+mod random;
 mod smoke;
 
 use std::path::Path;

@@ -1,13 +1,19 @@
 //! Thermocline.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
+#[cfg(feature = "server")]
+pub mod cli;
 mod config;
 mod encoding;
 mod error;
+#[cfg(feature = "server")]
+mod ingest;
 mod key;
 mod node;
 mod request;
 mod runtime;
+#[cfg(feature = "server")]
+pub mod server;
 mod status;
 mod store;
 mod token;

@@ -95,7 +95,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let bar = ProgressBar::no_length();
     let reader = source(&arguments.file, &bar)?;
     // The header is read before a store is opened: a wrong column costs nothing.
-    let rows = Rows::new(reader, layout).map_err(|error| Failure::usage(format!("{}: {error}", arguments.file.display())))?;
+    let rows = Rows::new(reader, layout)
+        .map_err(|error| Failure::usage(format!("{}: {error}", arguments.file.display())))?;
     let store = Store::open(arguments.config()?).await?;
     let outcome = load(rows, store.clone(), &arguments, &bar).await;
     bar.finish_and_clear();
@@ -126,8 +127,13 @@ async fn load(
             }
         }
     };
-    let (writers, inlet) =
-        Writers::start(arguments.callers.into(), members, Arc::clone(&tally), Box::new(refused), Box::new(progress));
+    let (writers, inlet) = Writers::start(
+        arguments.callers.into(),
+        members,
+        Arc::clone(&tally),
+        Box::new(refused),
+        Box::new(progress),
+    );
     let reading = {
         let skipped = Arc::clone(&skipped);
         tokio::task::spawn_blocking(move || read(rows, &inlet, &skipped))
@@ -138,7 +144,11 @@ async fn load(
     bar.finish_and_clear();
     let stored = tally.acknowledged();
     written.and(read).map_err(|failure| Failure {
-        message: format!("{}\n{} records are stored; loading the file again stores them again, unchanged", failure.message, grouped(stored)),
+        message: format!(
+            "{}\n{} records are stored; loading the file again stores them again, unchanged",
+            failure.message,
+            grouped(stored)
+        ),
         ..failure
     })?;
     let mut table = Table::default();
@@ -191,7 +201,9 @@ impl Skipped {
     /// Counts a row, or stops the load.
     fn row(&self, text: String) -> Result<(), Failure> {
         if self.on_error == OnError::Stop {
-            return Err(Failure::usage(format!("{text}\nmend the row, or leave out such rows with --on-error skip")));
+            return Err(Failure::usage(format!(
+                "{text}\nmend the row, or leave out such rows with --on-error skip"
+            )));
         }
         let mut rows = self.rows.lock();
         rows.0 += 1;
@@ -221,7 +233,9 @@ impl Arguments {
             Some(FileFormat::Jsonl) => Format::JsonLines,
             None => {
                 let file = self.file.display();
-                return Err(Failure::usage(format!("{file}: the name does not tell the format; say --format csv or --format jsonl")));
+                return Err(Failure::usage(format!(
+                    "{file}: the name does not tell the format; say --format csv or --format jsonl"
+                )));
             }
         };
         Ok(Layout {
@@ -265,7 +279,8 @@ fn delimiter(text: &str) -> Result<u8, String> {
 /// The file's bytes, unpacked; the bar follows what is read of the file.
 fn source(file: &Path, bar: &ProgressBar) -> Result<Box<dyn Read + Send>, Failure> {
     let failure = |error: io::Error| Failure::usage(format!("{}: {error}", file.display()));
-    let style = |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     if file == Path::new("-") {
         bar.set_style(style("{spinner} {msg} in {elapsed}"));
         return unpacked(bar.wrap_read(io::stdin())).map_err(failure);
@@ -302,7 +317,12 @@ mod tests {
     fn delimiters() {
         assert_eq!(delimiter(";"), Ok(b';'));
         assert_eq!(delimiter("\\t"), Ok(b'\t'));
-        assert!(delimiter("").is_err() && delimiter(";;").is_err() && delimiter("\"").is_err() && delimiter("ä").is_err());
+        assert!(
+            delimiter("").is_err()
+                && delimiter(";;").is_err()
+                && delimiter("\"").is_err()
+                && delimiter("ä").is_err()
+        );
     }
 
     #[test]
@@ -315,7 +335,10 @@ mod tests {
         skipped.report(&mut table);
         let text = table.to_string();
         assert!(text.starts_with("  rows left out  12\n"), "{text}");
-        assert!(text.contains("line 10\n") && !text.contains("line 11") && text.ends_with("and 2 more\n"), "{text}");
+        assert!(
+            text.contains("line 10\n") && !text.contains("line 11") && text.ends_with("and 2 more\n"),
+            "{text}"
+        );
         let stopped = Skipped::new(OnError::Stop).row("line 3: bad".to_owned()).unwrap_err();
         assert!(stopped.message.starts_with("line 3: bad\nmend the row"));
     }

@@ -23,7 +23,9 @@ impl Members {
 
     /// The first node that is up, beginning with `home` and going round.
     pub(super) fn near(&self, home: usize) -> Option<(usize, Store)> {
-        (0..self.count()).map(|step| (home + step) % self.count()).find_map(|place| Some((place, self.at(place)?)))
+        (0..self.count())
+            .map(|step| (home + step) % self.count())
+            .find_map(|place| Some((place, self.at(place)?)))
     }
 
     /// The node at a place, if it is up.

@@ -58,12 +58,17 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(other)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(other)?;
     let (config, redis) = arguments.config()?;
-    let limits =
-        Limits { value_bytes_max: config.value_bytes_max as usize, connections_max: arguments.connections as usize };
+    let limits = Limits {
+        value_bytes_max: config.value_bytes_max as usize,
+        connections_max: arguments.connections as usize,
+    };
     let listener = match &redis {
         None => None,
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
-            Failure::other(format!("Redis clients cannot be served at {address} (redis of node {}): {error}", arguments.node))
+            Failure::other(format!(
+                "Redis clients cannot be served at {address} (redis of node {}): {error}",
+                arguments.node
+            ))
         })?),
     };
     let opening = Store::open(config);

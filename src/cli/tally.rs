@@ -131,7 +131,8 @@ impl Tally {
 
 /// An empty histogram of microseconds, to three digits.
 pub(super) fn latencies() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).unwrap_or_else(|_| unreachable!("the bounds are constants"))
+    Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)
+        .unwrap_or_else(|_| unreachable!("the bounds are constants"))
 }
 
 /// Adds a latency.

@@ -117,7 +117,8 @@ impl Shared {
             let Some(why) = Retry::of(&error) else { return (self.refused)(job, &error) };
             if begun.elapsed() > PATIENCE {
                 let seconds = PATIENCE.as_secs();
-                return Err(Failure::from(error).during(format_args!("line {}, after {seconds} s of attempts", job.line)));
+                return Err(Failure::from(error)
+                    .during(format_args!("line {}, after {seconds} s of attempts", job.line)));
             }
             self.tally.retried(why);
             token = match error {

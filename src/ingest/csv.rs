@@ -32,16 +32,20 @@ struct Places {
 impl<R: Read> CsvRows<R> {
     pub(super) fn new(reader: R, layout: Layout, delimiter: u8, header: bool) -> Result<Self, ReadError> {
         let metered = Metered { inner: reader, left: ROW_BYTES_MAX };
-        let mut reader = ReaderBuilder::new().has_headers(header).delimiter(delimiter).buffer_capacity(1 << 16).from_reader(metered);
+        let mut reader = ReaderBuilder::new()
+            .has_headers(header)
+            .delimiter(delimiter)
+            .buffer_capacity(1 << 16)
+            .from_reader(metered);
         let file = |error: csv::Error| ReadError::File { line: 1, cause: cause_of(error) };
         // Without a header this reads the first row and keeps it: its length is what numbers are checked against.
         let names = reader.byte_headers().map_err(file)?.clone();
         let names = if header { names } else { ByteRecord::from(vec![""; names.len()]) };
         let place = |column: &Column| {
             // An empty file has no columns, and no row to miss one.
-            column.place(names.iter()).filter(|place| *place < names.len() || names.is_empty()).ok_or_else(|| {
-                ReadError::NoColumn { column: column.to_string(), known: known(&names, header) }
-            })
+            column.place(names.iter()).filter(|place| *place < names.len() || names.is_empty()).ok_or_else(
+                || ReadError::NoColumn { column: column.to_string(), known: known(&names, header) },
+            )
         };
         let places = Places {
             entity: place(&layout.entity)?,
@@ -104,7 +108,8 @@ impl<R: Read> CsvRows<R> {
             line,
             timestamp: time::parse(time, layout.unit)
                 .map_err(|reason| Fault::column(line, &layout.time, time, reason))?,
-            entity: column::entity(entity).map_err(|reason| Fault::column(line, &layout.entity, entity, reason))?,
+            entity: column::entity(entity)
+                .map_err(|reason| Fault::column(line, &layout.entity, entity, reason))?,
             sequence,
             value,
         })

@@ -98,7 +98,8 @@ impl<R: Read> JsonRows<R> {
             None => self.count,
             Some(name) => {
                 let text = scalar(&members, name, line)?;
-                column::sequence(text.as_bytes()).map_err(|why| Fault::column(line, name, text.as_bytes(), why))?
+                column::sequence(text.as_bytes())
+                    .map_err(|why| Fault::column(line, name, text.as_bytes(), why))?
             }
         };
         let value = match &layout.value {
@@ -109,7 +110,8 @@ impl<R: Read> JsonRows<R> {
         Ok(Row {
             line,
             entity: column::entity(entity).map_err(|why| Fault::column(line, &layout.entity, entity, why))?,
-            timestamp: time::parse(time, layout.unit).map_err(|why| Fault::column(line, &layout.time, time, why))?,
+            timestamp: time::parse(time, layout.unit)
+                .map_err(|why| Fault::column(line, &layout.time, time, why))?,
             sequence,
             value,
         })
@@ -133,9 +135,9 @@ fn member<'a>(members: &Members<'a>, name: &Column, line: u64) -> Result<&'a Raw
 fn scalar<'a>(members: &Members<'a>, name: &Column, line: u64) -> Result<Cow<'a, str>, Fault> {
     let raw = member(members, name, line)?.get();
     match raw.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(raw)
-            .map(Cow::Owned)
-            .map_err(|error| Fault::column(line, name, raw.as_bytes(), format!("not a JSON string: {error}"))),
+        Some(b'"') => serde_json::from_str(raw).map(Cow::Owned).map_err(|error| {
+            Fault::column(line, name, raw.as_bytes(), format!("not a JSON string: {error}"))
+        }),
         Some(b'-' | b'0'..=b'9') => Ok(Cow::Borrowed(raw)),
         _ => Err(Fault::column(line, name, raw.as_bytes(), "neither a string nor a number")),
     }

@@ -142,7 +142,9 @@ impl<R: Read> Rows<R> {
     /// Reads the header, if there is one, and finds the columns.
     pub(crate) fn new(reader: R, layout: Layout) -> Result<Self, ReadError> {
         Ok(match layout.format {
-            Format::Csv { delimiter, header } => Self::Csv(csv::CsvRows::new(reader, layout, delimiter, header)?),
+            Format::Csv { delimiter, header } => {
+                Self::Csv(csv::CsvRows::new(reader, layout, delimiter, header)?)
+            }
             Format::JsonLines => Self::JsonLines(jsonl::JsonRows::new(reader, layout)?),
         })
     }

@@ -48,7 +48,10 @@ impl<R: Read> Unpacker<R> {
                     self.in_frame = true;
                     return Ok(true);
                 }
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
                     io::copy(&mut self.source.by_ref().take(length.into()), &mut io::sink())?;
                 }
                 Err(error) => return Err(damaged(error)),
@@ -59,7 +62,8 @@ impl<R: Read> Unpacker<R> {
 
     fn end(&mut self) -> io::Result<()> {
         self.in_frame = false;
-        let (stored, computed) = (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum());
+        let (stored, computed) =
+            (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum());
         match stored {
             Some(_) if stored != computed => Err(damaged("the checksum of a zstd frame does not match")),
             _ => Ok(()),

@@ -1,10 +1,15 @@
-use std::io::Read;
-
 use super::*;
 
 fn layout(format: Format, entity: &str, time: &str) -> Layout {
     let column = |name: &str| name.parse().unwrap();
-    Layout { format, entity: column(entity), time: column(time), unit: TimeUnit::Ms, sequence: None, value: None }
+    Layout {
+        format,
+        entity: column(entity),
+        time: column(time),
+        unit: TimeUnit::Ms,
+        sequence: None,
+        value: None,
+    }
 }
 
 fn csv() -> Format {
@@ -15,7 +20,13 @@ fn read(text: &'static str, layout: Layout) -> Vec<Result<Row, String>> {
     Rows::new(text.as_bytes(), layout).unwrap().map(|row| row.map_err(|error| error.to_string())).collect()
 }
 
-fn row(line: u64, entity: &'static str, timestamp: u64, sequence: u64, value: &'static str) -> Result<Row, String> {
+fn row(
+    line: u64,
+    entity: &'static str,
+    timestamp: u64,
+    sequence: u64,
+    value: &'static str,
+) -> Result<Row, String> {
     let (entity, value) = (Bytes::from(entity), Bytes::from(value));
     Ok(Row { line, entity, timestamp, sequence, value })
 }
@@ -37,7 +48,10 @@ fn csv_by_name_by_number_and_with_quotes() {
 #[test]
 fn csv_without_header_and_with_another_delimiter() {
     let format = Format::Csv { delimiter: b';', header: false };
-    let rows = read("5;ann;7\n6;bob;8\n", Layout { sequence: Some("3".parse().unwrap()), ..layout(format, "2", "1") });
+    let rows = read(
+        "5;ann;7\n6;bob;8\n",
+        Layout { sequence: Some("3".parse().unwrap()), ..layout(format, "2", "1") },
+    );
     assert_eq!(rows, [row(1, "ann", 5, 7, "5;ann;7"), row(2, "bob", 6, 8, "6;bob;8")]);
     assert_eq!(read("", layout(format, "2", "1")), []);
 }
@@ -69,7 +83,11 @@ fn a_faulty_csv_row_names_line_column_value_and_reason_and_the_rest_is_read() {
     let rows = read(text, layout(csv(), "who", "when"));
     let faults: Vec<_> = rows.iter().filter_map(|row| row.clone().err()).collect();
     assert_eq!(faults.len(), 5);
-    assert!(faults[0].starts_with("line 2, column when: \"soon\": not a time; write an integer"), "{}", faults[0]);
+    assert!(
+        faults[0].starts_with("line 2, column when: \"soon\": not a time; write an integer"),
+        "{}",
+        faults[0]
+    );
     assert_eq!(faults[1], "line 3, column who: \"\": the entity is empty; it must have 1 to 1024 bytes");
     assert_eq!(faults[2], "line 4: \"bob\": the row has 1 fields; the first one has 2");
     assert!(faults[3].starts_with("line 7, column when: \"-1\": not a time"), "{}", faults[3]);
@@ -81,7 +99,7 @@ fn a_faulty_csv_row_names_line_column_value_and_reason_and_the_rest_is_read() {
 
 #[test]
 fn an_open_quote_does_not_pull_the_file_into_memory() {
-    let endless = std::io::repeat(b'x').take(u64::MAX);
+    let endless = io::repeat(b'x').take(u64::MAX);
     let mut rows = Rows::new(b"who,when\n\"".chain(endless), layout(csv(), "who", "when")).unwrap();
     let error = rows.next().unwrap().unwrap_err().to_string();
     assert_eq!(error, "line 2: the row is longer than 16777216 bytes; is a quote left open?");
@@ -92,7 +110,10 @@ fn an_open_quote_does_not_pull_the_file_into_memory() {
 fn json_lines() {
     let text = "{\"who\":\"ann\",\"when\":1700000000000,\"what\":{\"a\":1}}\n\n{\"who\":7,\"when\":\"2013-01-01T10:00:00.5+01:00\",\"what\":\"x\\ny\"}";
     let rows = read(text, layout(Format::JsonLines, "who", "when"));
-    assert_eq!(rows[0], row(1, "ann", 1_700_000_000_000, 1, "{\"who\":\"ann\",\"when\":1700000000000,\"what\":{\"a\":1}}"));
+    assert_eq!(
+        rows[0],
+        row(1, "ann", 1_700_000_000_000, 1, "{\"who\":\"ann\",\"when\":1700000000000,\"what\":{\"a\":1}}")
+    );
     let second = rows[1].clone().unwrap();
     assert_eq!((second.line, &second.entity[..], second.timestamp), (3, &b"7"[..], 1_357_030_800_500));
     let what = Layout { value: Some("what".parse().unwrap()), ..layout(Format::JsonLines, "who", "when") };
@@ -116,7 +137,7 @@ fn a_faulty_json_line_names_line_member_value_and_reason_and_the_rest_is_read() 
 
 #[test]
 fn a_json_line_that_is_too_long_is_passed_over() {
-    let long = std::io::repeat(b'x').take(3 * ROW_BYTES_MAX as u64);
+    let long = io::repeat(b'x').take(3 * ROW_BYTES_MAX as u64);
     let text = long.chain(&b"\n{\"who\":\"a\",\"when\":1}\n"[..]);
     let mut rows = Rows::new(text, layout(Format::JsonLines, "who", "when")).unwrap();
     let fault = rows.next().unwrap().unwrap_err().to_string();
@@ -154,11 +175,14 @@ fn the_time_of_a_flight_is_its_hour_and_the_minutes_of_its_clock() {
 }
 
 /// `zstd -3` of "hello hello hello hello\n", checksum included.
-const PACKED: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x6d, 0x00, 0x00, 0x38, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x20, 0x0a, 0x01, 0x00, 0x99, 0x4b, 0x11, 0xa8, 0x7c, 0x2e, 0xa8];
+const PACKED: &[u8] = &[
+    0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x6d, 0x00, 0x00, 0x38, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x20, 0x0a,
+    0x01, 0x00, 0x99, 0x4b, 0x11, 0xa8, 0x7c, 0x2e, 0xa8,
+];
 
-fn unpack(bytes: Vec<u8>) -> std::io::Result<String> {
+fn unpack(bytes: Vec<u8>) -> io::Result<String> {
     let mut text = String::new();
-    unpacked(std::io::Cursor::new(bytes))?.read_to_string(&mut text).map(|_| text)
+    unpacked(io::Cursor::new(bytes))?.read_to_string(&mut text).map(|_| text)
 }
 
 #[test]

@@ -22,7 +22,9 @@ pub(super) fn parse(bytes: &[u8], unit: TimeUnit) -> Result<u64, String> {
         let value = integer.ok_or_else(|| format!("more than {}", u64::MAX))?;
         return match unit {
             TimeUnit::Ms => Ok(value),
-            TimeUnit::S => value.checked_mul(1000).ok_or_else(|| format!("more than {} seconds", u64::MAX / 1000)),
+            TimeUnit::S => {
+                value.checked_mul(1000).ok_or_else(|| format!("more than {} seconds", u64::MAX / 1000))
+            }
         };
     }
     let time: Timestamp = text.parse().map_err(|_| {

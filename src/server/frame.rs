@@ -120,7 +120,10 @@ impl Framer {
             let Some((length, start)) = header(buffer, self.at, b'$')? else { return Ok(false) };
             let length = usize::try_from(length).ok().filter(|length| *length <= self.argument_bytes_max);
             let Some(length) = length else {
-                return Err(ProtocolError(format!("invalid bulk length, at most {}", self.argument_bytes_max)));
+                return Err(ProtocolError(format!(
+                    "invalid bulk length, at most {}",
+                    self.argument_bytes_max
+                )));
             };
             let end = start + length;
             if end > self.argument_bytes_max + REST_BYTES_MAX {
@@ -181,7 +184,9 @@ fn inline(buffer: &mut BytesMut) -> Result<Inline, ProtocolError> {
     let seen = &buffer[..buffer.len().min(INLINE_BYTES_MAX)];
     let Some(end) = seen.iter().position(|&byte| byte == b'\n') else {
         return match seen.len() {
-            INLINE_BYTES_MAX => Err(ProtocolError(format!("too big inline request, at most {INLINE_BYTES_MAX} bytes"))),
+            INLINE_BYTES_MAX => {
+                Err(ProtocolError(format!("too big inline request, at most {INLINE_BYTES_MAX} bytes")))
+            }
             _ => Ok(Inline::Unfinished),
         };
     };

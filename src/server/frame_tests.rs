@@ -4,13 +4,15 @@ const ARGUMENT_BYTES_MAX: usize = 1000;
 
 /// What comes out of bytes that arrive in pieces of a length.
 fn cut(bytes: &[u8], piece: usize) -> (Vec<Vec<Vec<u8>>>, Result<(), String>) {
-    let (mut framer, mut buffer, mut requests) = (Framer::new(ARGUMENT_BYTES_MAX), BytesMut::new(), Vec::new());
+    let (mut framer, mut buffer, mut requests) =
+        (Framer::new(ARGUMENT_BYTES_MAX), BytesMut::new(), Vec::new());
     for piece in bytes.chunks(piece) {
         buffer.extend_from_slice(piece);
         loop {
             match framer.next(&mut buffer) {
                 Ok(Some(request)) => {
-                    requests.push((0..request.len()).map(|number| request.argument(number).to_vec()).collect());
+                    requests
+                        .push((0..request.len()).map(|number| request.argument(number).to_vec()).collect());
                 }
                 Ok(None) => break,
                 Err(error) => return (requests, Err(error.to_string())),
@@ -42,19 +44,22 @@ fn words(words: &[&str]) -> Vec<Vec<u8>> {
 
 #[test]
 fn requests_come_out_whole_however_the_bytes_arrive() {
-    let pipeline = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\n\r\n*1\r\n*0\r\n*-1\r\n*2\r\n$3\r\nGET\r\n$0\r\n\r\n";
+    let pipeline =
+        b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\n\r\n*1\r\n*0\r\n*-1\r\n*2\r\n$3\r\nGET\r\n$0\r\n\r\n";
     assert_eq!(requests(pipeline), [words(&["SET", "a", "\r\n*1"]), words(&["GET", ""])]);
 }
 
 #[test]
 fn lines_typed_by_hand() {
-    assert_eq!(requests(b"PING\r\n\r\n  set  a b \n*1\r\n$4\r\nQUIT\r\n"), [
-        words(&["PING"]),
-        words(&["set", "a", "b"]),
-        words(&["QUIT"])
-    ]);
+    assert_eq!(
+        requests(b"PING\r\n\r\n  set  a b \n*1\r\n$4\r\nQUIT\r\n"),
+        [words(&["PING"]), words(&["set", "a", "b"]), words(&["QUIT"])]
+    );
     let endless = vec![b'x'; INLINE_BYTES_MAX];
-    assert_eq!(cut(&endless, 1 << 20).1, Err("Protocol error: too big inline request, at most 65536 bytes".to_owned()));
+    assert_eq!(
+        cut(&endless, 1 << 20).1,
+        Err("Protocol error: too big inline request, at most 65536 bytes".to_owned())
+    );
 }
 
 #[test]
@@ -97,7 +102,8 @@ fn a_request_has_a_bound_beside_the_bounds_of_its_parts() {
 
 #[test]
 fn nothing_is_reserved_for_what_a_header_claims() {
-    let (mut framer, mut buffer) = (Framer::new(1 << 30), BytesMut::from(&b"*4096\r\n$1073741824\r\nabc"[..]));
+    let (mut framer, mut buffer) =
+        (Framer::new(1 << 30), BytesMut::from(&b"*4096\r\n$1073741824\r\nabc"[..]));
     let capacity = buffer.capacity();
     assert!(framer.next(&mut buffer).unwrap().is_none());
     assert_eq!(buffer.capacity(), capacity);

@@ -48,7 +48,11 @@ impl Run {
     pub(super) fn push(&mut self, rule: &'static Rule, request: Request) {
         let (writes, entities) = rule.touched(&request);
         let hashes = entities.map(entity_hash);
-        if writes { self.writes.extend(hashes) } else { self.reads.extend(hashes) }
+        if writes {
+            self.writes.extend(hashes)
+        } else {
+            self.reads.extend(hashes)
+        }
         self.requests.push((rule, request));
     }
 

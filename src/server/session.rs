@@ -98,7 +98,10 @@ fn command(request: &Request) -> Reply {
     if what.eq_ignore_ascii_case(b"DOCS") {
         return Reply::Map(Vec::new());
     }
-    Reply::err(format_args!("COMMAND {} is not supported; use COMMAND, COMMAND COUNT or COMMAND DOCS", shown(what)))
+    Reply::err(format_args!(
+        "COMMAND {} is not supported; use COMMAND, COMMAND COUNT or COMMAND DOCS",
+        shown(what)
+    ))
 }
 
 /// Name, arity (as text where it is negative, a minimum), flags, and where the keys are.

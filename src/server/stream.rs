@@ -29,7 +29,7 @@ pub(super) async fn add(store: &Store, request: &Request) -> Reply {
     let Some(wanted) = Wanted::parse(id) else {
         return Reply::err(format_args!("invalid stream ID '{}'; must be ms-seq, ms-* or *", shown(id)));
     };
-    if request.len() % 2 == 0 {
+    if request.len().is_multiple_of(2) {
         return Reply::err("wrong number of arguments for 'xadd' command: each field needs a value");
     }
     let value = pairs::encode((3..request.len()).map(|number| request.argument(number)));
@@ -172,7 +172,10 @@ pub(super) async fn del(store: &Store, request: &Request) -> Reply {
     let mut keys = Vec::with_capacity(request.len() - 2);
     for at in 2..request.len() {
         let Some(id) = Id::parse(request.argument(at), 0) else {
-            return Reply::err(format_args!("invalid stream ID '{}'; must be ms-seq", shown(request.argument(at))));
+            return Reply::err(format_args!(
+                "invalid stream ID '{}'; must be ms-seq",
+                shown(request.argument(at))
+            ));
         };
         keys.push(Key::new(request.share(1), id.timestamp, id.sequence));
     }

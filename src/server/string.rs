@@ -36,7 +36,10 @@ pub(super) async fn set_if(store: &Store, request: &Request) -> Reply {
         (b"NX", 4) => put.if_absent(),
         (b"XX", 4) => put.if_present(),
         (b"NX" | b"XX", _) => {
-            return Reply::err(format_args!("SET: '{}' is not supported beside NX or XX", shown(request.argument(4))));
+            return Reply::err(format_args!(
+                "SET: '{}' is not supported beside NX or XX",
+                shown(request.argument(4))
+            ));
         }
         (b"EX" | b"PX" | b"EXAT" | b"PXAT" | b"KEEPTTL" | b"GET", _) => {
             return Reply::err(format_args!("SET option {} is not supported; NX and XX are", shown(option)));
@@ -54,7 +57,8 @@ pub(super) async fn set_if(store: &Store, request: &Request) -> Reply {
 pub(super) async fn mget(store: &Store, request: &Request) -> Reply {
     match store.batch_get(shares(request, 1).map(Key::undated)).send().await {
         Ok(records) => {
-            let value = |record: Option<crate::Record>| record.map_or(Reply::Nil, |record| Reply::Bulk(record.value));
+            let value =
+                |record: Option<crate::Record>| record.map_or(Reply::Nil, |record| Reply::Bulk(record.value));
             Reply::Array(records.into_iter().map(value).collect())
         }
         Err(error) => Reply::failure(&error),
@@ -105,7 +109,9 @@ pub(super) async fn get_versioned(store: &Store, key: Bytes) -> Reply {
 pub(super) async fn compare_and_set(store: &Store, request: &Request) -> Reply {
     let Some(expected) = number(request.argument(2)) else {
         let version = shown(request.argument(2));
-        return Reply::err(format_args!("invalid version: '{version}'; must be 0 (no value) or a version of TC.GET"));
+        return Reply::err(format_args!(
+            "invalid version: '{version}'; must be 0 (no value) or a version of TC.GET"
+        ));
     };
     let expected = (expected != 0).then_some(Version(expected));
     match store.compare_and_set(&Key::undated(request.share(1)), expected, request.share(3)).send().await {

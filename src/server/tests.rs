@@ -95,7 +95,9 @@ async fn versions() {
     client.expect("TC.GET a", &format!("*2\r\n$1\r\nx\r\n:{version}\r\n")).await;
     client.expect("TC.CAS a 0 y", &format!("-CONFLICT {version}\r\n")).await;
     client.expect(&format!("TC.CAS a {} y", version + 1), &format!("-CONFLICT {version}\r\n")).await;
-    client.expect("TC.CAS a x y", "-ERR invalid version: 'x'; must be 0 (no value) or a version of TC.GET\r\n").await;
+    client
+        .expect("TC.CAS a x y", "-ERR invalid version: 'x'; must be 0 (no value) or a version of TC.GET\r\n")
+        .await;
     client.expect("GET a", "$1\r\nx\r\n").await;
     client.close().await;
 }
@@ -108,7 +110,10 @@ async fn outcomes_by_token() {
     let reply = format!("*2\r\n$9\r\nCOMMITTED\r\n:{version}\r\n");
     client.expect(&format!("TC.RESOLVE {token}"), &reply).await;
     client
-        .expect("TC.RESOLVE x", "-ERR invalid token: \"x\"; must be client-counter-bucket-born in hexadecimal\r\n")
+        .expect(
+            "TC.RESOLVE x",
+            "-ERR invalid token: \"x\"; must be client-counter-bucket-born in hexadecimal\r\n",
+        )
         .await;
     client.close().await;
 }
@@ -122,7 +127,10 @@ async fn streams() {
     client.expect("XADD s 4-* f u", "$3\r\n4-0\r\n").await;
     client.expect("XADD s 3 f t", "$3\r\n3-0\r\n").await;
     client.expect("XLEN s", ":4\r\n").await;
-    let (e3, e4) = ("*2\r\n$3\r\n3-0\r\n*2\r\n$1\r\nf\r\n$1\r\nt\r\n", "*2\r\n$3\r\n4-0\r\n*2\r\n$1\r\nf\r\n$1\r\nu\r\n");
+    let (e3, e4) = (
+        "*2\r\n$3\r\n3-0\r\n*2\r\n$1\r\nf\r\n$1\r\nt\r\n",
+        "*2\r\n$3\r\n4-0\r\n*2\r\n$1\r\nf\r\n$1\r\nu\r\n",
+    );
     let e51 = "*2\r\n$3\r\n5-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n";
     let e52 = "*2\r\n$3\r\n5-2\r\n*4\r\n$1\r\nf\r\n$1\r\nw\r\n$1\r\ng\r\n$1\r\nh\r\n";
     client.expect("XRANGE s - +", &format!("*4\r\n{e3}{e4}{e51}{e52}")).await;
@@ -138,7 +146,10 @@ async fn streams() {
     client.expect("XLEN s", ":3\r\n").await;
     client.expect("XADD s 6-1 f", "-ERR wrong number of arguments for 'xadd' command\r\n").await;
     client
-        .expect("XADD s 6-1 f v g", "-ERR wrong number of arguments for 'xadd' command: each field needs a value\r\n")
+        .expect(
+            "XADD s 6-1 f v g",
+            "-ERR wrong number of arguments for 'xadd' command: each field needs a value\r\n",
+        )
         .await;
     client.expect("XADD s x f v", "-ERR invalid stream ID 'x'; must be ms-seq, ms-* or *\r\n").await;
     client.expect("XADD s MAXLEN 5 1-1 f v", "-ERR XADD option MAXLEN is not supported\r\n").await;
@@ -236,7 +247,9 @@ async fn sessions() {
     client.expect("COMMAND DOCS", "*0\r\n").await;
     client.expect("GET", "-ERR wrong number of arguments for 'get' command\r\n").await;
     client.expect("HELLO 4", "-NOPROTO unsupported protocol version: 2 or 3\r\n").await;
-    client.expect("HELLO 3 AUTH a b", "-ERR AUTH is not supported: there are no users and no passwords\r\n").await;
+    client
+        .expect("HELLO 3 AUTH a b", "-ERR AUTH is not supported: there are no users and no passwords\r\n")
+        .await;
     client.expect("GET a", "$-1\r\n").await;
     client.expect("HELLO 3 SETNAME me", "%6\r\n$6\r\nserver\r\n$11\r\nthermocline\r\n").await;
     client.expect_bytes(&format!("$7\r\nversion\r\n$5\r\n{}\r\n", env!("CARGO_PKG_VERSION"))).await;
@@ -273,7 +286,10 @@ fn failures_say_what_is_known() {
     assert_eq!(text(&Error::Conflict { current: None }), "CONFLICT 0");
     assert_eq!(text(&Error::Conflict { current: Some(Version(9)) }), "CONFLICT 9");
     assert!(text(&Error::Contended).starts_with("UNAVAILABLE contended"));
-    assert!(text(&Error::Overloaded { what: "queue", limit: "5".to_owned() }).starts_with("UNAVAILABLE overloaded"));
+    assert!(
+        text(&Error::Overloaded { what: "queue", limit: "5".to_owned() })
+            .starts_with("UNAVAILABLE overloaded")
+    );
     assert!(text(&Error::Unavailable { reason: "x".to_owned() }).starts_with("UNAVAILABLE unavailable"));
     assert!(text(&Error::Corrupt { what: "x".to_owned() }).starts_with("ERR corrupt"));
     assert!(text(&Error::invalid("a", "b", "c")).starts_with("ERR invalid a: b"));

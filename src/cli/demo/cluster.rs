@@ -46,7 +46,9 @@ impl Cluster {
         let mut stores = Vec::with_capacity(NODES);
         for (place, opening) in opening.into_iter().enumerate() {
             let store = opening.await.map_err(|error| Failure::other(error.to_string()))?;
-            stores.push(store.map_err(|error| Failure::from(error).during(format_args!("node {}", place + 1)))?);
+            stores.push(
+                store.map_err(|error| Failure::from(error).during(format_args!("node {}", place + 1)))?,
+            );
         }
         let members = Arc::new(Members::new(stores));
         Ok(Self { members, topology, directory, _temporary: temporary })

@@ -17,8 +17,17 @@ use crate::key::{Key, Position};
 static PACKED: &[u8] = include_bytes!("../../../data/flights2013.csv.zst");
 
 /// The columns, in their order.
-const COLUMNS: [&str; 9] =
-    ["tailnum", "time_hour", "sched_dep_time", "carrier", "flight", "origin", "dest", "dep_delay", "arr_delay"];
+const COLUMNS: [&str; 9] = [
+    "tailnum",
+    "time_hour",
+    "sched_dep_time",
+    "carrier",
+    "flight",
+    "origin",
+    "dest",
+    "dep_delay",
+    "arr_delay",
+];
 
 /// The log: in its own order, and by aircraft.
 #[derive(Debug)]
@@ -102,12 +111,20 @@ pub(super) fn in_words(position: Position, value: &[u8]) -> String {
         [_, _, _, carrier, flight, origin, dest, dep_delay, arr_delay] => {
             let delay = match (dep_delay, arr_delay) {
                 ("NA", _) => "cancelled".to_owned(),
-                (dep, "NA") => format!("left {dep} min late, diverted"),
-                (dep, arr) => format!("left {dep} min late, arrived {arr} min late"),
+                (dep, "NA") => format!("left {}, diverted", delay_in_words(dep)),
+                (dep, arr) => format!("left {}, arrived {}", delay_in_words(dep), delay_in_words(arr)),
             };
             format!("{when}  {:<7} {origin} to {dest}, {delay}", format!("{carrier}{flight}"))
         }
         _ => format!("{when}  {text}"),
+    }
+}
+
+fn delay_in_words(minutes: &str) -> String {
+    match (minutes, minutes.strip_prefix('-')) {
+        ("0", _) => "on time".to_owned(),
+        (_, Some(early)) => format!("{early} min early"),
+        (late, None) => format!("{late} min late"),
     }
 }
 
@@ -140,7 +157,11 @@ mod tests {
         let head = COLUMNS.join(",");
         let good = format!("{head}\nA,2013-01-01T10:00:00Z,515,UA,1,EWR,IAH,2,11\n");
         assert_eq!(Flights::of(good.as_bytes(), usize::MAX).unwrap().count(), 1);
-        assert!(Flights::of(&b"a,b\n1,2\n"[..], usize::MAX).unwrap_err().starts_with("the columns must be tailnum,"));
+        assert!(
+            Flights::of(&b"a,b\n1,2\n"[..], usize::MAX)
+                .unwrap_err()
+                .starts_with("the columns must be tailnum,")
+        );
         let bad = format!("{head}\nA,2013-01-01T10:00:00Z,561,UA,1,EWR,IAH,2,11\n");
         let error = Flights::of(bad.as_bytes(), usize::MAX).unwrap_err();
         assert!(error.starts_with("line 2: \"A,2013") && error.ends_with("from 0 to 2400"), "{error}");

@@ -43,13 +43,18 @@ pub(super) struct Arguments {
 
 /// Runs the demonstration and says how it went.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let limit = arguments.records.map_or(usize::MAX, |records| usize::try_from(records).unwrap_or(usize::MAX));
+    let limit =
+        arguments.records.map_or(usize::MAX, |records| usize::try_from(records).unwrap_or(usize::MAX));
     let data = arguments.data.clone();
     let flights = tokio::task::spawn_blocking(move || Flights::read(data.as_deref(), limit))
         .await
         .map_err(|error| Failure::other(format!("the reader ended: {error}")))??;
     let flights = Arc::new(flights);
-    println!("{} flights of {} aircraft.", grouped(flights.count()), grouped(flights.aircraft().len() as u64));
+    println!(
+        "{} flights of {} aircraft.",
+        grouped(flights.count()),
+        grouped(flights.aircraft().len() as u64)
+    );
     let cluster = Arc::new(Cluster::open(arguments.dir.as_deref()).await?);
     println!("Three nodes in {}, on {}.", cluster.directory().display(), cluster.addresses());
     let mut table = Table::default();
@@ -80,7 +85,10 @@ async fn load(
     callers: usize,
     table: &mut Table,
 ) -> Result<(), Failure> {
-    println!("Loading with {callers} callers; node {} stops after a third and is back after two thirds.", VICTIM + 1);
+    println!(
+        "Loading with {callers} callers; node {} stops after a third and is back after two thirds.",
+        VICTIM + 1
+    );
     let total = flights.count();
     let bar = bar(total);
     let tally = Arc::new(Tally::new());
@@ -103,7 +111,8 @@ async fn load(
         Err(Failure::from(error.clone()).during(format_args!("line {}", job.line)))
     };
     let members = Arc::clone(&cluster.members);
-    let (writers, inlet) = Writers::start(callers, members, Arc::clone(&tally), Box::new(refused), Box::new(progress));
+    let (writers, inlet) =
+        Writers::start(callers, members, Arc::clone(&tally), Box::new(refused), Box::new(progress));
     let feeding = {
         let flights = Arc::clone(flights);
         tokio::spawn(async move {
@@ -139,7 +148,8 @@ async fn load(
         incident.abort();
         return Err(failure);
     }
-    let (gap, down) = incident.await.map_err(|error| Failure::other(format!("the incident ended: {error}")))??;
+    let (gap, down) =
+        incident.await.map_err(|error| Failure::other(format!("the incident ended: {error}")))??;
     table.line("records", grouped(total));
     table.writes(&tally, elapsed);
     table.line("longest gap while a node was down", format!("{} (down for {})", seconds(gap), seconds(down)));

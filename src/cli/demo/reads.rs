@@ -52,7 +52,11 @@ fn any(cluster: &Cluster) -> Result<Store, Failure> {
 }
 
 /// Reads single records all over the log, through all nodes, and compares each.
-pub(super) async fn points(cluster: &Arc<Cluster>, flights: &Arc<Flights>, table: &mut Table) -> Result<(), Failure> {
+pub(super) async fn points(
+    cluster: &Arc<Cluster>,
+    flights: &Arc<Flights>,
+    table: &mut Table,
+) -> Result<(), Failure> {
     let count = flights.count();
     let wanted = count.min(POINTS_MAX);
     println!("Reading {} single records through all nodes.", grouped(wanted));
@@ -71,7 +75,10 @@ pub(super) async fn points(cluster: &Arc<Cluster>, flights: &Arc<Flights>, table
                 let value = value_of(&store, &job.key).await?;
                 record(&mut latencies, begun.elapsed());
                 if value.as_ref() != Some(&job.value) {
-                    return Err(Failure::other(format!("line {} of the log was read as {value:?}", job.line)));
+                    return Err(Failure::other(format!(
+                        "line {} of the log was read as {value:?}",
+                        job.line
+                    )));
                 }
             }
             Ok(latencies)

@@ -82,7 +82,12 @@ pub(super) async fn all(
 }
 
 /// Compares each `SCANS`-th aircraft.
-async fn compare_share(store: &Store, flights: &Flights, share: usize, bar: &ProgressBar) -> Result<Findings, Failure> {
+async fn compare_share(
+    store: &Store,
+    flights: &Flights,
+    share: usize,
+    bar: &ProgressBar,
+) -> Result<Findings, Failure> {
     let mut findings = Findings::default();
     for tail in flights.aircraft().keys().skip(share).step_by(SCANS) {
         let records = records_of(store, tail).await?;
@@ -136,12 +141,21 @@ mod tests {
     use crate::key::{Key, Version};
 
     fn record(timestamp: u64, value: &'static str) -> Record {
-        Record { key: Key::new("a", timestamp, 0), value: value.into(), version: Version(1), expires_at: None }
+        Record {
+            key: Key::new("a", timestamp, 0),
+            value: value.into(),
+            version: Version(1),
+            expires_at: None,
+        }
     }
 
     #[test]
     fn what_is_different_missing_or_extra_is_counted() {
-        let job = |timestamp, value: &'static str| Job { line: 1, key: Key::new("a", timestamp, 0), value: value.into() };
+        let job = |timestamp, value: &'static str| Job {
+            line: 1,
+            key: Key::new("a", timestamp, 0),
+            value: value.into(),
+        };
         let jobs = [job(2, "b"), job(4, "d"), job(6, "f")];
         let found = |records: &[Record]| {
             let Findings { same, different, missing, extra } = compare(jobs.iter(), records);
@@ -150,7 +164,10 @@ mod tests {
         assert_eq!(found(&[record(2, "b"), record(4, "d"), record(6, "f")]), (3, 0, 0, 0));
         assert_eq!(found(&[record(2, "b"), record(4, "x"), record(6, "f")]), (2, 1, 0, 0));
         assert_eq!(found(&[record(2, "b"), record(6, "f")]), (2, 0, 1, 0));
-        assert_eq!(found(&[record(1, "a"), record(2, "b"), record(3, "c"), record(4, "d"), record(9, "z")]), (2, 0, 1, 3));
+        assert_eq!(
+            found(&[record(1, "a"), record(2, "b"), record(3, "c"), record(4, "d"), record(9, "z")]),
+            (2, 0, 1, 3)
+        );
         assert_eq!(found(&[record(2, "b"), record(2, "b"), record(4, "d"), record(6, "f")]), (3, 0, 0, 1));
         assert_eq!(found(&[]), (0, 0, 3, 0));
     }

@@ -232,6 +232,8 @@ pub(crate) fn state_position(position: Position) -> StatePosition {
 pub(crate) fn store_position(position: StatePosition) -> Position {
     match position {
         StatePosition::Undated => Position::Undated,
-        StatePosition::Dated { timestamp_ms, sequence } => Position::Dated { timestamp: timestamp_ms, sequence },
+        StatePosition::Dated { timestamp_ms, sequence } => {
+            Position::Dated { timestamp: timestamp_ms, sequence }
+        }
     }
 }

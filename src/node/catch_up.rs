@@ -60,18 +60,37 @@ impl Worker {
         let chosen = self.core.status(bucket).chosen;
         let last = through.min(chosen);
         let places = self.index.chosen(bucket, first, last, FETCH_COMMANDS_MAX);
-        self.effects.jobs.push(Job::Fetch { to: from, bucket, from: first, places, bytes_max: FETCH_BYTES_MAX });
+        self.effects.jobs.push(Job::Fetch {
+            to: from,
+            bucket,
+            from: first,
+            places,
+            bytes_max: FETCH_BYTES_MAX,
+        });
     }
 
     /// Chosen commands have come.
-    pub(super) fn fetched(&mut self, now: u64, from: NodeId, bucket: Bucket, first: Slot, commands: Vec<Command>, chosen: Slot) {
+    pub(super) fn fetched(
+        &mut self,
+        now: u64,
+        from: NodeId,
+        bucket: Bucket,
+        first: Slot,
+        commands: Vec<Command>,
+        chosen: Slot,
+    ) {
         if !self.owns(bucket) || !self.founded {
             return;
         }
         self.end_fetch(bucket, from);
         if commands.is_empty() && chosen.0 >= first.0 && self.core.status(bucket).chosen.0 + 1 == first.0 {
             self.counters.beyond_journal += 1;
-            tracing::warn!(bucket = bucket.0, slot = first.0, peer = from.0, "missing commands are in the peer's journal no more");
+            tracing::warn!(
+                bucket = bucket.0,
+                slot = first.0,
+                peer = from.0,
+                "missing commands are in the peer's journal no more"
+            );
         }
         let progressed = !commands.is_empty();
         for (slot, command) in (first.0..).zip(commands) {
@@ -106,7 +125,9 @@ impl Worker {
 
     /// A fetch had no answer in time.
     pub(super) fn fetch_again(&mut self, now: u64, bucket: Bucket) {
-        let Some((peer, since)) = self.active.get_mut(bucket).and_then(|active| active.fetching) else { return };
+        let Some((peer, since)) = self.active.get_mut(bucket).and_then(|active| active.fetching) else {
+            return;
+        };
         if now < since + FETCH_MS {
             return;
         }
@@ -177,7 +198,9 @@ impl Worker {
     pub(super) fn ask_for_floors(&mut self) -> usize {
         let learning: Vec<Bucket> = (0..self.route.buckets())
             .map(Bucket)
-            .filter(|bucket| self.owns(*bucket) && !self.core.fresh(*bucket).voting && self.core.needs_floor(*bucket))
+            .filter(|bucket| {
+                self.owns(*bucket) && !self.core.fresh(*bucket).voting && self.core.needs_floor(*bucket)
+            })
             .collect();
         let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
         for peer in peers {

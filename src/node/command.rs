@@ -31,7 +31,8 @@ const HEADER_BYTES: usize = 1 + 2 + 2 + 4 + 24;
 
 /// Builds the entry of a write.
 pub(crate) fn encode_write(token: &Token, entity: &[u8], mutations: &[Mutation]) -> Bytes {
-    let values: usize = mutations.iter().map(|m| if let Mutation::Put { value, .. } = m { value.len() } else { 0 }).sum();
+    let values: usize =
+        mutations.iter().map(|m| if let Mutation::Put { value, .. } = m { value.len() } else { 0 }).sum();
     let mut out = BytesMut::with_capacity(HEADER_BYTES + entity.len() + mutations.len() * 39 + values);
     header(&mut out, WRITE, token, entity, mutations.len());
     for mutation in mutations {
@@ -297,7 +298,8 @@ mod tests {
     fn position() -> impl Strategy<Value = Position> {
         prop_oneof![
             Just(Position::Undated),
-            (any::<u64>(), any::<u64>()).prop_map(|(timestamp, sequence)| Position::Dated { timestamp, sequence })
+            (any::<u64>(), any::<u64>())
+                .prop_map(|(timestamp, sequence)| Position::Dated { timestamp, sequence })
         ]
     }
 
@@ -312,13 +314,14 @@ mod tests {
 
     fn mutation() -> impl Strategy<Value = Mutation> {
         prop_oneof![
-            (position(), expect(), proptest::collection::vec(any::<u8>(), 0..50), 1u64..)
-                .prop_map(|(position, expect, value, expires)| Mutation::Put {
+            (position(), expect(), proptest::collection::vec(any::<u8>(), 0..50), 1u64..).prop_map(
+                |(position, expect, value, expires)| Mutation::Put {
                     position,
                     expect,
                     value: value.into(),
                     expires_at: Some(expires)
-                }),
+                }
+            ),
             (position(), expect()).prop_map(|(position, expect)| Mutation::Delete { position, expect }),
             any::<u64>().prop_map(|through| Mutation::Trim { through }),
         ]

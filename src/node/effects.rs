@@ -1,8 +1,12 @@
 //! What a worker wants done, and what it is told when it is.
 
 use thermocline_paxos::{Bucket, Command, NodeId, Record, Slot, Ticket};
-use thermocline_tiers::hot::journal::{JournalBatch, JournalConfig, JournalError, Position, RecordHead, RecordKind};
-use thermocline_tiers::hot::state::{Finished, GetJob, Job as StateJob, Page, Record as StateRecord, ScanJob, StateError};
+use thermocline_tiers::hot::journal::{
+    JournalBatch, JournalConfig, JournalError, Position, RecordHead, RecordKind,
+};
+use thermocline_tiers::hot::state::{
+    Finished, GetJob, Job as StateJob, Page, Record as StateRecord, ScanJob, StateError,
+};
 
 use super::calls::CallKey;
 use super::record_codec;
@@ -69,7 +73,12 @@ impl Effects {
             let scratch = &self.scratch;
             match last.batch.push(head, |payload| payload.put(scratch)) {
                 Ok(_) => {
-                    last.records.push(Placed { bucket, slot, has_command: record_codec::has_command(kind), position: None });
+                    last.records.push(Placed {
+                        bucket,
+                        slot,
+                        has_command: record_codec::has_command(kind),
+                        position: None,
+                    });
                     last.through = ticket;
                     return;
                 }

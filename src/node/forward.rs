@@ -49,7 +49,15 @@ impl Worker {
         }
     }
 
-    fn take_read(&mut self, now: u64, source: Source, deadline: u64, bucket: Bucket, ask: Ask, consistency: Consistency) {
+    fn take_read(
+        &mut self,
+        now: u64,
+        source: Source,
+        deadline: u64,
+        bucket: Bucket,
+        ask: Ask,
+        consistency: Consistency,
+    ) {
         let read = match ask {
             Ask::Get(key) => Read::Get(key),
             Ask::Scan(query) => Read::Scan(query),
@@ -62,7 +70,8 @@ impl Worker {
             Ask::Write { .. } => unreachable!("writes are taken elsewhere"),
         };
         let at_once = consistency == Consistency::Stale;
-        let key = self.calls.insert(Call { source, deadline, bucket, work: Work::Read(read), forwarded: None });
+        let key =
+            self.calls.insert(Call { source, deadline, bucket, work: Work::Read(read), forwarded: None });
         if !self.owns(bucket) {
             self.place_elsewhere(now, key, None);
         } else if at_once {
@@ -92,7 +101,8 @@ impl Worker {
         let Some(call) = self.calls.get(key) else { return };
         let passed_on = matches!(call.source, Source::Peer { hops, .. } if hops >= HOPS_MAX);
         let mut others = self.route.replicas(call.bucket).iter().copied();
-        let other = others.find(|node| *node != self.settings.me && Some(*node) != avoid && self.is_up(*node));
+        let other =
+            others.find(|node| *node != self.settings.me && Some(*node) != avoid && self.is_up(*node));
         match other {
             Some(node) if !passed_on => self.forward(now, key, node),
             _ => {
@@ -122,7 +132,11 @@ impl Worker {
                     Read::Scan(query) => Ask::Scan(query.clone()),
                     Read::Resolve(token) => Ask::Resolve(*token),
                 };
-                Item::Forward { call: wire, hops, request: Request { ask, deadline_ms, consistency: Consistency::Linearizable } }
+                Item::Forward {
+                    call: wire,
+                    hops,
+                    request: Request { ask, deadline_ms, consistency: Consistency::Linearizable },
+                }
             }
         };
         self.counters.forwarded += 1;
@@ -132,7 +146,9 @@ impl Worker {
     /// A read that another node passes on.
     pub(super) fn forwarded_read(&mut self, now: u64, from: NodeId, call: u64, hops: u8, request: Request) {
         let bucket = match &request.ask {
-            Ask::Get(Key { entity, .. }) | Ask::NewToken { entity } => self.route.bucket(super::entity_hash(entity)),
+            Ask::Get(Key { entity, .. }) | Ask::NewToken { entity } => {
+                self.route.bucket(super::entity_hash(entity))
+            }
             Ask::Scan(query) => self.route.bucket(super::entity_hash(&query.entity)),
             Ask::Resolve(token) => Bucket(token.bucket),
             Ask::Write { .. } => return,
@@ -145,7 +161,14 @@ impl Worker {
             let limit = format!("{} calls (calls_max)", self.settings.calls_max);
             return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
         }
-        self.take_read(now, source, now + u64::from(request.deadline_ms), bucket, request.ask, request.consistency);
+        self.take_read(
+            now,
+            source,
+            now + u64::from(request.deadline_ms),
+            bucket,
+            request.ask,
+            request.consistency,
+        );
     }
 
     /// A write that another node passes on.
@@ -166,7 +189,12 @@ impl Worker {
         let source = Source::Peer { node: from, call, hops };
         let (token, touches) = match command::single(&entry) {
             Ok(read) => {
-                let token = Token { client: read.token.client, counter: read.token.counter, bucket: bucket.0, born: read.token.born };
+                let token = Token {
+                    client: read.token.client,
+                    counter: read.token.counter,
+                    bucket: bucket.0,
+                    born: read.token.born,
+                };
                 match read.kind {
                     EntryKind::Burn => (token, super::calls::Touches { entity: token.client, record: None }),
                     EntryKind::Write { entity, mutations } => {
@@ -188,12 +216,16 @@ impl Worker {
             }
         };
         if self.calls.len() >= self.settings.calls_max || entry.len() > self.settings.command_bytes_max {
-            let limit = format!("{} calls, {} bytes a write", self.settings.calls_max, self.settings.command_bytes_max);
+            let limit = format!(
+                "{} calls, {} bytes a write",
+                self.settings.calls_max, self.settings.command_bytes_max
+            );
             return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
         }
         let write = Write { token, entry, touches, exposed: false, burn: false, attempts: 0 };
         let deadline = now + u64::from(deadline_ms);
-        let key = self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
+        let key =
+            self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
         self.place_write(now, key);
     }
 
@@ -231,7 +263,8 @@ impl Worker {
                 None => now >= since + hedge_ms,
             })
         };
-        let keys: Vec<CallKey> = self.calls.keys().filter(|key| self.calls.get(*key).is_some_and(stuck)).collect();
+        let keys: Vec<CallKey> =
+            self.calls.keys().filter(|key| self.calls.get(*key).is_some_and(stuck)).collect();
         for key in keys {
             let Some(call) = self.calls.get_mut(key) else { continue };
             let (bucket, tried) = (call.bucket, call.forwarded.take().map(|(to, _)| to));

@@ -57,12 +57,17 @@ impl Foundation {
         let mine = (self.me, self.disk);
         let founded = self.heard.values().find_map(|founding| founding.members.as_ref());
         if let Some(members) = founded {
-            return if members.contains(&mine) { Verdict::New(members.clone()) } else { Verdict::Late(members.clone()) };
+            return if members.contains(&mine) {
+                Verdict::New(members.clone())
+            } else {
+                Verdict::Late(members.clone())
+            };
         }
         if self.others.iter().any(|node| !self.heard.contains_key(node)) {
             return Verdict::Wait;
         }
-        let mut members: Vec<(u16, u64)> = self.heard.iter().map(|(node, founding)| (*node, founding.disk)).collect();
+        let mut members: Vec<(u16, u64)> =
+            self.heard.iter().map(|(node, founding)| (*node, founding.disk)).collect();
         members.push(mine);
         members.sort_unstable();
         Verdict::New(members)

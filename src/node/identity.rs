@@ -130,7 +130,9 @@ impl Identity {
     /// [`Error::Storage`] naming the first thing that differs, with both values.
     pub(crate) fn check(&self, wanted: &Self, directory: &Path) -> Result<(), Error> {
         let differs = |what: &str, found: String, wanted: String| {
-            Err(Error::Storage { what: format!("{}: {what} is {found}, configured is {wanted}", shown(directory)) })
+            Err(Error::Storage {
+                what: format!("{}: {what} is {found}, configured is {wanted}", shown(directory)),
+            })
         };
         if self.cluster != wanted.cluster {
             return differs("the cluster", self.cluster.clone(), wanted.cluster.clone());
@@ -142,7 +144,11 @@ impl Identity {
             return differs("the number of buckets", self.buckets.to_string(), wanted.buckets.to_string());
         }
         if self.window_span_ms != wanted.window_span_ms {
-            return differs("the window span", format!("{} ms", self.window_span_ms), format!("{} ms", wanted.window_span_ms));
+            return differs(
+                "the window span",
+                format!("{} ms", self.window_span_ms),
+                format!("{} ms", wanted.window_span_ms),
+            );
         }
         if self.table != wanted.table {
             return differs("the routing table", format!("{:x}", self.table), format!("{:x}", wanted.table));

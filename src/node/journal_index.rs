@@ -56,7 +56,12 @@ impl JournalIndex {
         if commands.get(start).is_none_or(|(slot, _)| *slot != from) {
             return Vec::new();
         }
-        commands.range(start..).take_while(|(slot, _)| *slot <= through).take(count).map(|(_, place)| *place).collect()
+        commands
+            .range(start..)
+            .take_while(|(slot, _)| *slot <= through)
+            .take(count)
+            .map(|(_, place)| *place)
+            .collect()
     }
 
     /// Forgets segments of which every record is decided, applied and durable in the state.

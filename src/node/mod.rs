@@ -48,7 +48,9 @@ pub(crate) fn state_error(error: &StateError) -> Error {
 pub(crate) fn journal_error(error: &JournalError) -> Error {
     match error {
         JournalError::Corrupt { .. } => Error::Corrupt { what: error.to_string() },
-        JournalError::Full { .. } => Error::Overloaded { what: "the journal's disk", limit: error.to_string() },
+        JournalError::Full { .. } => {
+            Error::Overloaded { what: "the journal's disk", limit: error.to_string() }
+        }
         _ => Error::Storage { what: error.to_string() },
     }
 }

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use thermocline_paxos::read::{ReadQuorum, Verdict};
 use thermocline_paxos::{Bucket, Freshness, NodeId, Slot};
-use thermocline_tiers::hot::state::{Key as StateKey, Lookup, Page, Record as StateRecord, Scan, ScanRange, StateError};
+use thermocline_tiers::hot::state::{
+    Key as StateKey, Lookup, Page, Record as StateRecord, Scan, ScanRange, StateError,
+};
 
 use super::apply;
 use super::calls::{Call, CallKey, Read, Work};
@@ -103,7 +105,9 @@ impl Worker {
 
     /// Sends a round's probes: to as few peers as can complete every quorum, or to all that were not asked yet.
     fn ask(&mut self, number: u64, everyone: bool) {
-        let Some(round) = number.checked_sub(self.rounds.first).and_then(|at| self.rounds.open.get_mut(at as usize)) else {
+        let Some(round) =
+            number.checked_sub(self.rounds.first).and_then(|at| self.rounds.open.get_mut(at as usize))
+        else {
             return;
         };
         let me = self.settings.me;
@@ -115,7 +119,13 @@ impl Worker {
             .iter()
             .map(|question| {
                 let replicas = self.route.replicas(question.bucket).len() as u8;
-                if question.settled { 0 } else if everyone { replicas } else { replicas / 2 }
+                if question.settled {
+                    0
+                } else if everyone {
+                    replicas
+                } else {
+                    replicas / 2
+                }
             })
             .collect();
         for node in order {
@@ -189,7 +199,13 @@ impl Worker {
     }
 
     /// A peer has answered a probe.
-    pub(super) fn probe_answered(&mut self, now: u64, from: NodeId, number: u64, exceptions: &[ProbeException]) {
+    pub(super) fn probe_answered(
+        &mut self,
+        now: u64,
+        from: NodeId,
+        number: u64,
+        exceptions: &[ProbeException],
+    ) {
         self.judge(now, number, Some((from, exceptions)));
     }
 
@@ -210,10 +226,10 @@ impl Worker {
                     continue;
                 }
                 let exception = exceptions.iter().find(|exception| exception.bucket == question.bucket);
-                let fresh = exception.map_or(
-                    Freshness { chosen: question.chosen, accepted_next: false, voting: true },
-                    |e| Freshness { chosen: e.chosen, accepted_next: e.accepted_next, voting: e.voting },
-                );
+                let fresh = exception
+                    .map_or(Freshness { chosen: question.chosen, accepted_next: false, voting: true }, |e| {
+                        Freshness { chosen: e.chosen, accepted_next: e.accepted_next, voting: e.voting }
+                    });
                 question.quorum.answer(from, fresh);
             }
             let (slot, undecided) = match question.quorum.verdict() {
@@ -299,7 +315,9 @@ impl Worker {
             Read::Get(wanted) => {
                 let state_key = match StateKey::new(&wanted.entity, apply::state_position(wanted.position)) {
                     Ok(state_key) => state_key,
-                    Err(error) => return self.finish(key, Err(Error::invalid("key", error.to_string(), "a valid key"))),
+                    Err(error) => {
+                        return self.finish(key, Err(Error::invalid("key", error.to_string(), "a valid key")));
+                    }
                 };
                 match self.part(bucket).get(state_bucket, &state_key) {
                     Lookup::Found(record) => self.got(key, Ok(Some(record))),
@@ -338,7 +356,8 @@ impl Worker {
         let outcome = match result {
             Ok(page) => {
                 let live = page.records.into_iter().filter(|record| !is_expired(record.expires_ms, wall_ms));
-                let records: Vec<Record> = live.map(|record| store_record(query.entity.clone(), record)).collect();
+                let records: Vec<Record> =
+                    live.map(|record| store_record(query.entity.clone(), record)).collect();
                 match page.next.map(apply::store_position) {
                     // Nothing of this stretch is live: the page begins behind it.
                     Some(next) if records.is_empty() => {
@@ -369,7 +388,9 @@ impl Worker {
             }
         };
         match verdict {
-            Some(apply::Verdict::Applied(version)) => self.finish(key, Ok(Answer::Resolved(Resolution::Committed(version)))),
+            Some(apply::Verdict::Applied(version)) => {
+                self.finish(key, Ok(Answer::Resolved(Resolution::Committed(version))))
+            }
             Some(apply::Verdict::Forgotten) => self.finish(key, Ok(Answer::Resolved(Resolution::Forgotten))),
             Some(_) => self.finish(key, Ok(Answer::Resolved(Resolution::NotCommitted))),
             None => {

@@ -81,9 +81,15 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         node: identity.node,
         disk: identity.disk,
     };
-    let opened = Journal::open(plan.disk.clone(), Path::new("journal"), plan.journal.clone(), journal_identity, |record, position| {
-        replay.take(record, position);
-    });
+    let opened = Journal::open(
+        plan.disk.clone(),
+        Path::new("journal"),
+        plan.journal.clone(),
+        journal_identity,
+        |record, position| {
+            replay.take(record, position);
+        },
+    );
     let (journal, found) = opened.map_err(|error| super::journal_error(&error))?;
     if let Some(error) = replay.failure {
         return Err(error);
@@ -92,10 +98,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).collect();
     let identity = remember_damage(disk, identity, &found)?;
-    let me = Originator {
-        node: NodeId(identity.node),
-        boot: Boot { disk: identity.disk, count: identity.boots },
-    };
+    let me =
+        Originator { node: NodeId(identity.node), boot: Boot { disk: identity.disk, count: identity.boots } };
     let founded = identity.founding.is_some();
     let mut replicas = replicas;
     let mut workers = Vec::new();
@@ -120,10 +124,25 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             .filter(|part| dealing.worker_of_part(*part) == index)
             .filter_map(|part| parts[part as usize].take())
             .collect();
-        let settings = Settings { index, dealing, client: *client, seed: plan.settings.seed ^ client, ..plan.settings.clone() };
+        let settings = Settings {
+            index,
+            dealing,
+            client: *client,
+            seed: plan.settings.seed ^ client,
+            ..plan.settings.clone()
+        };
         let effects = Effects::new(plan.journal.clone());
         let index = std::mem::take(&mut indexes[index as usize]);
-        workers.push(Worker::new(settings, plan.route.clone(), core, own, &plan.peers, index, effects, founded));
+        workers.push(Worker::new(
+            settings,
+            plan.route.clone(),
+            core,
+            own,
+            &plan.peers,
+            index,
+            effects,
+            founded,
+        ));
     }
     Ok(Recovered { identity, journal, workers, dealing, report })
 }
@@ -151,7 +170,8 @@ fn open_parts(plan: &Plan, identity: &Identity) -> Result<Vec<Part>, Error> {
         .map(|part| {
             let directory = PathBuf::from(format!("state/{part:03}"));
             let identity = StateIdentity { store, part };
-            Part::open(plan.disk.clone(), &directory, plan.state.clone(), identity).map_err(|error| super::state_error(&error))
+            Part::open(plan.disk.clone(), &directory, plan.state.clone(), identity)
+                .map_err(|error| super::state_error(&error))
         })
         .collect()
 }
@@ -213,21 +233,31 @@ impl Replayer<'_> {
         }
     }
 
-    fn replay(&mut self, record: Record<'_>, position: thermocline_tiers::hot::journal::Position) -> Result<(), Error> {
-        let (bucket, slot, kind) = (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
+    fn replay(
+        &mut self,
+        record: Record<'_>,
+        position: thermocline_tiers::hot::journal::Position,
+    ) -> Result<(), Error> {
+        let (bucket, slot, kind) =
+            (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
         let part = &mut self.parts[self.dealing.part(bucket) as usize];
-        let placed = Placed { bucket, slot, has_command: record_codec::has_command(kind), position: Some(position) };
+        let placed =
+            Placed { bucket, slot, has_command: record_codec::has_command(kind), position: Some(position) };
         self.indexes[self.dealing.worker(bucket) as usize].insert(&placed);
-        let decoded = record_codec::decode(kind, slot, Bytes::copy_from_slice(record.payload)).map_err(|error| {
-            Error::Corrupt { what: format!("journal record of bucket {} slot {}: {error}", bucket.0, slot.0) }
-        })?;
+        let decoded =
+            record_codec::decode(kind, slot, Bytes::copy_from_slice(record.payload)).map_err(|error| {
+                Error::Corrupt {
+                    what: format!("journal record of bucket {} slot {}: {error}", bucket.0, slot.0),
+                }
+            })?;
         let replay = self.replicas.entry(bucket.0).or_insert_with(|| Replay::new(applied(part, bucket)));
         let mut chosen = Vec::new();
         replay.record(decoded, &mut chosen);
         let mut decisions = Vec::new();
         for (slot, command) in chosen {
             if applied(part, bucket).0 + 1 == slot.0 {
-                apply::apply(part, bucket, slot, &command.payload, &mut decisions).map_err(|error| super::state_error(&error))?;
+                apply::apply(part, bucket, slot, &command.payload, &mut decisions)
+                    .map_err(|error| super::state_error(&error))?;
                 self.report.replayed += 1;
             }
         }

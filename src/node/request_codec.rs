@@ -61,8 +61,16 @@ pub(super) fn decode_request(mut body: Bytes) -> Result<Request, Malformed> {
         1 => {
             let (from, to) = (get_position(body)?, get_position(body)?);
             need(body, 9)?;
-            let (newest_first, limit_records, limit_bytes) = (body.get_u8() == 1, body.get_u32_le(), body.get_u32_le());
-            Ask::Scan(ScanQuery { entity: get_bytes(body)?, from, to, newest_first, limit_records, limit_bytes })
+            let (newest_first, limit_records, limit_bytes) =
+                (body.get_u8() == 1, body.get_u32_le(), body.get_u32_le());
+            Ask::Scan(ScanQuery {
+                entity: get_bytes(body)?,
+                from,
+                to,
+                newest_first,
+                limit_records,
+                limit_bytes,
+            })
         }
         2 => Ask::Resolve(get_token(body)?),
         3 => Ask::NewToken { entity: get_bytes(body)? },

@@ -56,7 +56,9 @@ impl Timers {
 
     /// When the next one is due.
     pub(crate) fn next(&self) -> Option<u64> {
-        let fixed = [&self.resend, &self.undecided].into_iter().filter_map(|queue| queue.front().map(|(due, _)| *due));
+        let fixed = [&self.resend, &self.undecided]
+            .into_iter()
+            .filter_map(|queue| queue.front().map(|(due, _)| *due));
         fixed.chain(self.other.peek().map(|Reverse((due, _))| *due)).min()
     }
 }

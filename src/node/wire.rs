@@ -7,7 +7,9 @@
 //! bytes that are there.
 
 use bytes::{Buf, BufMut, Bytes};
-use thermocline_paxos::{Accepted, Ballot, Boot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Slot};
+use thermocline_paxos::{
+    Accepted, Ballot, Boot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Slot,
+};
 
 use super::request_codec;
 use crate::request::{Outcome, Request};
@@ -267,7 +269,11 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item) {
 }
 
 /// Appends a probe.
-pub(crate) fn put_probe(out: &mut Vec<u8>, round: u64, buckets: impl ExactSizeIterator<Item = (Bucket, Slot)>) {
+pub(crate) fn put_probe(
+    out: &mut Vec<u8>,
+    round: u64,
+    buckets: impl ExactSizeIterator<Item = (Bucket, Slot)>,
+) {
     out.reserve(16 + buckets.len() * 12);
     out.put_u8(kind::PROBE);
     out.put_u64_le(round);
@@ -295,7 +301,8 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
             need(body, 12)?;
             let round = body.get_u64_le();
             let exceptions = list(body, 13, |body| {
-                let (bucket, chosen, bits) = (Bucket(body.get_u32_le()), Slot(body.get_u64_le()), body.get_u8());
+                let (bucket, chosen, bits) =
+                    (Bucket(body.get_u32_le()), Slot(body.get_u64_le()), body.get_u8());
                 ProbeException { bucket, chosen, accepted_next: bits & 1 != 0, voting: bits & 2 != 0 }
             })?;
             Item::ProbeAnswer { round, exceptions }
@@ -310,7 +317,13 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
             need(body, 17)?;
             let (call, hops) = (body.get_u64_le(), body.get_u8());
             let (deadline_ms, bucket) = (body.get_u32_le(), Bucket(body.get_u32_le()));
-            Item::ForwardWrite { call, hops, deadline_ms, bucket, entry: Bytes::copy_from_slice(&get_bytes(body)?) }
+            Item::ForwardWrite {
+                call,
+                hops,
+                deadline_ms,
+                bucket,
+                entry: Bytes::copy_from_slice(&get_bytes(body)?),
+            }
         }
         kind::FORWARD_ANSWER => {
             need(body, 8)?;
@@ -359,7 +372,11 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
     Ok(Some(item))
 }
 
-fn list<T>(body: &mut Bytes, size: usize, mut read: impl FnMut(&mut Bytes) -> T) -> Result<Vec<T>, Malformed> {
+fn list<T>(
+    body: &mut Bytes,
+    size: usize,
+    mut read: impl FnMut(&mut Bytes) -> T,
+) -> Result<Vec<T>, Malformed> {
     let count = body.get_u32_le() as usize;
     need(body, count.checked_mul(size).ok_or(malformed("list length"))?)?;
     Ok((0..count).map(|_| read(body)).collect())

@@ -164,7 +164,9 @@ impl Worker {
             Item::ForwardWrite { call, hops, deadline_ms, bucket, entry } => {
                 self.forwarded_write(now, from, call, hops, deadline_ms, bucket, entry);
             }
-            Item::ForwardAnswer { call, outcome } => self.forward_answered(now, from, CallKey::from_wire(call), outcome),
+            Item::ForwardAnswer { call, outcome } => {
+                self.forward_answered(now, from, CallKey::from_wire(call), outcome)
+            }
             Item::Fetch { bucket, from: first, through } => self.fetch_asked(from, bucket, first, through),
             Item::FetchAnswer { bucket, from: first, commands, chosen } => {
                 self.fetched(now, from, bucket, first, commands, chosen);
@@ -261,7 +263,11 @@ impl Worker {
 
     /// When [`tick`](Self::tick) is wanted next.
     pub(crate) fn next_timer(&self) -> u64 {
-        let sweep = if self.calls.len() == 0 && self.catch_up.is_empty() { self.next_sweep + 20 * SWEEP_MS } else { self.next_sweep };
+        let sweep = if self.calls.len() == 0 && self.catch_up.is_empty() {
+            self.next_sweep + 20 * SWEEP_MS
+        } else {
+            self.next_sweep
+        };
         self.timers.next().map_or(sweep, |timer| timer.min(sweep))
     }
 
@@ -504,4 +510,3 @@ const UNDECIDED_MS: u64 = 1_000;
 
 /// The first backoff after a preemption is drawn from up to so many milliseconds; it doubles up to four times.
 const BACKOFF_MS: u64 = 2;
-

@@ -8,8 +8,8 @@ use super::calls::{Call, CallKey, Source, Touches, Work, Write};
 use super::command;
 use super::worker::Worker;
 use crate::error::Error;
-use crate::request::{Answer, Mutation, Outcome};
 use crate::key::Position;
+use crate::request::{Answer, Mutation, Outcome};
 use crate::token::{Resolution, Token};
 
 /// At most so many writes ride in one command: bounds the work of keeping them apart.
@@ -32,25 +32,46 @@ impl Worker {
     ) {
         let token = token.unwrap_or_else(|| self.new_token(bucket));
         if token.bucket != bucket.0 {
-            let error = Error::invalid("token", format!("of bucket {}", token.bucket), format!("of bucket {}, the entity's", bucket.0));
+            let error = Error::invalid(
+                "token",
+                format!("of bucket {}", token.bucket),
+                format!("of bucket {}, the entity's", bucket.0),
+            );
             return self.answer(source, Err(error));
         }
         let entry = command::encode_write(&token, entity, mutations);
         if entry.len() > self.settings.command_bytes_max {
             let bound = format!("at most {} bytes (command_bytes_max)", self.settings.command_bytes_max);
-            return self.answer(source, Err(Error::invalid("write", format!("{} bytes", entry.len()), bound)));
+            return self
+                .answer(source, Err(Error::invalid("write", format!("{} bytes", entry.len()), bound)));
         }
-        let write = Write { token, entry, touches: touches(hash, mutations), exposed: false, burn: false, attempts: 0 };
-        let key = self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
+        let write = Write {
+            token,
+            entry,
+            touches: touches(hash, mutations),
+            exposed: false,
+            burn: false,
+            attempts: 0,
+        };
+        let key =
+            self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
         self.place_write(now, key);
     }
 
     /// Takes a token out of use, to learn for certain what became of it.
     pub(super) fn burn(&mut self, now: u64, source: Source, deadline: u64, token: Token) {
         let touches = Touches { entity: token.client ^ token.counter.rotate_left(32), record: None };
-        let write = Write { token, entry: command::encode_burn(&token), touches, exposed: false, burn: true, attempts: 0 };
+        let write = Write {
+            token,
+            entry: command::encode_burn(&token),
+            touches,
+            exposed: false,
+            burn: true,
+            attempts: 0,
+        };
         let bucket = Bucket(token.bucket);
-        let key = self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
+        let key =
+            self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
         self.enqueue(now, bucket, key);
     }
 
@@ -127,12 +148,15 @@ impl Worker {
         }
         assert_eq!(applied.0 + 1, slot.0, "a bucket's commands are applied in the order of their slots");
         let mut decisions = std::mem::take(&mut self.decisions);
-        if let Err(error) = apply::apply(&mut self.parts[place], bucket, slot, &command.payload, &mut decisions) {
+        if let Err(error) =
+            apply::apply(&mut self.parts[place], bucket, slot, &command.payload, &mut decisions)
+        {
             self.decisions = decisions;
             return self.fail_bucket(bucket, &error);
         }
         self.counters.applied += 1;
-        let own = command.id.is_some() && self.active.get_mut(bucket).is_some_and(|active| active.proposed == command.id);
+        let own = command.id.is_some()
+            && self.active.get_mut(bucket).is_some_and(|active| active.proposed == command.id);
         if own {
             let mut riding = Vec::new();
             if let Some(active) = self.active.get_mut(bucket) {
@@ -166,7 +190,13 @@ impl Worker {
     }
 
     /// The core has given an own command up.
-    pub(super) fn proposal_ended(&mut self, now: u64, bucket: Bucket, id: CommandId, outcome: ProposalOutcome) {
+    pub(super) fn proposal_ended(
+        &mut self,
+        now: u64,
+        bucket: Bucket,
+        id: CommandId,
+        outcome: ProposalOutcome,
+    ) {
         let definite = match outcome {
             ProposalOutcome::ChosenAt(_) => return,
             ProposalOutcome::Contended => true,
@@ -202,7 +232,9 @@ impl Worker {
 
     /// A write's entry was decided in a slot.
     fn settle(&mut self, now: u64, key: CallKey, verdict: Verdict, slot: Slot) {
-        let Some(Call { source, bucket, work: Work::Write(write), .. }) = self.calls.get_mut(key) else { return };
+        let Some(Call { source, bucket, work: Work::Write(write), .. }) = self.calls.get_mut(key) else {
+            return;
+        };
         let (source, bucket) = (*source, *bucket);
         let outcome = if write.burn {
             Ok(Answer::Resolved(resolution(verdict)))
@@ -210,7 +242,9 @@ impl Worker {
             match verdict {
                 Verdict::Applied(version) => Ok(Answer::Written(version)),
                 Verdict::Conflict(current) => Err(Error::Conflict { current }),
-                Verdict::Burned => Err(Error::Unavailable { reason: "its token was taken out of use by a resolve".into() }),
+                Verdict::Burned => {
+                    Err(Error::Unavailable { reason: "its token was taken out of use by a resolve".into() })
+                }
                 Verdict::Forgotten => Err(Error::Unknown(write.token)),
                 // Other copies may be under way, so the token stays.
                 Verdict::Crowded => return self.enqueue(now, bucket, key),
@@ -253,7 +287,9 @@ impl Worker {
     /// What a caller is told of a call that is given up for `reason`: unknown, if a copy may still be chosen.
     pub(super) fn given_up(&self, key: CallKey, reason: Error) -> Error {
         match self.calls.get(key) {
-            Some(Call { work: Work::Write(Write { exposed: true, token, .. }), .. }) => Error::Unknown(*token),
+            Some(Call { work: Work::Write(Write { exposed: true, token, .. }), .. }) => {
+                Error::Unknown(*token)
+            }
             _ => reason,
         }
     }
@@ -323,7 +359,9 @@ fn gather(
             continue;
         };
         let full = riding.len() >= ENTRIES_MAX || bytes + write.entry.len() > bytes_max;
-        let crowded = || riding.iter().filter_map(|key| write_of(*key)).any(|other| other.touches.conflict(&write.touches));
+        let crowded = || {
+            riding.iter().filter_map(|key| write_of(*key)).any(|other| other.touches.conflict(&write.touches))
+        };
         if !riding.is_empty() && (full || crowded()) {
             break;
         }
@@ -348,7 +386,9 @@ fn resolution(verdict: Verdict) -> Resolution {
     match verdict {
         Verdict::Applied(version) => Resolution::Committed(version),
         Verdict::Forgotten => Resolution::Forgotten,
-        Verdict::Conflict(_) | Verdict::Burned | Verdict::Expired | Verdict::Crowded => Resolution::NotCommitted,
+        Verdict::Conflict(_) | Verdict::Burned | Verdict::Expired | Verdict::Crowded => {
+            Resolution::NotCommitted
+        }
     }
 }
 

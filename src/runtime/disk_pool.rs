@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use thermocline_tiers::hot::journal::{JournalReader, Position};
 use thermocline_paxos::{Command, Record, Slot};
+use thermocline_tiers::hot::journal::{JournalReader, Position};
 
 use super::mailbox::{Input, Mailbox};
 use crate::error::Error;
@@ -50,7 +50,11 @@ impl DiskPool {
     }
 }
 
-fn spawn(name: &str, jobs: Arc<Mutex<Receiver<(Arc<Mailbox>, Job)>>>, reader: JournalReader) -> Result<(), Error> {
+fn spawn(
+    name: &str,
+    jobs: Arc<Mutex<Receiver<(Arc<Mailbox>, Job)>>>,
+    reader: JournalReader,
+) -> Result<(), Error> {
     let run_all = move || {
         loop {
             let next = jobs.lock().recv();

@@ -102,7 +102,11 @@ impl Writer {
     fn run(&mut self, receiver: &Receiver<Message>) {
         let mut witnessed = true;
         loop {
-            let first = if witnessed { receiver.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { receiver.recv_timeout(IDLE) };
+            let first = if witnessed {
+                receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                receiver.recv_timeout(IDLE)
+            };
             match first {
                 Ok(message) => {
                     if self.take(message) || receiver.try_iter().any(|message| self.take(message)) {
@@ -139,7 +143,8 @@ impl Writer {
             return;
         }
         loop {
-            let mut batches: Vec<&mut JournalBatch> = self.waiting.iter_mut().map(|(_, submission)| &mut submission.batch).collect();
+            let mut batches: Vec<&mut JournalBatch> =
+                self.waiting.iter_mut().map(|(_, submission)| &mut submission.batch).collect();
             match self.journal.commit(&mut batches) {
                 Ok(committed) => {
                     self.gate.full.store(false, Ordering::Relaxed);
@@ -204,7 +209,9 @@ fn spawn_preparer(
                 }
             }
         })
-        .map_err(|error| Error::Storage { what: format!("cannot start the journal's second thread: {error}") })?;
+        .map_err(|error| Error::Storage {
+            what: format!("cannot start the journal's second thread: {error}"),
+        })?;
     Ok(sender)
 }
 

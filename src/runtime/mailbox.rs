@@ -12,10 +12,21 @@ use crate::transport::Incoming;
 
 /// Something that happened, for a worker.
 pub(super) enum Input {
-    Call { request: Request, hash: u64, reply: oneshot::Sender<Outcome> },
-    Frame { from: NodeId, body: Bytes },
-    LinkUp { peer: NodeId },
-    LinkDown { peer: NodeId },
+    Call {
+        request: Request,
+        hash: u64,
+        reply: oneshot::Sender<Outcome>,
+    },
+    Frame {
+        from: NodeId,
+        body: Bytes,
+    },
+    LinkUp {
+        peer: NodeId,
+    },
+    LinkDown {
+        peer: NodeId,
+    },
     /// A connection that was greeted for this worker.
     Incoming(Incoming),
     /// Records are on the disk.
@@ -26,7 +37,10 @@ pub(super) enum Input {
     Reclaimed(u64),
     Done(Done),
     /// The group's founding is durable at this node. `late`: without this disk.
-    Founded { founding: Founding, late: bool },
+    Founded {
+        founding: Founding,
+        late: bool,
+    },
     /// Every part should be written to disk, because the journal is long.
     Flush,
     Report(oneshot::Sender<Report>),

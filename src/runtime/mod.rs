@@ -55,7 +55,9 @@ impl Runtime {
     pub(crate) async fn call(&self, request: Request) -> Outcome {
         let (worker, hash) = self.place(&request)?;
         if self.gate.failed.load(Ordering::Relaxed) {
-            return Err(Error::Storage { what: "the journal failed; this node takes no calls any more".into() });
+            return Err(Error::Storage {
+                what: "the journal failed; this node takes no calls any more".into(),
+            });
         }
         if self.gate.full.load(Ordering::Relaxed) && matches!(request.ask, Ask::Write { .. }) {
             return Err(Error::Overloaded { what: "the journal's disk", limit: "no room is left".into() });

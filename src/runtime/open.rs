@@ -59,7 +59,9 @@ fn recover(config: &Config) -> Result<(Opened, Arc<dyn Disk>, Box<dyn Lock>), Er
         Sync::None => Arc::new(Unsynced(real)),
     };
     let lock = disk.lock(Path::new("")).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Error::Storage { what: format!("{} is in use by another process", directory.display()) },
+        io::ErrorKind::WouldBlock => {
+            Error::Storage { what: format!("{} is in use by another process", directory.display()) }
+        }
         _ => storage(directory, &error),
     })?;
     let topology = config.topology();
@@ -128,9 +130,12 @@ fn journal_config(config: &Config) -> JournalConfig {
 
 /// The routing of a topology, and the table's number.
 fn route(topology: &Topology) -> Result<(Arc<Route>, u64), Error> {
-    let invalid = |what: &str, error: &dyn std::fmt::Display| Error::invalid(what, error.to_string(), "a possible topology");
+    let invalid = |what: &str, error: &dyn std::fmt::Display| {
+        Error::invalid(what, error.to_string(), "a possible topology")
+    };
     let groups = GroupCount::new(u32::from(topology.groups())).map_err(|error| invalid("group", &error))?;
-    let buckets = thermocline_routing_table::BucketCount::new(topology.buckets).map_err(|error| invalid("buckets", &error))?;
+    let buckets = thermocline_routing_table::BucketCount::new(topology.buckets)
+        .map_err(|error| invalid("buckets", &error))?;
     let replicas = match topology.replicas {
         1 => ReplicaCount::One,
         3 => ReplicaCount::Three,
@@ -165,7 +170,12 @@ fn peers(config: &Config) -> Vec<(u16, String)> {
         .collect()
 }
 
-async fn start(config: Config, opened: Opened, disk: Arc<dyn Disk>, lock: Box<dyn Lock>) -> Result<Runtime, Error> {
+async fn start(
+    config: Config,
+    opened: Opened,
+    disk: Arc<dyn Disk>,
+    lock: Box<dyn Lock>,
+) -> Result<Runtime, Error> {
     let Opened { recovered, route, table } = opened;
     let Recovered { identity, mut journal, workers, dealing, .. } = recovered;
     // From here on, an unused journal means a lost one.
@@ -260,7 +270,9 @@ fn group_peers(config: &Config) -> Vec<u16> {
 }
 
 /// A thread with a tokio runtime of its own, on which the worker and what is spawned beside it run.
-fn spawn_worker(parts: worker_thread::Parts) -> Result<(std::thread::JoinHandle<()>, tokio::runtime::Handle), Error> {
+fn spawn_worker(
+    parts: worker_thread::Parts,
+) -> Result<(std::thread::JoinHandle<()>, tokio::runtime::Handle), Error> {
     let cannot = |error: io::Error| Error::Storage { what: format!("cannot start a worker: {error}") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     let handle = runtime.handle().clone();
@@ -276,18 +288,27 @@ fn spawn_worker(parts: worker_thread::Parts) -> Result<(std::thread::JoinHandle<
 }
 
 /// Accepts other nodes' links on the first worker's thread.
-async fn listen(config: &Config, setup: Setup, mailboxes: &[Arc<Mailbox>], handle: &tokio::runtime::Handle) -> Result<(), Error> {
+async fn listen(
+    config: &Config,
+    setup: Setup,
+    mailboxes: &[Arc<Mailbox>],
+    handle: &tokio::runtime::Handle,
+) -> Result<(), Error> {
     let address = config.topology_node().map(|node| node.address.clone()).unwrap_or_default();
     let address = resolve(&address)?;
     let mailboxes = mailboxes.to_vec();
     let bound = handle.spawn(async move { Listener::bind(address, setup).await }).await;
     let listener = match bound {
         Ok(Ok(listener)) => listener,
-        Ok(Err(error)) => return Err(Error::Storage { what: format!("cannot listen at {address}: {error}") }),
+        Ok(Err(error)) => {
+            return Err(Error::Storage { what: format!("cannot listen at {address}: {error}") });
+        }
         Err(error) => return Err(Error::Storage { what: format!("cannot listen at {address}: {error}") }),
     };
     handle.spawn(listener.run(
-        move |worker, incoming| mailboxes[usize::from(worker) % mailboxes.len()].push(Input::Incoming(incoming)),
+        move |worker, incoming| {
+            mailboxes[usize::from(worker) % mailboxes.len()].push(Input::Incoming(incoming))
+        },
         |from, why| tracing::warn!(%from, %why, "a connection was refused"),
     ));
     Ok(())
@@ -317,7 +338,11 @@ impl Founder {
         Ok(())
     }
 
-    async fn run(mut self, mut heard: mpsc::UnboundedReceiver<(NodeId, Founding)>, mut stopped: mpsc::Receiver<()>) {
+    async fn run(
+        mut self,
+        mut heard: mpsc::UnboundedReceiver<(NodeId, Founding)>,
+        mut stopped: mpsc::Receiver<()>,
+    ) {
         self.tell(false);
         loop {
             let (from, founding) = tokio::select! {
@@ -336,7 +361,9 @@ impl Founder {
                 Verdict::Wait => Ok(()),
                 Verdict::New(members) => self.found(members, false),
                 Verdict::Late(members) => {
-                    tracing::warn!("this disk was not there when the group was founded: it learns, and votes when it has a floor");
+                    tracing::warn!(
+                        "this disk was not there when the group was founded: it learns, and votes when it has a floor"
+                    );
                     self.found(members, true)
                 }
             };
@@ -428,7 +455,8 @@ impl File for UnsyncedFile {
 /// A random number of the operating system's.
 fn random() -> Result<u64, Error> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Storage { what: format!("the system gives no random numbers: {error}") })?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::Storage { what: format!("the system gives no random numbers: {error}") })?;
     Ok(u64::from_le_bytes(bytes))
 }
 

@@ -138,7 +138,13 @@ impl WorkerThread {
                 let report = Report {
                     counters: *self.worker.counters(),
                     votes: self.worker.votes(),
-                    peers_up: self.worker.peers().iter().filter(|peer| peer.up).map(|peer| peer.node).collect(),
+                    peers_up: self
+                        .worker
+                        .peers()
+                        .iter()
+                        .filter(|peer| peer.up)
+                        .map(|peer| peer.node)
+                        .collect(),
                 };
                 let _ = reply.send(report);
             }

@@ -8,7 +8,7 @@ use core::fmt;
 use crate::bucket::{Bucket, BucketCount, BucketOutOfRange};
 use crate::group::{Group, GroupCount};
 use crate::hash::entity_hash;
-use crate::table::Sizes;
+use crate::table::{Row, Sizes};
 
 /// A bucket's place in the list of its group, from 0.
 ///
@@ -69,25 +69,28 @@ impl Map {
     /// one group after the other from the last to the first, the present seat of every bucket that it ever had, in
     /// the order of its list; group 0 had them all, in order.
     pub(crate) fn expand(sizes: Sizes, groups: GroupCount) -> Self {
-        let count = groups.get();
-        let ever_held: usize =
-            groups.groups().map(|group| sizes.held(group, group.index() + 1) as usize).sum();
+        let rows: Vec<Row> = (1..=groups.get()).map(|count| sizes.row(count)).collect();
+        let ever_held = (0..).map(Group).zip(&rows).map(|(newcomer, row)| row.held(newcomer) as usize).sum();
         let mut trail = Vec::with_capacity(ever_held);
         // Where in the trail the part of a group's buckets ends that no group looked at so far has handed to it.
         // Givers are looked at from the last to the first, so each takes from the end.
-        let mut unclaimed = vec![0; usize::from(count)];
+        let mut unclaimed = vec![0; rows.len()];
         for group in groups.groups().rev() {
-            let mut held = sizes.held(group, count);
+            let joined = usize::from(group.index());
+            let mut held = rows[rows.len() - 1].held(group);
             trail.extend((0..held).map(|place| PackedSeat::new(group, Rank(place))));
-            for newcomer in (group.index() + 1..count).rev() {
-                let held_before = sizes.held(group, newcomer);
+            for newcomer in (joined + 1..rows.len()).rev() {
+                // As many groups as the newcomer's number were there before it.
+                let held_before = rows[newcomer - 1].held(group);
                 let handed_over = (held_before - held) as usize;
-                let end = &mut unclaimed[usize::from(newcomer)];
-                *end -= handed_over;
-                trail.extend_from_within(*end..*end + handed_over);
-                held = held_before;
+                if handed_over > 0 {
+                    let end = &mut unclaimed[newcomer];
+                    *end -= handed_over;
+                    trail.extend_from_within(*end..*end + handed_over);
+                    held = held_before;
+                }
             }
-            unclaimed[usize::from(group.index())] = trail.len();
+            unclaimed[joined] = trail.len();
         }
         assert_eq!(trail.len(), ever_held, "the table of {} buckets is inconsistent", sizes.buckets);
         let seats = trail.split_off(ever_held - sizes.buckets.get() as usize);

@@ -139,33 +139,52 @@ impl Sizes {
     }
 
     /// The number of buckets that `group` holds when there are `count` groups; it must be one of them.
+    #[inline]
     pub(crate) fn held(self, group: Group, count: u16) -> u32 {
         debug_assert!(group.index() < count);
-        let bit = usize::from(group.index());
-        let byte = self.rows[layout::row_start(usize::from(count)) + bit / 8];
-        self.buckets.get() / u32::from(count) + u32::from(byte >> (bit % 8) & 1)
+        self.row(count).held(group)
+    }
+
+    /// The sizes when there are `count` groups.
+    #[inline]
+    pub(crate) fn row(self, count: u16) -> Row {
+        let bits =
+            &self.rows[layout::row_start(usize::from(count))..layout::row_start(usize::from(count) + 1)];
+        Row { least: self.buckets.get() / u32::from(count), has_extra: bits }
     }
 
     /// The number of buckets that the groups before `giver` hand to `newcomer` when it joins.
     fn handed_over_before(self, giver: Group, newcomer: Group) -> u32 {
-        self.held_before(giver, newcomer.index()) - self.held_before(giver, newcomer.index() + 1)
+        self.row(newcomer.index()).held_before(giver) - self.row(newcomer.index() + 1).held_before(giver)
+    }
+}
+
+/// How many buckets each group holds at one number of groups.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    least: u32,
+    has_extra: &'static [u8],
+}
+
+impl Row {
+    /// The number of buckets that `group` holds; it must be one of the groups of the row.
+    #[inline]
+    pub(crate) fn held(self, group: Group) -> u32 {
+        let bit = usize::from(group.index());
+        self.least + u32::from(self.has_extra[bit / 8] >> (bit % 8) & 1)
     }
 
-    /// The number of buckets that the groups before `group` hold together when there are `count` groups.
-    fn held_before(self, group: Group, count: u16) -> u32 {
+    /// The number of buckets that the groups before `group` hold together; it must be one of the groups of the row.
+    fn held_before(self, group: Group) -> u32 {
         let (words, rest) = (usize::from(group.index()) / 64, usize::from(group.index()) % 64);
-        let row = &self.rows[layout::row_start(usize::from(count))..][..8 * (words + 1)];
-        let extra: u32 = row
-            .chunks_exact(8)
-            .enumerate()
-            .map(|(at, word)| {
-                let counted = if at < words { u64::MAX } else { (1 << rest) - 1 };
-                let mut bits = [0; 8];
-                bits.copy_from_slice(word);
-                (u64::from_le_bytes(bits) & counted).count_ones()
-            })
-            .sum();
-        u32::from(group.index()) * (self.buckets.get() / u32::from(count)) + extra
+        let word = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&self.has_extra[8 * at..][..8]);
+            u64::from_le_bytes(bytes)
+        };
+        let extra = (0..words).map(|at| word(at).count_ones()).sum::<u32>();
+        let extra_in_last_word = (word(words) & ((1 << rest) - 1)).count_ones();
+        u32::from(group.index()) * self.least + extra + extra_in_last_word
     }
 }
 

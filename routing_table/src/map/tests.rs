@@ -34,10 +34,8 @@ fn check_every_group_count(buckets: BucketCount) {
         let map = Table::for_groups(count, buckets);
         let newest = Group(count.get() - 1);
         let mut list: Vec<Option<Bucket>> = vec![None; map.held_by(newest) as usize];
-        for (index, (old, new)) in (0..).zip(before.seats.iter().zip(&map.seats)) {
-            if old == new {
-                continue;
-            }
+        let pairs = (0..).zip(before.seats.iter().zip(&map.seats));
+        for (index, (old, new)) in pairs.filter(|(_, (old, new))| old != new) {
             let (old, new) = (old.unpack(Bucket(index)), new.unpack(Bucket(index)));
             assert_eq!(new.group, newest, "{count} groups: {old:?} became {new:?}");
             // Only the end of a list leaves, and it leaves whole, as the counts below show: no gap is left.

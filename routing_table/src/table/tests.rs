@@ -57,7 +57,7 @@ fn every_row_is_complete_and_has_no_bits_to_spare() {
 }
 
 /// The largest spread, (largest - smallest) / mean, over every number of groups, for every bucket count: one bucket
-/// at most, so it is below 1 % if the mean is over 100 buckets. The figures stand in the documentation of the crate.
+/// at most, so it is below 1 % if the mean is over 100 buckets. The crate's documentation quotes the figures.
 #[test]
 fn the_spread_at_every_bucket_count_is_one_bucket() {
     for buckets in BucketCount::all() {

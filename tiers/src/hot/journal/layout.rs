@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::super::{Bucket, Slot};
+use super::config::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 /// The format written, and the only one read.
 pub const FORMAT_VERSION: u16 = 1;
@@ -14,6 +15,9 @@ pub(super) const COMMIT_HEADER_BYTES: u32 = 48;
 pub(super) const BLOCK_BYTES: u32 = 4096;
 /// Bytes of a label: what identifies a file, at its very beginning.
 pub(super) const LABEL_BYTES: usize = 512;
+
+/// The largest number that a label or a name may have: one can count on from it for ever.
+pub(super) const NUMBER_MAX: u64 = u64::MAX >> 2;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"TCJRNSEG";
 const CATALOG_MAGIC: [u8; 8] = *b"TCJRNCAT";
@@ -105,7 +109,12 @@ impl SegmentLabel {
     pub(super) fn decode(bytes: &[u8; LABEL_BYTES]) -> Result<SegmentLabel, LabelFault> {
         let identity = check_label(bytes, SEGMENT_MAGIC)?;
         let segment_bytes = u32_at(bytes, 42);
-        Ok(SegmentLabel { identity, segment_bytes, generation: Generation(u64_at(bytes, 48)) })
+        let generation = Generation(number_at(bytes, 48)?);
+        let bounded = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes);
+        if !bounded || !segment_bytes.is_multiple_of(BLOCK_BYTES) {
+            return Err(LabelFault::Corrupt);
+        }
+        Ok(SegmentLabel { identity, segment_bytes, generation })
     }
 }
 
@@ -138,14 +147,19 @@ impl CatalogLabel {
 
     pub(super) fn decode(bytes: &[u8; LABEL_BYTES]) -> Result<CatalogLabel, LabelFault> {
         let identity = check_label(bytes, CATALOG_MAGIC)?;
-        Ok(CatalogLabel {
+        let label = CatalogLabel {
             identity,
-            revision: u64_at(bytes, 48),
-            floor: Generation(u64_at(bytes, 56)),
-            floor_sequence: Sequence(u64_at(bytes, 64)),
-            newest: Generation(u64_at(bytes, 72)),
-            suspect: Generation(u64_at(bytes, 80)),
-        })
+            revision: number_at(bytes, 48)?,
+            floor: Generation(number_at(bytes, 56)?),
+            floor_sequence: Sequence(number_at(bytes, 64)?),
+            newest: Generation(number_at(bytes, 72)?),
+            suspect: Generation(number_at(bytes, 80)?),
+        };
+        let consistent = label.floor.0 > 0
+            && label.floor_sequence.0 > 0
+            && label.floor.0 <= label.newest.0 + 1
+            && label.suspect <= label.newest;
+        if consistent { Ok(label) } else { Err(LabelFault::Corrupt) }
     }
 }
 
@@ -242,7 +256,8 @@ impl CommitHeader {
         let end = u64::from(offset) + CommitHeader::padded_bytes(header.body_bytes.into());
         let fits = end <= u64::from(segment_bytes);
         let ours = header.generation == generation && header.offset == offset;
-        let whole = u16_at(bytes, 4) == FORMAT_VERSION && u16_at(bytes, 6) == 0;
+        let whole =
+            u16_at(bytes, 4) == FORMAT_VERSION && u16_at(bytes, 6) == 0 && header.sequence.0 < u64::MAX;
         (ours && fits && whole).then_some((header, checksum))
     }
 
@@ -340,6 +355,11 @@ fn check_label(bytes: &[u8; LABEL_BYTES], magic: [u8; 8]) -> Result<JournalIdent
         disk: u64_at(bytes, 32),
         node: u16_at(bytes, 40),
     })
+}
+
+fn number_at(bytes: &[u8; LABEL_BYTES], at: usize) -> Result<u64, LabelFault> {
+    let number = u64_at(bytes, at);
+    if number <= NUMBER_MAX { Ok(number) } else { Err(LabelFault::Corrupt) }
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

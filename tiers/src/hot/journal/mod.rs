@@ -35,7 +35,7 @@ pub use self::layout::{
     FORMAT_VERSION, Generation, JournalIdentity, RECORD_HEADER_BYTES, RecordHead, RecordKind, Sequence,
 };
 pub use self::reader::JournalReader;
-pub use self::recovery::{Damage, DamageReason, DamageScope, Recovered, Tail};
+pub use self::recovery::{Damage, DamageReason, DamageScope, Recovered, Tail, identity_of, inspect};
 pub use self::segment::{Position, SegmentInfo};
 pub use self::writer::{Committed, Journal};
 

@@ -2,13 +2,15 @@
 //! a test of the same name.
 
 mod finish;
+mod inspect;
 mod replay;
 mod survey;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::replay::replay;
+pub use self::inspect::{identity_of, inspect};
+use self::replay::{Replayed, replay};
 use self::survey::Survey;
 use super::super::Bucket;
 use super::Record;
@@ -41,6 +43,28 @@ pub struct Recovered {
 }
 
 impl Recovered {
+    /// Takes the damages out of both.
+    fn new(survey: &mut Survey, replayed: &mut Replayed) -> Recovered {
+        let mut damages = std::mem::take(&mut survey.damages);
+        for damage in std::mem::take(&mut replayed.damages.0) {
+            damages.add(damage);
+        }
+        let segments = survey.segments.iter().zip(&replayed.contents).map(|(found, contents)| SegmentInfo {
+            generation: found.generation,
+            bytes: contents.end,
+            records: contents.records,
+            capacity: found.capacity,
+        });
+        Recovered {
+            never_used: damages.0.is_empty() && replayed.next == Sequence(1),
+            tail: replayed.tail.clone(),
+            damage: damages.0,
+            records: replayed.records,
+            sequence: Sequence(replayed.next.0 - 1),
+            segments: segments.collect(),
+        }
+    }
+
     /// Whether some damage concerns this bucket.
     pub fn is_damaged(&self, bucket: Bucket) -> bool {
         self.damage.iter().any(|damage| match damage.scope {

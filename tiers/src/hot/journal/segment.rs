@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::layout::{Generation, JournalIdentity, Seed, Sequence};
+use super::layout::{Generation, JournalIdentity, NUMBER_MAX, Seed, Sequence};
 use crate::disk::File;
 
 /// Where a record lies.
@@ -144,7 +144,7 @@ impl FileName {
 /// Sixteen lower-case hexadecimal digits and nothing else, so that each number has one name.
 fn parse_number(digits: &str) -> Option<u64> {
     let number = u64::from_str_radix(digits, 16).ok()?;
-    (format!("{number:016x}") == digits).then_some(number)
+    (number <= NUMBER_MAX && format!("{number:016x}") == digits).then_some(number)
 }
 
 /// A segment together with the handle that its commits go through.

@@ -11,12 +11,12 @@ use super::super::catalog::{Catalog, CatalogState};
 use super::super::config::JournalConfig;
 use super::super::directory::{Directory, Files};
 use super::super::error::{JournalError, cannot};
-use super::super::layout::{BLOCK_BYTES, CatalogLabel, Generation, JournalIdentity, Sequence};
+use super::super::layout::{BLOCK_BYTES, CatalogLabel, Generation, JournalIdentity};
 use super::super::segment::{FileName, Segment, Writable};
 use super::super::writer::Journal;
 use super::replay::Replayed;
 use super::survey::Survey;
-use super::{DamageReason, Damages, Recovered, Tail};
+use super::{Damage, Recovered, Tail};
 use crate::disk::{AlignedBuffer, Disk, Lock, OpenMode};
 
 pub(super) fn finish(
@@ -30,12 +30,9 @@ pub(super) fn finish(
 ) -> Result<(Journal, Recovered), JournalError> {
     // Names that were seen may still be nowhere but in memory; what is noted from here on must not know more than the disk.
     disk.sync_directory(path).map_err(cannot("sync", path))?;
-    let mut damages = std::mem::take(&mut survey.damages);
-    let catalog = settle_catalog(&*disk, path, identity, &mut survey, &replayed, &mut damages)?;
-    for damage in std::mem::take(&mut replayed.damages.0) {
-        damages.add(damage);
-    }
-    let segments = segments(&config, identity, &survey, &replayed, &damages);
+    let catalog = settle_catalog(&*disk, path, identity, &mut survey, &replayed)?;
+    let mut recovered = Recovered::new(&mut survey, &mut replayed);
+    let segments = segments(&config, identity, &survey, &replayed, &recovered.damage);
 
     let mut buffer = AlignedBuffer::new();
     make_last_commit_durable(&*disk, &survey, &replayed, &mut buffer)?;
@@ -66,14 +63,7 @@ pub(super) fn finish(
         None => first_segment(&directory)?,
     };
 
-    let recovered = Recovered {
-        never_used: damages.0.is_empty() && replayed.next == Sequence(1),
-        tail: replayed.tail,
-        damage: damages.0,
-        records: replayed.records,
-        sequence: Sequence(replayed.next.0 - 1),
-        segments: directory.infos(),
-    };
+    recovered.segments = directory.infos();
     let journal = Journal {
         directory: Arc::new(directory),
         active,
@@ -109,7 +99,6 @@ fn settle_catalog(
     identity: JournalIdentity,
     survey: &mut Survey,
     replayed: &Replayed,
-    damages: &mut Damages,
 ) -> Result<Catalog, JournalError> {
     let old = match survey.catalog {
         CatalogState::Present { label, redundant } => Some((label, redundant)),
@@ -130,22 +119,11 @@ fn settle_catalog(
             |(label, _)| label,
         )
     };
-    let written_past = |newest: Generation| {
-        let mut found = survey.segments.iter().zip(&replayed.contents);
-        found.any(|(segment, contents)| segment.generation > newest && contents.first_sequence.is_some())
-    };
-    let mut suspicious = replayed.tail == Tail::InDoubt;
-    if let Some((old, _)) = old
-        && written_past(old.newest)
-    {
-        damages.all_buckets(DamageReason::OldCatalog, &FileName::Catalog.path(path), old.newest, 0);
-        suspicious = true;
-    }
-    if suspicious {
+    if replayed.tail == Tail::InDoubt {
         let resume = survey.segments.get(resume_at(survey, replayed));
         let last = resume.map_or(survey.newest, |resume| Generation(resume.generation.0.saturating_sub(1)));
         label.suspect = last.max(label.floor).max(label.suspect);
-        // What is suspect may not be written to.
+        // No number is given out twice, not even that of a segment which is only suspected to have been there.
         label.newest = label.newest.max(label.suspect);
         survey.newest = label.newest;
     }
@@ -167,11 +145,11 @@ fn segments(
     identity: JournalIdentity,
     survey: &Survey,
     replayed: &Replayed,
-    damages: &Damages,
+    damages: &[Damage],
 ) -> BTreeMap<Generation, Arc<Segment>> {
     let mut segments = BTreeMap::new();
     for (found, contents) in survey.segments.iter().zip(&replayed.contents) {
-        let damaged = damages.0.iter().any(|damage| damage.generation == found.generation);
+        let damaged = damages.iter().any(|damage| damage.generation == found.generation);
         let reusable = found.sound && !damaged && found.capacity == config.segment_bytes;
         let (generation, capacity) = (found.generation, found.capacity);
         let segment = Segment::new(

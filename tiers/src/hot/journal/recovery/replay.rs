@@ -266,6 +266,13 @@ impl Replay<'_> {
                 torn = torn.or(Some((index, end)));
             }
         }
+        if let CatalogState::Present { label, .. } = survey.catalog {
+            let newest = self.contents.iter().rposition(|contents| contents.first_sequence.is_some());
+            if newest.is_some_and(|index| self.segments[index].generation > label.newest) {
+                self.damages.all_buckets(DamageReason::OldCatalog, &survey.catalog_path, label.newest, 0);
+                in_doubt = true;
+            }
+        }
         let tail = match torn {
             _ if in_doubt => Tail::InDoubt,
             Some((index, offset)) => Tail::Torn { generation: self.segments[index].generation, offset },

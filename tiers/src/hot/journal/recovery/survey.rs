@@ -16,6 +16,7 @@ use crate::disk::{Disk, File, OpenMode};
 /// The files of a journal, as found.
 pub(super) struct Survey {
     pub(super) catalog: CatalogState,
+    pub(super) catalog_path: PathBuf,
     /// Those that records are read from, in order.
     pub(super) segments: Vec<FoundSegment>,
     /// Released before, but still under their names.
@@ -61,6 +62,7 @@ impl Survey {
         let newest_named = named.last().copied().unwrap_or(Generation(0));
         let mut survey = Survey {
             catalog,
+            catalog_path: FileName::Catalog.path(directory),
             segments: Vec::new(),
             released: Vec::new(),
             spares,
@@ -69,7 +71,7 @@ impl Survey {
             damages: Damages::default(),
             in_doubt: false,
         };
-        survey.judge_catalog(directory, newest_named);
+        survey.judge_catalog(newest_named);
         for generation in named {
             let path = FileName::Segment(generation).path(directory);
             let file = disk.open(&path, OpenMode::Read).map_err(cannot("open", &path))?;
@@ -101,8 +103,8 @@ impl Survey {
         }
     }
 
-    fn judge_catalog(&mut self, directory: &Path, newest_named: Generation) {
-        let path = FileName::Catalog.path(directory);
+    fn judge_catalog(&mut self, newest_named: Generation) {
+        let path = self.catalog_path.clone();
         let reason = match self.catalog {
             CatalogState::Present { label, .. } => {
                 self.newest = newest_named.max(label.newest);

@@ -16,15 +16,17 @@ fn identities() -> impl Strategy<Value = JournalIdentity> {
 proptest! {
     #[test]
     fn labels_survive_there_and_back(identity in identities(), numbers in any::<[u64; 6]>(), flip in 0_usize..4096) {
-        let segment = SegmentLabel { identity, generation: Generation(numbers[0]), segment_bytes: numbers[1] as u32 };
+        let numbers = numbers.map(|number| (number >> 2).max(2));
+        let segment_bytes = SEGMENT_BYTES_MIN + numbers[1] as u32 % (1 << 17) * BLOCK_BYTES;
+        let segment = SegmentLabel { identity, generation: Generation(numbers[0]), segment_bytes };
         prop_assert_eq!(SegmentLabel::decode(&segment.encode()), Ok(segment));
         let catalog = CatalogLabel {
             identity,
             revision: numbers[1],
-            floor: Generation(numbers[2]),
+            floor: Generation(numbers[2] % numbers[4] + 1),
             floor_sequence: Sequence(numbers[3]),
             newest: Generation(numbers[4]),
-            suspect: Generation(numbers[5]),
+            suspect: Generation(numbers[5] % numbers[4]),
         };
         prop_assert_eq!(CatalogLabel::decode(&catalog.encode()), Ok(catalog));
         prop_assert_eq!(CatalogLabel::decode(&segment.encode()), Err(LabelFault::Corrupt));
@@ -41,6 +43,7 @@ proptest! {
         kind in any::<u8>(),
         flip in 0_usize..48 * 8,
     ) {
+        let numbers = numbers.map(|number| number >> 1);
         let generation = Generation(numbers[0]);
         let seed = Seed::new(identity, generation);
         let (offset, body_bytes) = (small[0] % (1 << 29), small[1] % (1 << 28));
@@ -204,6 +207,61 @@ proptest! {
                 prop_assert!(open(&disk).slots().contains(&(1, 77)));
             }
             Err(JournalError::UnsupportedVersion { .. } | JournalError::Foreign { .. }) => {}
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+    }
+
+    #[test]
+    fn any_numbers_in_labels_do_not_panic(
+        numbers in prop::array::uniform7(prop_oneof![0_u64..9, any::<u64>()]),
+        segment_bytes in prop_oneof![Just(SEGMENT), any::<u32>()],
+        which in 0_u64..5,
+        both in any::<bool>(),
+    ) {
+        let disk = MemoryDisk::new(1);
+        let mut opened = open(&disk);
+        for slot in 1..=5 {
+            commit(&mut opened.journal, &[(1, slot, 2000), (2, slot, 3000)]);
+        }
+        drop(opened);
+        let catalog = CatalogLabel {
+            identity: identity(),
+            revision: numbers[0],
+            floor: Generation(numbers[1]),
+            floor_sequence: Sequence(numbers[2]),
+            newest: Generation(numbers[3]),
+            suspect: Generation(numbers[4]),
+        };
+        let segment = SegmentLabel { identity: identity(), generation: Generation(numbers[5]), segment_bytes };
+        match which {
+            0 | 1 => overwrite(&disk, &segment_path(which + 1), 0, &segment.encode()),
+            2 => overwrite(&disk, &catalog_path(), 4096, &catalog.encode()),
+            3 => {
+                let path = directory().join(format!("segment-{:016x}", numbers[6]));
+                if disk.open(&path, OpenMode::CreateNew).is_ok() {
+                    overwrite(&disk, &path, 0, &segment.encode());
+                }
+            }
+            _ => {
+                let path = directory().join(format!("spare-{:016x}", numbers[6]));
+                if disk.open(&path, OpenMode::CreateNew).is_ok() {
+                    overwrite(&disk, &path, SEGMENT as u64 - 1, &[0]);
+                }
+                overwrite(&disk, &path, 0, &segment.encode());
+            }
+        }
+        if both {
+            overwrite(&disk, &catalog_path(), 0, &catalog.encode());
+        }
+        let mut opened = open(&disk);
+        let mut one = batch(&config(), &[(1, 77, 100)]);
+        match opened.journal.commit(&mut [&mut one]) {
+            Ok(_) => {
+                drop(opened);
+                let again = open(&disk);
+                prop_assert!(again.slots().contains(&(1, 77)));
+            }
+            Err(JournalError::Full { .. }) => {}
             Err(error) => prop_assert!(false, "{}", error),
         }
     }

@@ -45,7 +45,22 @@ impl Judged {
 /// be written, and damage ends when the segments it lies in are reclaimed, not before.
 fn judge(disk: &MemoryDisk) -> Result<Judged, String> {
     disk.power_cut(Unsynced::Lost);
+    let before = disk.calls();
+    let mut inspected = Vec::new();
+    let found = inspect(disk, directory(), identity(), |record, position| {
+        inspected.push(Seen { head: record.head, payload: record.payload.to_vec(), position });
+    });
+    let found = found.map_err(|error| error.to_string())?;
+    if disk.calls().changes() != before.changes() {
+        return Err("inspecting changed something".to_owned());
+    }
     let first = open(disk);
+    if first.seen != inspected
+        || (&first.recovered.damage, &first.recovered.tail) != (&found.damage, &found.tail)
+        || (first.recovered.records, first.recovered.sequence) != (found.records, found.sequence)
+    {
+        return Err(format!("inspecting found {found:?}, opening {:?}", first.recovered));
+    }
     let damaged = !first.recovered.damage.is_empty();
     let (slots, seen) = (first.slots(), first.seen.clone());
     let judged = Judged {
@@ -96,6 +111,9 @@ fn commit_of(position: Position) -> u64 {
 #[test]
 fn empty_directory() {
     let disk = MemoryDisk::new(1);
+    disk.create_directory(directory()).unwrap();
+    assert!(inspect(&disk, directory(), identity(), |_, _| {}).unwrap().never_used);
+    assert_eq!(identity_of(&disk, directory()).unwrap(), None);
     let opened = open(&disk);
     assert!(opened.recovered.never_used && opened.seen.is_empty());
     assert_eq!((opened.recovered.tail.clone(), opened.damages()), (Tail::Clean, vec![]));
@@ -308,6 +326,7 @@ fn released_segments_are_not_missed() {
 #[test]
 fn foreign_identity() {
     let (disk, _) = three_segments();
+    assert_eq!(identity_of(&disk, directory()).unwrap(), Some(identity()));
     let before = disk.calls();
     for other in [
         JournalIdentity { cluster: 1, ..identity() },

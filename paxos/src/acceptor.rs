@@ -1,6 +1,7 @@
 //! The acceptor: promises first, then accepts (the order that TPaxos proves; Yi and others, "TPaxos", JOS 2020).
 
 use crate::output::{Event, Output};
+use crate::plant::{self, Plant};
 use crate::replica::{Numbers, Replica};
 use crate::{Ballot, Command, Known, Message, Record, Slot};
 
@@ -50,12 +51,15 @@ impl Replica {
             return;
         }
         if message.durable {
-            let view = &mut self.views[index];
+            let twice = plant::on(Plant::DuplicateCounted) && self.views[index].promised == message.promised;
+            let view = &mut self.views[if twice { (index + 1) % self.members.len() } else { index }];
             view.promised = view.promised.max(message.promised);
             view.accepted = view.accepted.max(value.as_ref().map_or(Ballot::ZERO, |(ballot, _)| *ballot));
         }
         if let Some((ballot, command)) = &value {
-            if self.best.as_ref().is_none_or(|(best, _)| best < ballot) {
+            let adopts =
+                |best: &Ballot| if plant::on(Plant::LowestAdopted) { best > ballot } else { best < ballot };
+            if self.best.as_ref().is_none_or(|(best, _)| adopts(best)) {
                 self.best = Some((*ballot, command.clone()));
             }
         }
@@ -91,7 +95,10 @@ impl Replica {
             self.promised = promised;
         }
         match value {
-            Some((ballot, command)) if ballot >= self.promised && ballot > self.accepted_ballot() => {
+            Some((ballot, command))
+                if (ballot >= self.promised && ballot > self.accepted_ballot())
+                    || (plant::on(Plant::AcceptBelowPromise) && ballot != self.accepted_ballot()) =>
+            {
                 self.promised = ballot;
                 self.accepted = Some((ballot, command.clone()));
                 self.sent_value = 0;

@@ -49,7 +49,9 @@ impl Ballot {
     /// The lowest prepared ballot of `me` above this one; `None` when the rounds are used up.
     #[must_use]
     pub fn next(self, me: Originator) -> Option<Self> {
-        Some(Self { round: self.round.checked_add(1)?, node: me.node, boot: me.boot })
+        let forgets = crate::plant::on(crate::plant::Plant::BallotWithoutBoot);
+        let boot = if forgets { Boot::default() } else { me.boot };
+        Some(Self { round: self.round.checked_add(1)?, node: me.node, boot })
     }
 
     /// Whose ballot it is.

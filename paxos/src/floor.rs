@@ -5,6 +5,7 @@
 //! many and a majority of the others overlap in a group of n, so T >= k-1, and k < T+2.
 
 use crate::output::{Event, Output};
+use crate::plant::{self, Plant};
 use crate::replica::{MEMBERS_MAX, Numbers, Promised, Replica};
 use crate::{Record, Slot, Vote};
 
@@ -33,11 +34,12 @@ impl Replica {
             return;
         }
         self.floor_answers[index] = Some(touched);
-        if self.floor_answers.iter().flatten().count() < self.majority() {
+        let few = usize::from(plant::on(Plant::FloorFewPeers));
+        if self.floor_answers.iter().flatten().count() + few < self.majority() {
             return;
         }
         let highest = self.floor_answers.iter().flatten().copied().max().unwrap_or_default().max(self.chosen);
-        let floor = Slot(highest.0 + 2);
+        let floor = Slot(highest.0.saturating_add(if plant::on(Plant::FloorTooLow) { 1 } else { 2 }));
         self.floor_asked = true;
         self.floor_answers = [None; MEMBERS_MAX];
         self.persist(Record::Floor { slot: floor }, Promised::Floor { slot: floor }, numbers, out);

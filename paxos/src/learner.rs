@@ -1,6 +1,7 @@
 //! The learner: finds out what is chosen, by counting or by being told.
 
 use crate::output::{Event, Output, ProposalOutcome};
+use crate::plant::{self, Plant};
 use crate::proposer::Phase;
 use crate::replica::{MEMBERS_MAX, Numbers, Promised, Replica};
 use crate::{Ballot, Command, Known, Record};
@@ -29,7 +30,9 @@ impl Replica {
 
     /// How many have voted at a ballot, durably. A ballot has one value, so votes at a ballot are votes for a value.
     fn votes_at(&self, ballot: Ballot) -> usize {
-        let own = usize::from(self.votes() && self.durable.accepted == ballot);
+        let early = plant::on(Plant::CountBeforeDurable);
+        let counted = if early { self.accepted_ballot() } else { self.durable.accepted };
+        let own = usize::from(self.votes() && counted == ballot);
         own + self.others().filter(|index| self.views[*index].accepted == ballot).count()
     }
 
@@ -59,6 +62,9 @@ impl Replica {
         self.chosen = slot;
         self.last = Some((ballot, command.id));
         self.owner = command.originator();
+        if plant::on(Plant::OwnershipByBallot) {
+            self.owner = Some(ballot.proposer());
+        }
         self.promised = Ballot::ZERO;
         self.accepted = None;
         self.durable = Known::default();

@@ -31,6 +31,10 @@ mod floor;
 mod learner;
 mod message;
 mod output;
+#[cfg(not(feature = "plant"))]
+mod plant;
+#[cfg(feature = "plant")]
+pub mod plant;
 mod proposer;
 pub mod read;
 mod record;

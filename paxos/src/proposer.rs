@@ -1,6 +1,7 @@
 //! The proposer: fast accept for the owner of a slot, two phases for everybody else, and a bound on how often it tries.
 
 use crate::output::{Event, Output, ProposalOutcome};
+use crate::plant::{self, Plant};
 use crate::replica::{Numbers, Replica, majority};
 use crate::{Ballot, Command, Record};
 
@@ -43,7 +44,8 @@ impl Replica {
 
     /// Whether fast accept is open to this replica: it owns the open slot (F1), and nothing has happened there (F2).
     pub(crate) fn may_fast(&self, numbers: &Numbers) -> bool {
-        self.votes() && self.owner == Some(numbers.me) && !self.promised.is_some() && self.accepted.is_none()
+        let owns = self.owner == Some(numbers.me) || plant::on(Plant::FastByNonOwner);
+        self.votes() && owns && !self.promised.is_some() && self.accepted.is_none()
     }
 
     /// Starts the proposal in the open slot.
@@ -83,7 +85,13 @@ impl Replica {
     pub(crate) fn promised_by_majority(&mut self, numbers: &mut Numbers, out: &mut Output) {
         let Some(proposal) = &self.proposal else { return };
         let ballot = proposal.ballot;
-        let recovered = self.best.as_ref().map(|(_, command)| command.clone());
+        let mut recovered = self.best.as_ref().map(|(_, command)| command.clone());
+        if plant::on(Plant::OwnValue) {
+            recovered = None;
+        }
+        if let (true, Some(command)) = (plant::on(Plant::LosesOriginator), &mut recovered) {
+            command.id = None;
+        }
         let command = recovered.unwrap_or_else(|| proposal.command.clone());
         self.accept_own(ballot, command, numbers, out);
     }

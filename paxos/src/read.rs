@@ -1,5 +1,6 @@
 //! Linearizable reads without a log entry (rules R1 to R5 of PROTOCOL.md): the verdict over a majority's answers.
 
+use crate::plant::{self, Plant};
 use crate::replica::{MEMBERS_MAX, Members, majority};
 use crate::{NodeId, Slot};
 
@@ -64,14 +65,17 @@ impl ReadQuorum {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let answers = || self.answers.iter().flatten();
+        let votes = |answer: &Freshness| answer.voting || plant::on(Plant::LearnerCountsInRead);
+        let blind = plant::on(Plant::ReadIgnoresAccepted);
         let majority = majority(self.members.len());
-        if answers().filter(|answer| answer.voting).count() < majority {
+        if answers().filter(|answer| votes(answer)).count() < majority {
             return Verdict::Wait;
         }
         let Some(highest) = answers().map(|answer| answer.chosen).max() else { return Verdict::Wait };
         // A replica that knows less than `highest` to be chosen votes in an earlier slot, and has accepted nothing after `highest`.
-        let clear =
-            |answer: &&Freshness| answer.voting && !(answer.chosen == highest && answer.accepted_next);
+        let clear = |answer: &&Freshness| {
+            votes(answer) && (blind || !(answer.chosen == highest && answer.accepted_next))
+        };
         if answers().filter(clear).count() >= majority {
             Verdict::Serve { at: highest }
         } else {

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::output::{Output, Persist, Send};
+use crate::plant::{self, Plant};
 use crate::proposer::Proposal;
 use crate::{
     Accepted, Ballot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Record, Restored, Slot,
@@ -16,8 +17,8 @@ use crate::{
 pub(crate) const MEMBERS_MAX: usize = 5;
 
 /// How many of `count` are more than half.
-pub(crate) const fn majority(count: usize) -> usize {
-    count / 2 + 1
+pub(crate) fn majority(count: usize) -> usize {
+    count / 2 + usize::from(!plant::on(Plant::QuorumTooSmall))
 }
 
 /// A bucket's replicas in their order, in place.
@@ -170,7 +171,7 @@ impl Replica {
     pub(crate) fn votes(&self) -> bool {
         match self.vote {
             Vote::Voting => true,
-            Vote::LearnerOnly => false,
+            Vote::LearnerOnly => plant::on(Plant::LearnerVotes),
             Vote::From(floor) => self.open_slot() >= floor,
         }
     }
@@ -184,7 +185,7 @@ impl Replica {
     }
 
     pub(crate) fn is_durable(&self) -> bool {
-        self.durable == self.current()
+        self.durable == self.current() || plant::on(Plant::AnswerBeforeDurable)
     }
 
     pub(crate) fn others(&self) -> impl Iterator<Item = usize> + use<> {

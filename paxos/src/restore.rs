@@ -1,5 +1,6 @@
 //! From a journal's records to a replica's start.
 
+use crate::plant::{self, Plant};
 use crate::{Ballot, Command, Originator, Record, Slot};
 
 /// In which slots a replica votes.
@@ -40,13 +41,20 @@ pub struct Replay {
     restored: Restored,
     /// A slot is missing, or has no command: what follows cannot be placed.
     gap: bool,
+    /// Who proposed what was accepted last in the slot that the state ends with. Another command may have been chosen there,
+    /// in a record that was not synced any more: only a record of the next slot makes it certain.
+    voted_at_applied: Option<Option<Originator>>,
 }
 
 impl Replay {
     /// Begins above a slot through which the state is known to be applied.
     #[must_use]
     pub fn new(applied: Slot) -> Self {
-        Self { restored: Restored { chosen: applied, ..Restored::default() }, gap: false }
+        Self {
+            restored: Restored { chosen: applied, ..Restored::default() },
+            gap: false,
+            voted_at_applied: None,
+        }
     }
 
     /// Takes the next record. Adds to `chosen` the commands that are certain now, in the order of their slots.
@@ -59,11 +67,21 @@ impl Replay {
         let slot = record.slot();
         if slot <= self.restored.chosen || self.gap {
             if slot == self.restored.chosen {
-                if let Record::Accept { command, .. } | Record::Chosen { command, .. } = &record {
-                    self.restored.originator = command.originator();
+                match &record {
+                    Record::Chosen { command, .. } => {
+                        self.restored.originator = command.originator();
+                        self.voted_at_applied = None;
+                    }
+                    Record::Accept { command, .. } => self.voted_at_applied = Some(command.originator()),
+                    _ => {}
                 }
             }
             return;
+        }
+        if slot == self.restored.chosen.next() {
+            if let Some(originator) = self.voted_at_applied.take() {
+                self.restored.originator = originator;
+            }
         }
         if slot > self.restored.chosen.next() {
             match self.restored.accepted.take() {
@@ -103,6 +121,9 @@ impl Replay {
     #[must_use]
     pub fn finish(self) -> Restored {
         let mut restored = self.restored;
+        if plant::on(Plant::ForgetPromise) {
+            (restored.promised, restored.accepted) = (Ballot::ZERO, None);
+        }
         if self.gap {
             restored.vote = Vote::LearnerOnly;
             restored.promised = Ballot::ZERO;

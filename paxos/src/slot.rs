@@ -9,10 +9,10 @@ pub struct Bucket(pub u32);
 pub struct Slot(pub u64);
 
 impl Slot {
-    /// The one after it.
+    /// The one after it. The last one has none, and stays: a number of that size can only come from a faulty peer.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

@@ -1,0 +1,87 @@
+//! Test only: rules of the protocol that a test can break, one at a time, to prove that the checks notice.
+//!
+//! Without the feature `plant`, [`on`] is the constant `false`, and nothing of this is left in the product.
+
+#![cfg_attr(not(feature = "plant"), allow(unreachable_pub, reason = "public with the feature only"))]
+
+/// A broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// A restart forgets what was promised and accepted in the open slot.
+    ForgetPromise = 1,
+    /// A replica counts its own vote before it is synced.
+    CountBeforeDurable,
+    /// A replica tells its vote before it is synced.
+    AnswerBeforeDurable,
+    /// An acceptance does not look at the promise.
+    AcceptBelowPromise,
+    /// Half of the replicas are a majority.
+    QuorumTooSmall,
+    /// A proposer ignores what others have accepted.
+    OwnValue,
+    /// A proposer adopts the value at the lowest ballot.
+    LowestAdopted,
+    /// Ballots carry no boot, and are used again after a restart.
+    BallotWithoutBoot,
+    /// Anybody may use the fast ballot.
+    FastByNonOwner,
+    /// The next slot belongs to whoever issued the ballot, not to the originator of the value.
+    OwnershipByBallot,
+    /// An answer that comes twice counts twice.
+    DuplicateCounted,
+    /// The vote floor is one too low.
+    FloorTooLow,
+    /// The vote floor is taken from one peer less than a majority.
+    FloorFewPeers,
+    /// A replica that lost its memory votes.
+    LearnerVotes,
+    /// A read counts replicas that do not vote.
+    LearnerCountsInRead,
+    /// A read does not look at what is accepted in the next slot.
+    ReadIgnoresAccepted,
+    /// A recovered command is proposed without its originator.
+    LosesOriginator,
+}
+
+impl Plant {
+    /// All of them.
+    #[cfg(feature = "plant")]
+    pub const ALL: [Self; 17] = [
+        Self::ForgetPromise,
+        Self::CountBeforeDurable,
+        Self::AnswerBeforeDurable,
+        Self::AcceptBelowPromise,
+        Self::QuorumTooSmall,
+        Self::OwnValue,
+        Self::LowestAdopted,
+        Self::BallotWithoutBoot,
+        Self::FastByNonOwner,
+        Self::OwnershipByBallot,
+        Self::DuplicateCounted,
+        Self::FloorTooLow,
+        Self::FloorFewPeers,
+        Self::LearnerVotes,
+        Self::LearnerCountsInRead,
+        Self::ReadIgnoresAccepted,
+        Self::LosesOriginator,
+    ];
+}
+
+#[cfg(feature = "plant")]
+static PLANTED: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(0);
+
+/// Breaks one rule in the whole process, or none.
+#[cfg(feature = "plant")]
+pub fn set(plant: Option<Plant>) {
+    PLANTED.store(plant.map_or(0, |plant| plant as u8), core::sync::atomic::Ordering::SeqCst);
+}
+
+#[cfg(feature = "plant")]
+pub(crate) fn on(plant: Plant) -> bool {
+    PLANTED.load(core::sync::atomic::Ordering::Relaxed) == plant as u8
+}
+
+#[cfg(not(feature = "plant"))]
+pub(crate) const fn on(_: Plant) -> bool {
+    false
+}

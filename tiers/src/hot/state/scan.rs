@@ -27,7 +27,20 @@ pub enum Scan {
 }
 
 /// A scan that must read a file. Answers as of the moment it was made.
-pub struct ScanJob {
+pub struct ScanJob(Box<Plan>);
+
+impl ScanJob {
+    /// Reads. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`], [`StateError::Io`].
+    pub fn run(self) -> Result<Page, StateError> {
+        self.0.run()
+    }
+}
+
+/// All that a scan needs to know.
+struct Plan {
     runs: Arc<RunList>,
     wiped_below: Age,
     bucket: Bucket,
@@ -96,17 +109,9 @@ impl Part {
             })
         });
         let runs = if in_files { Arc::clone(&self.runs) } else { Arc::default() };
-        let job = ScanJob {
-            runs,
-            wiped_below,
-            bucket,
-            entity: entity.into(),
-            range,
-            window_span_ms,
-            memory,
-            beyond,
-        };
-        if in_files { Scan::Deferred(job) } else { Scan::Done(job.in_memory()) }
+        let plan =
+            Plan { runs, wiped_below, bucket, entity: entity.into(), range, window_span_ms, memory, beyond };
+        if in_files { Scan::Deferred(ScanJob(Box::new(plan))) } else { Scan::Done(plan.in_memory()) }
     }
 
     fn collect(&self, bucket: Bucket, entity: &[u8], range: &Range, wiped_below: Age) -> InMemory {
@@ -150,7 +155,7 @@ impl Part {
                         live += 1;
                         values.extend_from_slice(entry.value);
                     }
-                    let value = is_live.then(|| start..values.len());
+                    let value = is_live.then_some(start..values.len());
                     let (version, expires_ms) = (entry.version, entry.expires_ms);
                     memory.entries.push(Held { place, version, expires_ms, value });
                 }
@@ -239,12 +244,8 @@ fn is_hidden(trims: &[(u64, Version)], place: Place, version: Version) -> bool {
     place.is_dated() && version < hidden_below(trims, timestamp_ms)
 }
 
-impl ScanJob {
-    /// Reads. Blocks.
-    ///
-    /// # Errors
-    /// [`StateError::Corrupt`], [`StateError::Io`].
-    pub fn run(mut self) -> Result<Page, StateError> {
+impl Plan {
+    fn run(mut self) -> Result<Page, StateError> {
         search::trims(&self.runs, self.wiped_below, self.bucket, &self.entity, &mut self.memory.trims)?;
         let hash = EntityHash::new(self.bucket, &self.entity);
         let memory = std::mem::take(&mut self.memory);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::model::{Action, Model, apply, check, drop_window};
+use super::model::{Action, Model, apply, check, drop_window, same};
 use super::*;
 use crate::disk::{Call, Disk, Unsynced};
 use crate::hot::state::fault::{self, Fault};
@@ -110,7 +110,7 @@ fn no_orphans(disk: &MemoryDisk, part: &Part) -> Result<(), String> {
     expected.push("manifest".into());
     expected.sort();
     let found: Vec<PathBuf> = files.iter().map(|file| file.file_name().unwrap().into()).collect();
-    super::model::same("files", found, expected)
+    same("files", found, expected)
 }
 
 /// Cuts the power at every change that `scenario` makes; the first thing found wrong.

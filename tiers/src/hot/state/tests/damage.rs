@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::model::{Action, Model, apply, check};
+use super::model::{Action, Model, apply, check, same};
 use super::*;
 use crate::disk::{Disk, OpenMode};
 use crate::hot::state::fault::{self, Fault};
@@ -229,7 +229,7 @@ fn misdirected() -> Result<(), String> {
     assert!(moved, "no two pages of equal length");
     for (entity, position) in model[&0].records.keys() {
         match get(&part, 0, entity, *position) {
-            Ok(found) => super::model::same("get", found, model[&0].live(entity, *position))?,
+            Ok(found) => same("get", found, model[&0].live(entity, *position))?,
             Err(StateError::Corrupt { what: "wrong checksum", .. }) => {}
             Err(error) => panic!("{error}"),
         }

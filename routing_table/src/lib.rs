@@ -14,7 +14,7 @@
 //!    preferred equally often, a dead machine's share falling evenly on the others.
 //!
 //! Sizes of groups therefore differ by nothing or by one bucket, for every bucket count and every number of groups.
-//! Relative to the mean that is most at 1,000 groups: 0.1 % with 2^20 buckets, 0.8 % with 2^17, 1.6 % with the default
+//! Relative to the mean that is most at 1,000 groups: 0.1 % with 2^20 buckets, 0.8 % with 2^17, 1.5 % with the default
 //! of 2^16 (under 1 % up to 655 groups), 3.1 % with 2^15, and as much as the mean itself with 2^10. A cluster that may
 //! grow past `n` groups stays under 2 % with at least `50 n` buckets.
 //!

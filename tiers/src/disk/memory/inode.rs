@@ -1,14 +1,16 @@
 //! The contents of one file: what readers see, and what a power cut would leave of it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What a medium writes whole or not at all, in bytes.
 pub(super) const SECTOR: usize = 512;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
-    pub(super) current: Vec<u8>,
-    pub(super) durable: Vec<u8>,
+    /// Shared between forks of the disk until one of them writes, and with `durable` after a power cut.
+    pub(super) current: Arc<Vec<u8>>,
+    pub(super) durable: Arc<Vec<u8>>,
     /// Sectors that a sync would copy from `current` to `durable`.
     pub(super) dirty: BTreeSet<usize>,
     pub(super) length_dirty: bool,
@@ -22,7 +24,7 @@ impl Inode {
         if end > self.current.len() {
             self.set_len(end);
         }
-        self.current[offset..end].copy_from_slice(bytes);
+        Arc::make_mut(&mut self.current)[offset..end].copy_from_slice(bytes);
         for sector in sectors(offset, end) {
             self.dirty.insert(sector);
             self.broken.remove(&sector);
@@ -31,14 +33,14 @@ impl Inode {
 
     pub(super) fn set_len(&mut self, len: usize) {
         let old = self.current.len();
-        self.current.resize(len, 0);
+        Arc::make_mut(&mut self.current).resize(len, 0);
         self.length_dirty |= old != len;
         // What lies past a cut may not come back when the file grows again.
         self.dirty.extend(sectors(old.min(len), old.max(len)));
     }
 
     pub(super) fn persist_length(&mut self) {
-        self.durable.resize(self.current.len(), 0);
+        Arc::make_mut(&mut self.durable).resize(self.current.len(), 0);
         self.length_dirty = false;
     }
 
@@ -46,7 +48,7 @@ impl Inode {
         let start = sector * SECTOR;
         let end = (start + SECTOR).min(self.current.len()).min(self.durable.len());
         if start < end {
-            self.durable[start..end].copy_from_slice(&self.current[start..end]);
+            Arc::make_mut(&mut self.durable)[start..end].copy_from_slice(&self.current[start..end]);
         }
     }
 

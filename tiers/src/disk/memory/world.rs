@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::inode::{Inode, SECTOR, sectors};
 use super::{Call, Calls, Unsynced};
@@ -165,7 +166,7 @@ impl World {
         }
         for inode in self.inodes.values_mut() {
             inode.length_dirty = false;
-            inode.current.clone_from(&inode.durable);
+            inode.current = Arc::clone(&inode.durable);
         }
         self.last_write = None;
         // An entry whose directory did not survive is gone with it.
@@ -188,7 +189,7 @@ impl World {
             let sector = cut / SECTOR * SECTOR;
             let from = sector.max(start);
             if cut <= inode.durable.len() && cut <= inode.current.len() {
-                inode.durable[from..cut].copy_from_slice(&inode.current[from..cut]);
+                Arc::make_mut(&mut inode.durable)[from..cut].copy_from_slice(&inode.current[from..cut]);
             }
         }
     }
@@ -401,10 +402,11 @@ impl World {
         let inode = self.find(path)?;
         let inode = self.inode(self.process, inode)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let byte =
-            inode.current.get_mut(offset).ok_or_else(|| failure(io::ErrorKind::UnexpectedEof, path))?;
+        let byte = Arc::make_mut(&mut inode.current)
+            .get_mut(offset)
+            .ok_or_else(|| failure(io::ErrorKind::UnexpectedEof, path))?;
         *byte ^= mask;
-        if let Some(byte) = inode.durable.get_mut(offset) {
+        if let Some(byte) = Arc::make_mut(&mut inode.durable).get_mut(offset) {
             *byte ^= mask;
         }
         Ok(())

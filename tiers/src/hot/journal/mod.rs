@@ -5,6 +5,36 @@
 //! thread meanwhile. A [`Preparer`] makes files ready before they are needed, and takes back those that are no longer
 //! wanted. [`Journal::open`] reads everything back and says what can no longer be trusted.
 //!
+//! ```
+//! use std::path::Path;
+//! use std::sync::Arc;
+//! use thermocline_tiers::disk::MemoryDisk;
+//! use thermocline_tiers::hot::journal::{
+//!     Journal, JournalBatch, JournalConfig, JournalError, JournalIdentity, RecordHead, RecordKind,
+//! };
+//! use thermocline_tiers::hot::{Bucket, Slot};
+//!
+//! # fn main() -> Result<(), JournalError> {
+//! let disk = Arc::new(MemoryDisk::new(1));
+//! let config = JournalConfig::with_segment_bytes(1 << 20);
+//! let identity = JournalIdentity { cluster: 7, node: 1, disk: 0x5eed };
+//! let (mut journal, found) =
+//!     Journal::open(disk, Path::new("journal"), config.clone(), identity, |_record, _position| {})?;
+//! assert!(found.never_used && found.damage.is_empty());
+//!
+//! let mut batch = JournalBatch::new(&config);
+//! let head = RecordHead { bucket: Bucket(3), slot: Slot(1), kind: RecordKind(0) };
+//! batch.push(head, |payload| payload.put(b"accepted"))?;
+//! journal.commit(&mut [&mut batch])?;
+//!
+//! let mut buffer = Vec::new();
+//! for position in batch.positions() {
+//!     assert_eq!(journal.reader().read(position, &mut buffer)?.payload, b"accepted");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The bytes, the recovery table and its reasons stand in `FORMAT.md` beside this crate's manifest.
 //!
 //! **Nothing here starts a thread, reads a clock or asks for randomness**, so the simulator runs the very same code.

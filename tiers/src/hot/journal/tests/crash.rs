@@ -5,7 +5,7 @@ use super::super::*;
 use super::scene::*;
 use std::io;
 
-use crate::disk::{Call, MemoryDisk, Unsynced};
+use crate::disk::{Call, Disk, MemoryDisk, OpenMode, Unsynced};
 
 /// What a run of the scenario promised before the power went.
 #[derive(Default)]
@@ -236,4 +236,23 @@ fn every_failing_read_is_noticed() {
             break;
         }
     }
+}
+
+#[test]
+fn a_commit_in_the_page_cache_alone_is_made_durable_by_recovery() {
+    // A file system without direct writes: the process dies between write and sync, or its sync fails.
+    let disk = MemoryDisk::new(1);
+    commit(&mut open(&disk).journal, &[(5, 49, 9000)]);
+    let cached = disk.fork();
+    let mut opened = open(&disk);
+    let position = commit(&mut opened.journal, &[(5, 50, 3000)])[0];
+    drop(opened);
+    let start = u64::from(position.offset) - 48;
+    let bytes = read_bytes(&disk, &segment_path(position.generation.0), start, 4096);
+    let path = segment_path(position.generation.0);
+    cached.open(&path, OpenMode::ReadWrite).unwrap().write_all_at(&bytes, start).unwrap();
+    cached.kill();
+    assert_eq!(open(&cached).slots().last(), Some(&(5, 50)));
+    cached.power_cut(Unsynced::Lost);
+    assert_eq!(open(&cached).slots().last(), Some(&(5, 50)));
 }

@@ -584,21 +584,3 @@ fn many_damages_are_summed_up() {
     assert_eq!(opened.damages()[1024], all(DamageReason::MoreDamage));
     assert!(opened.recovered.is_damaged(Bucket(2_000_000)));
 }
-
-#[test]
-fn a_commit_in_the_page_cache_alone_is_made_durable_by_recovery() {
-    // A file system without direct writes: the process dies between write and sync, or its sync fails.
-    let (disk, _) = three_segments();
-    let cached = disk.fork();
-    let mut opened = open(&disk);
-    let position = commit(&mut opened.journal, &[(5, 50, 3000)])[0];
-    drop(opened);
-    let start = commit_of(position);
-    let bytes = read_bytes(&disk, &segment_path(position.generation.0), start, 4096);
-    let path = segment_path(position.generation.0);
-    cached.open(&path, OpenMode::ReadWrite).unwrap().write_all_at(&bytes, start).unwrap();
-    cached.kill();
-    assert_eq!(open(&cached).slots().last(), Some(&(5, 50)));
-    cached.power_cut(Unsynced::Lost);
-    assert_eq!(open(&cached).slots().last(), Some(&(5, 50)));
-}

@@ -1,6 +1,7 @@
 //! How a node is.
 
-/// A node's state at one moment, as it knows it itself.
+/// A node's state at one moment, as it knows it itself: the answer of [`Store::status`](crate::Store::status). An owned
+/// copy, which holds nothing up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
@@ -22,7 +23,7 @@ pub struct Status {
     pub buckets_voting: u32,
     /// Buckets in which it learns only, because it lost, or may have lost, what it promised.
     pub buckets_learning: u32,
-    /// The other nodes of its groups.
+    /// The other nodes of the topology.
     pub peers: Vec<Peer>,
     /// What was counted since the start, by name, in the order of the names.
     pub counters: Vec<(&'static str, u64)>,
@@ -38,6 +39,4 @@ pub struct Peer {
     pub address: String,
     /// Whether a connection to it is open and greeted.
     pub up: bool,
-    /// How many bytes wait to be sent to it.
-    pub buffered_bytes: u64,
 }

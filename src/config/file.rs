@@ -43,14 +43,29 @@ settings! {
     deadline_default_ms: u32,
     hedge_ms: u32,
     resend_ms: u32,
-    probe_resend_ms: u32,
-    probe_settle_ms: u32,
     peer_buffer_bytes_max: u64,
     sync: Sync,
 }
 
 impl Config {
-    /// An embedded store's settings from TOML.
+    /// An embedded store's settings from TOML, checked. `directory` must be there; every other setting may be, under
+    /// the name of its setter. `sync` is `"disk"` or `"none"`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the line and the field: unknown, of the wrong type, or out of bounds.
+    ///
+    /// ```
+    /// use thermocline::Config;
+    /// Config::from_toml(
+    ///     r#"
+    ///     directory = "data"
+    ///     workers = 4
+    ///     sync = "disk"
+    ///     "#,
+    /// )?;
+    /// assert!(Config::from_toml("directory = 'data'\nworkrs = 4").is_err());
+    /// # Ok::<(), thermocline::Error>(())
+    /// ```
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         let mut config = Self::embedded("").with_toml(text)?;
         config.directory = config.directory.filter(|directory| !directory.as_os_str().is_empty());
@@ -58,7 +73,11 @@ impl Config {
         Ok(config)
     }
 
-    /// These settings with those of a TOML file laid over them.
+    /// These settings with those of a TOML text laid over them; the fields are those of [`Config::from_toml`]. Bounds
+    /// are checked when the store is opened.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the line and the field: unknown, or of the wrong type.
     pub fn with_toml(self, text: &str) -> Result<Self, Error> {
         let settings: Settings =
             toml::from_str(text).map_err(|error| bounds::toml_error("config", text, &error))?;

@@ -11,17 +11,35 @@ pub(crate) mod bounds;
 mod file;
 
 /// When a write counts as durable.
+///
+/// ```
+/// use thermocline::{Config, Sync};
+/// // A cache, or a test: fast, and gone with the power.
+/// let config = Config::embedded("cache").sync(Sync::None);
+/// # config.validate()?;
+/// # Ok::<(), thermocline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sync {
     /// When it is synced to the disks of a majority of the replicas.
     #[default]
     Disk,
-    /// When a majority of the replicas have taken it into memory. **Loses acknowledged writes on power loss.**
+    /// When the operating systems of a majority of the replicas have taken it. **Loses acknowledged writes on power
+    /// loss**; they survive the end of the process. For tests and caches.
     None,
 }
 
-/// How a store is set up.
+/// How a store is set up. Every setting has a default; [`Store::open`](crate::Store::open) checks all of them once.
+///
+/// ```
+/// use thermocline::Config;
+/// let config = Config::embedded("data").workers(2).deadline_default_ms(800);
+/// config.validate()?;
+/// let refused = Config::embedded("data").workers(0).validate().unwrap_err();
+/// assert_eq!(refused.to_string(), "invalid workers: 0; must be 1 to 64");
+/// # Ok::<(), thermocline::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) topology: Topology,
@@ -43,8 +61,6 @@ pub struct Config {
     pub(crate) deadline_default_ms: u32,
     pub(crate) hedge_ms: u32,
     pub(crate) resend_ms: u32,
-    pub(crate) probe_resend_ms: u32,
-    pub(crate) probe_settle_ms: u32,
     pub(crate) peer_buffer_bytes_max: u64,
     pub(crate) sync: Sync,
 }
@@ -63,13 +79,35 @@ macro_rules! setters {
 
 impl Config {
     /// One process, one replica, one directory, which is made if need be.
+    ///
+    /// ```
+    /// use thermocline::Config;
+    /// assert_eq!(Config::embedded("data").topology().replicas, 1);
+    /// ```
     pub fn embedded(directory: impl Into<PathBuf>) -> Self {
         let mut config = Self::new(Topology::embedded(), 1, true);
         config.directory = Some(directory.into());
         config
     }
 
-    /// A node of a cluster.
+    /// A node of a cluster. Its directory is the topology's, unless [`Config::directory`] says another one.
+    ///
+    /// ```
+    /// use thermocline::{Config, Topology};
+    /// let topology = Topology::from_toml(
+    ///     r#"
+    ///     cluster = "example"
+    ///     replicas = 1
+    ///     [[node]]
+    ///     id = 1
+    ///     zone = "a"
+    ///     address = "127.0.0.1:7201"
+    ///     "#,
+    /// )?;
+    /// Config::node(topology.clone(), 1).directory("data").validate()?;
+    /// assert!(Config::node(topology, 2).directory("data").validate().is_err());
+    /// # Ok::<(), thermocline::Error>(())
+    /// ```
     pub fn node(topology: Topology, node_id: u16) -> Self {
         Self::new(topology, node_id, false)
     }
@@ -95,16 +133,19 @@ impl Config {
             deadline_default_ms: 5_000,
             hedge_ms: 25,
             resend_ms: 100,
-            probe_resend_ms: 50,
-            probe_settle_ms: 10,
             peer_buffer_bytes_max: 16 << 20,
             sync: Sync::Disk,
         }
     }
 
+    /// Where the node keeps its data; the default is the topology's `directory` of the node.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
     setters! {
-        /// Where the node keeps its data; the default is the topology's `directory` of the node.
-        directory: PathBuf,
         /// How many buckets the cluster has: a power of two from 2^10 to 2^20, by default 65,536. Fixed when the
         /// directory is made. Of a cluster, the topology says it.
         buckets: u32,
@@ -118,7 +159,8 @@ impl Config {
         /// How many bytes of applied writes each part keeps in memory before it flushes them: 64 KiB to 1 GiB, by
         /// default 16 MiB.
         memtable_bytes: u64,
-        /// How long a file of the journal is, in bytes: 1 MiB to 1 GiB, by default 64 MiB.
+        /// How long a file of the journal is, in bytes: 1 MiB to 1 GiB, by default 64 MiB. Taken as more where the
+        /// longest command needs it.
         segment_bytes: u64,
         /// How many bytes of the journal are kept for peers that were away, beyond what the node needs itself: 0 to
         /// 1 TiB, by default 1 GiB.
@@ -138,23 +180,21 @@ impl Config {
         hedge_ms: u32,
         /// After how many milliseconds without an answer a protocol message is sent again: 1 to 60,000, by default 100.
         resend_ms: u32,
-        /// After how many milliseconds without an answer a read asks its peers again: 1 to 60,000, by default 50.
-        probe_resend_ms: u32,
-        /// How many milliseconds a read waits for a write under way before it finishes it by itself: 0 to 10,000, by
-        /// default 10.
-        probe_settle_ms: u32,
         /// How many bytes can wait to be sent to one peer: 1 MiB to 1 GiB, by default 16 MiB.
         peer_buffer_bytes_max: u64,
         /// When a write counts as durable; the default is [`Sync::Disk`].
         sync: Sync,
     }
 
-    /// Checks every setting.
+    /// Checks every setting, as [`Store::open`](crate::Store::open) does.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first setting that is out of its bounds.
     pub fn validate(&self) -> Result<(), Error> {
         self.clone().validated().map(drop)
     }
 
-    /// Where the data is. Known once the configuration is checked.
+    /// Where the data is: as set here, or else in the topology. `None` in a configuration that is refused for it.
     #[must_use]
     pub fn data_directory(&self) -> Option<&Path> {
         self.directory.as_deref().or_else(|| self.topology_node()?.directory.as_deref())
@@ -191,8 +231,6 @@ impl Config {
         bounds::within("deadline_default_ms", self.deadline_default_ms, 1, 600_000)?;
         bounds::within("hedge_ms", self.hedge_ms, 1, 10_000)?;
         bounds::within("resend_ms", self.resend_ms, 1, 60_000)?;
-        bounds::within("probe_resend_ms", self.probe_resend_ms, 1, 60_000)?;
-        bounds::within("probe_settle_ms", self.probe_settle_ms, 0, 10_000)?;
         bounds::within("peer_buffer_bytes_max", self.peer_buffer_bytes_max, 1 << 20, 1 << 30)?;
         Ok(self)
     }
@@ -249,3 +287,6 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

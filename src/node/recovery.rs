@@ -114,6 +114,10 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             let applied = part.map_or(Slot(0), |part| applied(part, bucket));
             let replay = replicas.remove(&bucket.0).unwrap_or_else(|| Replay::new(applied));
             let mut restored = replay.finish();
+            if !founded {
+                // Whether it is new or has lost everything, only the others can tell.
+                restored.vote = Vote::LearnerOnly;
+            }
             if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {
                 restored.vote = Vote::LearnerOnly;
             }

@@ -217,14 +217,13 @@ impl Worker {
             if definite && !forwarded && write.attempts == 1 {
                 write.exposed = false;
             }
-            let (token, attempts) = (write.token, write.attempts);
-            if attempts >= ATTEMPTS_MAX {
-                let outcome = Err(self.given_up(key, Error::Contended));
-                self.finish(key, outcome);
+            let (token, attempts, exposed) = (write.token, write.attempts, write.exposed);
+            if attempts >= ATTEMPTS_MAX && !exposed {
+                self.finish(key, Err(Error::Contended));
             } else {
                 // The same token again: should the first copy be chosen after all, the second changes nothing.
                 self.tokens.insert((token.client, token.counter), key);
-                self.enqueue(now, bucket, key);
+                self.place_write(now, key);
             }
         }
         self.active.leave(bucket);

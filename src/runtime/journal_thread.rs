@@ -25,6 +25,10 @@ pub(super) struct JournalGate {
     pub(super) full: AtomicBool,
     /// Whether the journal failed for good.
     pub(super) failed: AtomicBool,
+    /// Whether the thread is to end, and does not wait for room on the disk any more.
+    ending: AtomicBool,
+    /// Whether it is to end where it is.
+    killed: AtomicBool,
     /// Bytes synced since the start.
     pub(super) synced: AtomicU64,
     /// For each worker, the oldest segment that it needs for recovery.
@@ -36,6 +40,8 @@ impl JournalGate {
         Arc::new(Self {
             full: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
             synced: AtomicU64::new(0),
             needed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         })
@@ -44,7 +50,10 @@ impl JournalGate {
 
 /// Takes submissions from workers.
 #[derive(Clone)]
-pub(super) struct JournalQueue(Sender<Message>);
+pub(super) struct JournalQueue {
+    sender: Sender<Message>,
+    gate: Arc<JournalGate>,
+}
 
 enum Message {
     Write(usize, Submission),
@@ -54,11 +63,18 @@ enum Message {
 impl JournalQueue {
     pub(super) fn submit(&self, worker: usize, submission: Submission) {
         // When the thread is gone the node is stopping, and nobody waits for the records.
-        let _ = self.0.send(Message::Write(worker, submission));
+        let _ = self.sender.send(Message::Write(worker, submission));
     }
 
     pub(super) fn stop(&self) {
-        let _ = self.0.send(Message::Stop);
+        self.gate.ending.store(true, Ordering::Release);
+        let _ = self.sender.send(Message::Stop);
+    }
+
+    /// Has the thread end after the write that is under way.
+    pub(super) fn kill(&self) {
+        self.gate.killed.store(true, Ordering::Release);
+        self.stop();
     }
 }
 
@@ -76,6 +92,7 @@ pub(super) fn start(
     let (sender, receiver) = channel();
     let preparer = journal.preparer();
     let preparing = spawn_preparer(preparer, mailboxes.clone(), gate.clone(), retain_bytes)?;
+    let queue = JournalQueue { sender, gate: gate.clone() };
     let mut writer = Writer { journal, mailboxes, gate, preparing, waiting: Vec::new() };
     let thread = std::thread::Builder::new()
         .name("journal".into())
@@ -86,7 +103,7 @@ pub(super) fn start(
             drop(lock);
         })
         .map_err(|error| Error::Storage { what: format!("cannot start the journal's thread: {error}") })?;
-    Ok((JournalQueue(sender), thread))
+    Ok((queue, thread))
 }
 
 struct Writer {
@@ -108,6 +125,7 @@ impl Writer {
                 receiver.recv_timeout(IDLE)
             };
             match first {
+                Ok(_) if self.gate.killed.load(Ordering::Acquire) => return,
                 Ok(message) => {
                     if self.take(message) || receiver.try_iter().any(|message| self.take(message)) {
                         self.commit();
@@ -163,6 +181,10 @@ impl Writer {
                         mailbox.push(Input::Flush);
                     }
                     let _ = self.preparing.send(());
+                    if self.gate.ending.load(Ordering::Acquire) {
+                        self.waiting.clear();
+                        return;
+                    }
                     std::thread::sleep(FULL_PAUSE);
                 }
                 Err(error) => return self.fail(&error),

@@ -66,6 +66,8 @@ struct Queue {
     inputs: Vec<Input>,
     /// The worker is gone: what comes is dropped, and with it the senders that callers wait for.
     closed: bool,
+    /// The worker is to stop where it is.
+    killed: bool,
 }
 
 impl Mailbox {
@@ -84,10 +86,19 @@ impl Mailbox {
         }
     }
 
-    /// Exchanges the queue with an empty vector, whose memory is used from then on.
-    pub(super) fn take(&self, emptied: &mut Vec<Input>) {
+    /// Exchanges the queue with an empty vector, whose memory is used from then on; says whether to go on at all.
+    pub(super) fn take(&self, emptied: &mut Vec<Input>) -> bool {
         debug_assert!(emptied.is_empty());
-        std::mem::swap(&mut self.queue.lock().inputs, emptied);
+        let mut queue = self.queue.lock();
+        std::mem::swap(&mut queue.inputs, emptied);
+        !queue.killed
+    }
+
+    /// Has the worker stop where it is, with no effect of what is queued.
+    pub(super) fn kill(&self) {
+        self.queue.lock().killed = true;
+        self.close();
+        self.wake.notify_one();
     }
 
     /// Takes nothing more; what is in it is dropped.

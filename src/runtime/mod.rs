@@ -122,7 +122,6 @@ impl Runtime {
                 node: node.id,
                 address: node.address.clone(),
                 up: up.iter().all(|nodes| nodes.iter().any(|up| up.0 == node.id)),
-                ..Default::default()
             })
             .collect();
         Ok(status)
@@ -148,6 +147,25 @@ impl Runtime {
             }
             queue.stop();
             if let Some(thread) = journal {
+                let _ = thread.join();
+            }
+        })
+        .await;
+    }
+}
+
+impl Runtime {
+    /// Stops as a crash of the process would: nothing more is answered, written or sent, and nothing is waited for but the
+    /// threads' end, so that the directory can be opened again.
+    pub(crate) async fn kill(&self) {
+        self.journal.kill();
+        self.stop.lock().take();
+        for mailbox in &self.mailboxes {
+            mailbox.kill();
+        }
+        let Threads { workers, journal } = std::mem::take(&mut *self.threads.lock());
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in workers.into_iter().chain(journal) {
                 let _ = thread.join();
             }
         })

@@ -86,7 +86,9 @@ impl WorkerThread {
     async fn run(&mut self) {
         let mut inputs = Vec::new();
         loop {
-            self.mailbox.take(&mut inputs);
+            if !self.mailbox.take(&mut inputs) {
+                return;
+            }
             if inputs.is_empty() {
                 let sleep = self.clock.until(self.worker.next_timer()).max(Duration::from_millis(1));
                 tokio::select! {
@@ -94,7 +96,9 @@ impl WorkerThread {
                     () = self.mailbox.wait() => {}
                     () = tokio::time::sleep(sleep) => {}
                 }
-                self.mailbox.take(&mut inputs);
+                if !self.mailbox.take(&mut inputs) {
+                    return;
+                }
             }
             let now = self.clock.now_ms();
             self.worker.set_wall_clock(self.clock.wall_ms());

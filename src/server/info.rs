@@ -36,7 +36,7 @@ pub(super) fn text(status: &Status) -> String {
     text.push_str("\r\n# Peers\r\n");
     for peer in &status.peers {
         let up = if peer.up { "up" } else { "down" };
-        let value = format!("address={},state={up},buffered_bytes={}", peer.address, peer.buffered_bytes);
+        let value = format!("address={},state={up}", peer.address);
         line(&mut text, &format!("peer_{}", peer.node), &value);
     }
     text.push_str("\r\n# Counters\r\n");

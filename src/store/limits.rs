@@ -64,8 +64,9 @@ impl Limits {
         let (mut positions, mut trimmed, mut bytes) = (Vec::with_capacity(mutations.len()), None, 0);
         for mutation in mutations {
             match mutation {
-                Mutation::Put { position, value, .. } => {
+                Mutation::Put { position, value, expires_at, .. } => {
                     self.value(value)?;
+                    expiry(*expires_at)?;
                     bytes += value.len();
                     positions.push(*position);
                 }
@@ -133,6 +134,14 @@ fn changed_once(mut positions: Vec<Position>, trimmed: Option<u64>) -> Result<()
         )),
         None => Ok(()),
     }
+}
+
+/// Refuses 0, which stands for no expiry where records are stored.
+pub(super) fn expiry(expires_at: Option<u64>) -> Result<(), Error> {
+    if expires_at == Some(0) {
+        return Err(Error::invalid("expires_at", "0 ms", "1 ms after the Unix epoch, or later"));
+    }
+    Ok(())
 }
 
 pub(super) fn batch_get_keys(count: usize) -> Result<(), Error> {

@@ -443,6 +443,28 @@ impl Store {
         self.shared.runtime.close().await;
     }
 
+    /// Stops at once, as a crash of the process would: nothing more is answered, written or sent. For tests of what embeds
+    /// the store, and for demonstrations. Calls under way fail with [`Error::Closed`], whatever became of them.
+    ///
+    /// Cancel safety: a dropped future leaves a store that stops in the background.
+    ///
+    /// ```
+    /// # use thermocline::{Config, Key, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let store = Store::open(Config::embedded(directory.path())).await?;
+    /// store.put(&Key::undated("alice"), "acknowledged").await?;
+    /// store.kill().await;
+    /// let store = Store::open(Config::embedded(directory.path())).await?;
+    /// assert!(store.get(&Key::undated("alice")).await?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn kill(&self) {
+        self.shared.runtime.kill().await;
+    }
+
     async fn call(&self, ask: Ask, deadline_ms: u32, consistency: Consistency) -> Result<Answer, Error> {
         self.shared.runtime.call(Request { ask, deadline_ms, consistency }).await
     }

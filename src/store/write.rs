@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Store;
 use super::terms::{call, token};
+use super::{Store, limits};
 use crate::error::Error;
 use crate::key::{Key, Version, check_entity};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation};
@@ -29,7 +29,7 @@ impl<'a> Put<'a> {
         Self { store, key, value, expires_at: None, expect: Expect::Any, token: None, deadline: None }
     }
 
-    /// When the record ceases to exist, in milliseconds since the Unix epoch; without it, never. From then on it is as
+    /// When the record ceases to exist, in milliseconds since the Unix epoch, from 1; without it, never. From then on it is as
     /// if it had been deleted; a time that has passed already makes a record that nobody sees.
     ///
     /// ```
@@ -76,6 +76,7 @@ impl<'a> Put<'a> {
     pub async fn send(self) -> Result<Version, Error> {
         let Self { store, key, value, expires_at, expect, token, deadline } = self;
         store.shared.limits.value(&value)?;
+        limits::expiry(expires_at)?;
         let mutation = Mutation::Put { position: key.position, value, expires_at, expect };
         store.write(key.entity, vec![mutation], token, deadline).await
     }

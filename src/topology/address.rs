@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use crate::error::Error;
+use crate::error::{Error, quoted};
 
 /// Refuses what cannot be an address; whether the host exists is found out when it is connected to.
 pub(super) fn check(what: &str, address: &str) -> Result<(), Error> {
     let invalid = || {
         let bound = "host:port, with a name, an IPv4 address or an IPv6 address in brackets, and a port from 1 to 65535";
-        Error::invalid(what, address.escape_debug().to_string(), bound)
+        Error::invalid(what, quoted(address), bound)
     };
     if let Ok(address) = address.parse::<SocketAddr>() {
         return if address.port() == 0 { Err(invalid()) } else { Ok(()) };

@@ -7,11 +7,44 @@ use serde::Deserialize;
 use thermocline_routing_table::{BucketCount, GroupCount, MACHINES_MAX};
 
 use crate::config::bounds;
-use crate::error::Error;
+use crate::error::{Error, quoted};
 
 mod address;
 
-/// A cluster: its name, its nodes, its groups.
+/// A cluster: its name, its nodes, its groups. Every node and every client of a cluster has the same one.
+///
+/// ```
+/// use thermocline::Topology;
+/// let topology = Topology::from_toml(
+///     r#"
+///     cluster = "example"                      # 1 to 64 of a to z, 0 to 9 and -
+///     epoch = 1                                # optional: the version of this file
+///     replicas = 3                             # 1, 3 or 5
+///     buckets = 65536                          # optional: fixed when the cluster is made
+///     window_ms = 86400000                     # optional: fixed when the cluster is made
+///
+///     [[node]]
+///     id = 1                                   # 1 to 65535
+///     zone = "a"                               # replicas of a bucket lie in different zones
+///     group = 0                                # optional
+///     address = "127.0.0.1:7201"               # for the other nodes
+///     redis = "127.0.0.1:7101"                 # optional: for Redis clients
+///     directory = "/var/lib/thermocline/1"     # optional
+///
+///     [[node]]
+///     id = 2
+///     zone = "b"
+///     address = "127.0.0.1:7202"
+///
+///     [[node]]
+///     id = 3
+///     zone = "c"
+///     address = "127.0.0.1:7203"
+///     "#,
+/// )?;
+/// assert_eq!((topology.groups(), topology.nodes_of(0).count()), (1, 3));
+/// # Ok::<(), thermocline::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -70,6 +103,9 @@ fn default_window_ms() -> u64 {
 
 impl Topology {
     /// Reads a topology from TOML, and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the field, its value and its bound: unknown, missing, of the wrong type, or impossible.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         let topology: Self =
             toml::from_str(text).map_err(|error| bounds::toml_error("topology", text, &error))?;
@@ -78,6 +114,9 @@ impl Topology {
     }
 
     /// Reads a topology from a file, and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the file cannot be read, and those of [`Topology::from_toml`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::from_toml(&bounds::read_text("topology", path.as_ref())?)
     }
@@ -119,12 +158,14 @@ impl Topology {
         self.nodes.iter().map(|node| node.group.saturating_add(1)).max().unwrap_or(0)
     }
 
-    /// Checks everything that [`Topology::from_toml`] checks.
+    /// Checks everything that [`Topology::from_toml`] checks, after a change of the fields.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the field, its value and its bound.
     pub fn validate(&self) -> Result<(), Error> {
         let name_ok = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         if !(1..=64).contains(&self.cluster.len()) || !self.cluster.bytes().all(name_ok) {
-            let value = self.cluster.escape_debug().to_string();
-            return Err(Error::invalid("cluster", value, "1 to 64 of a to z, 0 to 9 and -"));
+            return Err(Error::invalid("cluster", quoted(&self.cluster), "1 to 64 of a to z, 0 to 9 and -"));
         }
         bounds::within("epoch", self.epoch, 1, u64::MAX)?;
         if !matches!(self.replicas, 1 | 3 | 5) {
@@ -159,7 +200,11 @@ impl Topology {
                 let what = format!("{field} of node {id}");
                 address::check(&what, address)?;
                 if let Some(other) = addresses.insert(address.as_str(), what.clone()) {
-                    return Err(Error::invalid(what, format!("{address}, also the {other}"), "used once"));
+                    return Err(Error::invalid(
+                        what,
+                        format!("{}, also the {other}", quoted(address)),
+                        "used once",
+                    ));
                 }
             }
             if node.directory.as_ref().is_some_and(|directory| directory.as_os_str().is_empty()) {
@@ -202,3 +247,6 @@ impl Topology {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

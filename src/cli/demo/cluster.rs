@@ -66,7 +66,7 @@ impl Cluster {
     /// Stops a node. Callers that had it go elsewhere.
     pub(super) async fn stop(&self, place: usize) {
         if let Some(store) = self.members.take(place) {
-            store.close().await;
+            store.kill().await;
         }
     }
 

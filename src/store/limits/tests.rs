@@ -118,6 +118,16 @@ fn a_token_belongs_to_a_bucket_of_the_cluster_and_to_the_entity() {
 }
 
 #[test]
+fn an_expiry_is_a_time_after_the_epoch() {
+    assert_eq!([None, Some(1), Some(u64::MAX)].map(expiry), [Ok(()), Ok(()), Ok(())]);
+    let expected = says("expires_at", "0 ms", "1 ms after the Unix epoch, or later");
+    assert_eq!(refused(expiry(Some(0))), expected);
+    let (position, value) = (Position::Undated, Bytes::new());
+    let in_batch = Mutation::Put { position, value, expires_at: Some(0), expect: Expect::Any };
+    assert_eq!(refused(limits().batch(&[in_batch])), expected);
+}
+
+#[test]
 fn a_batch_get_has_at_most_1000_keys() {
     assert_eq!(batch_get_keys(0), Ok(()));
     assert_eq!(batch_get_keys(1_000), Ok(()));

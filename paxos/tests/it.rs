@@ -1,5 +1,6 @@
 //! The protocol under a hostile network, and in all histories of small groups.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(dead_code, reason = "the world also serves the exhaustive search")]
 
 mod check;
 mod random;

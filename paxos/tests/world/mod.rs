@@ -335,6 +335,38 @@ impl World {
         }
     }
 
+    /// Who is to get a packet.
+    pub(crate) fn receiver(&self, index: usize) -> usize {
+        match &self.net[index] {
+            Packet::Paxos { to, .. }
+            | Packet::Fetch { to, .. }
+            | Packet::Learn { to, .. }
+            | Packet::FloorAsk { to, .. }
+            | Packet::FloorAnswer { to, .. }
+            | Packet::Probe { to, .. } => *to,
+            Packet::Fresh { read, .. } => self.reads[*read].at,
+        }
+    }
+
+    /// Drops the packets that can change nothing within the first `slots` slots.
+    pub(crate) fn prune(&mut self, slots: usize) {
+        let mut index = 0;
+        while index < self.net.len() {
+            let beyond =
+                matches!(&self.net[index], Packet::Paxos { message, .. } if message.slot.0 > slots as u64);
+            if beyond || self.done(self.receiver(index), slots) {
+                self.net.swap_remove(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Whether a replica knows so many slots.
+    pub(crate) fn done(&self, node: usize, slots: usize) -> bool {
+        self.nodes[node].log.len() >= slots
+    }
+
     /// How many different slots the replicas are at.
     pub(crate) fn agree(&self) -> bool {
         let lengths: BTreeSet<usize> = self.nodes.iter().map(|node| node.log.len()).collect();

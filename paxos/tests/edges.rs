@@ -1,0 +1,80 @@
+//! Single rules that a history reaches too seldom.
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+use bytes::Bytes;
+use thermocline_paxos::read::{ReadQuorum, Verdict};
+use thermocline_paxos::*;
+
+fn node(number: u16) -> Originator {
+    Originator { node: NodeId(number), boot: Boot { disk: u64::from(number), count: 1 } }
+}
+
+fn command(from: Originator) -> Command {
+    let id = CommandId { originator: from, sequence: 1 };
+    Command { id: Some(id), payload: Bytes::from_static(b"v") }
+}
+
+fn accept(slot: u64, from: Originator) -> Record {
+    Record::Accept { slot: Slot(slot), ballot: Ballot::fast(from), command: command(from) }
+}
+
+/// The state may be ahead of the journal: what was accepted in its last slot need not be what was chosen there.
+#[test]
+fn replay_does_not_guess_who_owns_the_open_slot() {
+    let mut replay = Replay::new(Slot(5));
+    replay.record(accept(5, node(2)), &mut vec![]);
+    assert_eq!(replay.clone().finish().originator, None);
+    // A record of the next slot makes it certain.
+    replay.record(Record::Promise { slot: Slot(6), ballot: Ballot::fast(node(2)) }, &mut vec![]);
+    assert_eq!(replay.finish().originator, Some(node(2)));
+    // So does the decision itself, against what was accepted.
+    let mut replay = Replay::new(Slot(5));
+    replay.record(accept(5, node(2)), &mut vec![]);
+    replay.record(Record::Chosen { slot: Slot(5), command: command(node(3)) }, &mut vec![]);
+    replay.record(Record::Promise { slot: Slot(6), ballot: Ballot::fast(node(3)) }, &mut vec![]);
+    assert_eq!(replay.finish().originator, Some(node(3)));
+}
+
+/// Numbers that only a faulty peer can send stop at their end.
+#[test]
+fn the_highest_numbers_do_not_overflow() {
+    let members = [NodeId(1), NodeId(2), NodeId(3)];
+    let far = Freshness { chosen: Slot(u64::MAX), accepted_next: true, voting: true };
+    let mut quorum = ReadQuorum::new(&members, NodeId(1), far);
+    quorum.answer(NodeId(2), far);
+    assert_eq!(quorum.verdict(), Verdict::Finish { slot: Slot(u64::MAX) });
+
+    let mut core = Core::new(node(1), 0, Limits::default());
+    let restored = Restored { vote: Vote::LearnerOnly, ..Restored::default() };
+    core.open(Bucket(0), &members, restored).unwrap();
+    let mut out = Output::default();
+    core.floor_answer(Bucket(0), NodeId(2), Slot(u64::MAX), &mut out);
+    core.floor_answer(Bucket(0), NodeId(3), Slot(1), &mut out);
+    assert_eq!(out.persist[0].record, Record::Floor { slot: Slot(u64::MAX) });
+}
+
+/// A learner-only replica gives no promise, and its own answers are no floor.
+#[test]
+fn a_learner_promises_nothing() {
+    let members = [NodeId(1), NodeId(2), NodeId(3)];
+    let mut out = Output::default();
+    let mut proposer = Core::new(node(1), 0, Limits::default());
+    proposer.open(Bucket(0), &members, Restored { founder: true, ..Restored::default() }).unwrap();
+    proposer.propose(Bucket(0), Bytes::from_static(b"v"), &mut out).unwrap();
+    let request = out.send.iter().find(|send| send.to == NodeId(2)).unwrap().message.clone();
+
+    let mut learner = Core::new(node(2), 0, Limits::default());
+    learner.open(Bucket(0), &members, Restored { vote: Vote::LearnerOnly, ..Restored::default() }).unwrap();
+    let mut out = Output::default();
+    learner.receive(NodeId(1), request.clone(), &mut out);
+    learner.floor_answer(Bucket(0), NodeId(2), Slot(0), &mut out);
+    learner.floor_answer(Bucket(0), NodeId(1), Slot(0), &mut out);
+    assert!(out.is_empty(), "{out:?}");
+    assert_eq!(learner.propose(Bucket(0), Bytes::new(), &mut out), Err(ProposeError::LearnerOnly));
+
+    // The same request moves one that votes, so the test can fail.
+    let mut voter = Core::new(node(2), 0, Limits::default());
+    voter.open(Bucket(0), &members, Restored::default()).unwrap();
+    voter.receive(NodeId(1), request, &mut out);
+    assert_eq!(out.persist.len(), 1);
+}

@@ -121,11 +121,13 @@ impl Core {
     /// The group of a learner-only replica is founded in this start: if `voting`, it has nothing to remember, and votes.
     pub fn found(&mut self, bucket: Bucket, voting: bool) {
         let me = self.numbers.me;
-        if let Some(replica) = self.replica_mut(bucket) {
-            if voting && replica.vote == Vote::LearnerOnly && replica.chosen == Slot(0) {
-                replica.vote = Vote::Voting;
-                replica.found(me);
-            }
+        if let Some(replica) = self.replica_mut(bucket)
+            && voting
+            && replica.vote == Vote::LearnerOnly
+            && replica.chosen == Slot(0)
+        {
+            replica.vote = Vote::Voting;
+            replica.found(me);
         }
     }
 
@@ -159,10 +161,11 @@ impl Core {
     /// Sees to it that the open slot is decided: with what may have been chosen there already, else with a no-op. Does nothing
     /// while a proposal is under way, or when this replica does not vote.
     pub fn propose_no_op(&mut self, bucket: Bucket, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket) {
-            if replica.proposal.is_none() && replica.votes() {
-                replica.propose(Command::no_op(), numbers, out);
-            }
+        if let Some((replica, numbers)) = self.parts(bucket)
+            && replica.proposal.is_none()
+            && replica.votes()
+        {
+            replica.propose(Command::no_op(), numbers, out);
         }
     }
 
@@ -190,10 +193,10 @@ impl Core {
 
     /// A command that was chosen, from a peer's journal. One that is known already, or not the next, is ignored.
     pub fn learn(&mut self, bucket: Bucket, slot: Slot, command: Command, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket) {
-            if slot == replica.open_slot() {
-                replica.learn(Ballot::ZERO, command, false, numbers, out);
-            }
+        if let Some((replica, numbers)) = self.parts(bucket)
+            && slot == replica.open_slot()
+        {
+            replica.learn(Ballot::ZERO, command, false, numbers, out);
         }
     }
 
@@ -262,10 +265,10 @@ impl Core {
 
     /// Another member's answer to this learner's floor question.
     pub fn floor_answer(&mut self, bucket: Bucket, from: NodeId, touched: Slot, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket) {
-            if let Some(index) = replica.members.index(from) {
-                replica.floor_answer(index, touched, numbers, out);
-            }
+        if let Some((replica, numbers)) = self.parts(bucket)
+            && let Some(index) = replica.members.index(from)
+        {
+            replica.floor_answer(index, touched, numbers, out);
         }
     }
 

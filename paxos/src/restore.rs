@@ -78,10 +78,10 @@ impl Replay {
             }
             return;
         }
-        if slot == self.restored.chosen.next() {
-            if let Some(originator) = self.voted_at_applied.take() {
-                self.restored.originator = originator;
-            }
+        if slot == self.restored.chosen.next()
+            && let Some(originator) = self.voted_at_applied.take()
+        {
+            self.restored.originator = originator;
         }
         if slot > self.restored.chosen.next() {
             match self.restored.accepted.take() {

@@ -6,10 +6,18 @@ use super::entry::{Block, Entry, EntryKey};
 use super::error::StateError;
 use super::run::{Reader, Run};
 
+/// How a cursor gets at blocks: what is read once, in order, would only push others out of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    Cache,
+    File,
+}
+
 /// A place in a run: at an entry, or past either end.
 pub(super) struct RunCursor {
     run: Arc<Run>,
     reader: Arc<Reader>,
+    via: Via,
     page: usize,
     block: Option<Arc<Block>>,
     at: usize,
@@ -17,8 +25,8 @@ pub(super) struct RunCursor {
 
 impl RunCursor {
     /// At the first entry at or after a key.
-    pub(super) fn at_or_after(run: &Arc<Run>, key: &EntryKey<'_>) -> Result<RunCursor, StateError> {
-        let mut cursor = RunCursor::in_page_of(run, key)?;
+    pub(super) fn at_or_after(run: &Arc<Run>, key: &EntryKey<'_>, via: Via) -> Result<RunCursor, StateError> {
+        let mut cursor = RunCursor::in_page_of(run, key, via)?;
         if let Some(block) = &cursor.block {
             cursor.at = block.at_or_after(key);
             if cursor.at == block.len() {
@@ -30,7 +38,7 @@ impl RunCursor {
 
     /// At the last entry at or before a key.
     pub(super) fn at_or_before(run: &Arc<Run>, key: &EntryKey<'_>) -> Result<RunCursor, StateError> {
-        let mut cursor = RunCursor::in_page_of(run, key)?;
+        let mut cursor = RunCursor::in_page_of(run, key, Via::Cache)?;
         if let Some(block) = &cursor.block {
             // Only in the first page can everything lie after the key.
             match block.after(key).checked_sub(1) {
@@ -41,11 +49,12 @@ impl RunCursor {
         Ok(cursor)
     }
 
-    fn in_page_of(run: &Arc<Run>, key: &EntryKey<'_>) -> Result<RunCursor, StateError> {
+    fn in_page_of(run: &Arc<Run>, key: &EntryKey<'_>, via: Via) -> Result<RunCursor, StateError> {
         let reader = run.reader()?;
         let page = reader.page_of(key);
-        let block = Some(run.block(&reader, page)?);
-        Ok(RunCursor { run: Arc::clone(run), reader, page, block, at: 0 })
+        let mut cursor = RunCursor { run: Arc::clone(run), reader, via, page, block: None, at: 0 };
+        cursor.load(page)?;
+        Ok(cursor)
     }
 
     pub(super) fn entry(&self) -> Option<Entry<'_>> {
@@ -88,7 +97,10 @@ impl RunCursor {
         self.block = None;
         self.at = 0;
         if page < self.reader.pages() {
-            self.block = Some(self.run.block(&self.reader, page)?);
+            self.block = Some(match self.via {
+                Via::Cache => self.run.cached_block(&self.reader, page)?,
+                Via::File => self.run.block(&self.reader, page)?,
+            });
             self.page = page;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cursor::RunCursor;
+use super::cursor::{RunCursor, Via};
 use super::entry::{Entry, EntryKey};
 use super::error::StateError;
 use super::manifest::Marks;
@@ -31,7 +31,7 @@ impl Source {
     }
 
     pub(super) fn run(run: &Arc<Run>, from: &EntryKey<'_>) -> Result<Source, StateError> {
-        let cursor = Cursor::Run(RunCursor::at_or_after(run, from)?);
+        let cursor = Cursor::Run(RunCursor::at_or_after(run, from, Via::File)?);
         Ok(Source { cursor, newest: run.meta.newest, end: None })
     }
 

@@ -1,6 +1,7 @@
 //! The state: what a node's chosen commands have built.
 
 mod arena;
+mod cache;
 mod choose;
 mod config;
 mod cursor;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::cursor::RunCursor;
+use super::cursor::{RunCursor, Via};
 use super::entry::{Entry, EntryKey, Kind};
 use super::error::StateError;
 use super::filter::EntityHash;
@@ -184,7 +184,7 @@ impl Part {
         let key = EntryKey { bucket, entity: &prefix, place: Place::FIRST };
         let runs: Vec<_> = search::visible(self.runs.of(RunSet::Meta), mark.wiped_below, bucket).collect();
         for run in runs.into_iter().rev() {
-            let mut cursor = RunCursor::at_or_after(run, &key)?;
+            let mut cursor = RunCursor::at_or_after(run, &key, Via::Cache)?;
             while let Some(entry) = cursor.entry()
                 && entry.key.bucket == bucket
                 && entry.key.entity.starts_with(&prefix)

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::cache::BlockCache;
 use super::config::{Identity, StateConfig};
 use super::entry::{Block, EntryKey, Input};
 use super::error::StateError;
@@ -56,6 +57,7 @@ pub(super) struct RunStore {
     /// Set once and for ever when a change of the manifest failed half-way.
     pub(super) poisoned: AtomicBool,
     readers: Mutex<Readers>,
+    cache: BlockCache,
 }
 
 /// The indexes and filters in memory, the ones loaded first at the front.
@@ -72,6 +74,7 @@ impl RunStore {
         identity: Identity,
         config: StateConfig,
     ) -> RunStore {
+        let cache = BlockCache::new(config.block_cache_bytes);
         RunStore {
             disk,
             dir,
@@ -81,6 +84,7 @@ impl RunStore {
             corruptions: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
             readers: Mutex::default(),
+            cache,
         }
     }
 
@@ -252,7 +256,18 @@ impl Run {
         unseal(seed, at.offset, &bytes).map_err(|what| self.corrupt(at.offset, what))
     }
 
-    /// A data page.
+    /// A data page, from the cache or for it.
+    pub(super) fn cached_block(&self, reader: &Reader, page: usize) -> Result<Arc<Block>, StateError> {
+        let name = (self.meta.id, page as u32);
+        if let Some(block) = self.store.cache.get(name) {
+            return Ok(block);
+        }
+        let block = self.block(reader, page)?;
+        self.store.cache.insert(name, &block);
+        Ok(block)
+    }
+
+    /// A data page, from the file.
     pub(super) fn block(&self, reader: &Reader, page: usize) -> Result<Arc<Block>, StateError> {
         let entry = reader.index.entry(page);
         let at = PageAt::decode(entry.value);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::arena::Location;
-use super::cursor::RunCursor;
+use super::cursor::{RunCursor, Via};
 use super::entry::{Entry, EntryKey, Kind};
 use super::error::StateError;
 use super::filter::EntityHash;
@@ -300,7 +300,7 @@ impl Plan {
             let key = |place| EntryKey { bucket: self.bucket, entity: &self.entity, place };
             heads.push(match self.range.newest_first {
                 true => RunCursor::at_or_before(run, &key(self.range.to))?,
-                false => RunCursor::at_or_after(run, &key(self.range.from))?,
+                false => RunCursor::at_or_after(run, &key(self.range.from), Via::Cache)?,
             });
         }
         Ok(heads)

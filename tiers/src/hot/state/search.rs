@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cursor::RunCursor;
+use super::cursor::{RunCursor, Via};
 use super::entry::{Entry, EntryKey};
 use super::error::StateError;
 use super::filter::EntityHash;
@@ -26,7 +26,7 @@ pub(super) fn find<T>(
         if !reader.may_hold(hash) {
             continue;
         }
-        let block = run.block(&reader, reader.page_of(key))?;
+        let block = run.cached_block(&reader, reader.page_of(key))?;
         let at = block.at_or_after(key);
         if at < block.len() && block.key(at) == *key {
             return Ok(Some(answer(block.entry(at))));
@@ -60,7 +60,8 @@ pub(super) fn trims(
         if !run.reader()?.may_hold(hash) {
             continue;
         }
-        let mut cursor = RunCursor::at_or_after(run, &EntryKey { bucket, entity, place: Place::FIRST })?;
+        let mut cursor =
+            RunCursor::at_or_after(run, &EntryKey { bucket, entity, place: Place::FIRST }, Via::Cache)?;
         while let Some(entry) = cursor.entry()
             && (entry.key.bucket, entry.key.entity) == (bucket, entity)
             && let Some(through_ms) = entry.key.place.trim_through()

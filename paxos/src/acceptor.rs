@@ -74,11 +74,12 @@ impl Replica {
             || message.missing
         {
             self.owed |= 1 << index;
-            if self.is_durable() {
-                self.pay(out);
-            }
         }
         self.conclude(numbers, out);
+        // If that decided the slot, nobody is owed anything any more: the decision says it all.
+        if self.owed != 0 && self.is_durable() {
+            self.pay(out);
+        }
     }
 
     /// Promises, then accepts, and has it written down.
@@ -116,7 +117,9 @@ impl Replica {
     fn resolve(&self, message: &Message) -> Result<Option<(Ballot, Command)>, ()> {
         let Some(accepted) = &message.accepted else { return Ok(None) };
         if let Some(command) = &accepted.command {
-            return if command.id == accepted.id {
+            // All no-ops are equal, so one with a payload is a faulty peer's.
+            let empty = command.id.is_some() || command.payload.is_empty();
+            return if command.id == accepted.id && empty {
                 Ok(Some((accepted.ballot, command.clone())))
             } else {
                 Err(())

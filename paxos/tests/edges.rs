@@ -78,3 +78,29 @@ fn a_learner_promises_nothing() {
     voter.receive(NodeId(1), request, &mut out);
     assert_eq!(out.persist.len(), 1);
 }
+
+/// All no-ops are equal: one with a payload can only come from a faulty peer, and is not voted for.
+#[test]
+fn a_no_op_has_no_payload() {
+    let members = [NodeId(1), NodeId(2), NodeId(3)];
+    let ballot = Ballot::ZERO.next(node(1)).unwrap();
+    for (payload, votes) in [(&b""[..], 1), (&b"x"[..], 0)] {
+        let command = Command { id: None, payload: Bytes::from_static(payload) };
+        let message = Message {
+            bucket: Bucket(0),
+            slot: Slot(1),
+            promised: ballot,
+            accepted: Some(Accepted { ballot, id: None, command: Some(command) }),
+            durable: false,
+            chosen: false,
+            missing: false,
+            known: Known::default(),
+            chosen_through: Slot(0),
+        };
+        let mut voter = Core::new(node(2), 0, Limits::default());
+        voter.open(Bucket(0), &members, Restored::default()).unwrap();
+        let mut out = Output::default();
+        voter.receive(NodeId(1), message, &mut out);
+        assert_eq!(out.persist.len(), votes);
+    }
+}

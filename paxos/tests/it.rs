@@ -37,3 +37,8 @@ fn three_replicas_under_faults() {
 fn five_replicas_under_faults() {
     random_histories(5, 0..1500, 1000);
 }
+
+#[test]
+fn a_floor_needs_a_majority_of_the_others() {
+    check::check_floor_quorum().unwrap();
+}

@@ -13,6 +13,10 @@ use thermocline_paxos::plant::{self, Plant};
 /// The first history, of three and five replicas in turn, in which something is noticed.
 fn hunt(plant: Option<Plant>, seeds: u64) -> Option<(u64, usize, String)> {
     plant::set(plant);
+    if let Err(error) = check::check_floor_quorum() {
+        plant::set(None);
+        return Some((0, 0, error));
+    }
     for seed in 0..seeds {
         for count in [3, 5] {
             let run = catch_unwind(AssertUnwindSafe(|| random::run(seed, count, 800)));

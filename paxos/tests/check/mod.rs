@@ -4,8 +4,12 @@ mod amnesia;
 mod ballots;
 mod durable;
 mod fast;
+mod floor_quorum;
 mod one_value;
 mod reads;
+
+#[allow(unused_imports, reason = "the model check has no use for it")]
+pub(crate) use floor_quorum::check_floor_quorum;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,9 +1,11 @@
 //! How the process ends.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::error::Error;
+use crate::topology::Topology;
 
 /// What `--help` says of it.
 pub(super) const HELP: &str = "\
@@ -50,6 +52,11 @@ impl Failure {
         Self { code: Code::Other, message: message.into() }
     }
 
+    /// A file that was named cannot be read: that is for its name to be mended, and no failing disk.
+    pub(super) fn unreadable(error: Error) -> Self {
+        Self { code: Code::Usage, message: error.to_string() }
+    }
+
     /// The same, with what was being done in front.
     pub(super) fn during(self, what: impl fmt::Display) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }
@@ -60,6 +67,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
+}
+
+/// Reads a topology that was named.
+pub(super) fn read_topology(path: &Path) -> Result<Topology, Failure> {
+    Topology::read(path).map_err(Failure::unreadable)
 }
 
 impl From<Error> for Failure {

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
-use super::exit::Failure;
+use super::exit::{Failure, read_topology};
 use super::members::Members;
 use super::table::{Table, grouped};
 use super::tally::Tally;
@@ -19,7 +19,6 @@ use crate::error::Error;
 use crate::ingest::{Column, Format, Layout, ReadError, Row, Rows, TimeUnit, unpacked};
 use crate::key::Key;
 use crate::store::Store;
-use crate::topology::Topology;
 
 /// How many of the rows that were left out are listed.
 const LISTED_MAX: usize = 10;
@@ -251,7 +250,7 @@ impl Arguments {
     fn config(&self) -> Result<Config, Failure> {
         match (&self.dir, &self.topology, self.node) {
             (Some(dir), ..) => Ok(Config::embedded(dir)),
-            (None, Some(topology), Some(node)) => Ok(Config::node(Topology::read(topology)?, node)),
+            (None, Some(topology), Some(node)) => Ok(Config::node(read_topology(topology)?, node)),
             _ => Err(Failure::usage("--dir, or --topology with --node, is needed")),
         }
     }

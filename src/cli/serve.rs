@@ -7,13 +7,12 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::exit::Failure;
+use super::exit::{Failure, read_topology};
 use crate::config::{Config, bounds};
 use crate::key::Key;
 use crate::request::Consistency;
 use crate::server::{self, Limits};
 use crate::store::Store;
-use crate::topology::Topology;
 
 /// How often the node is asked whether it still works.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
@@ -62,20 +61,23 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         value_bytes_max: config.value_bytes_max as usize,
         connections_max: arguments.connections as usize,
     };
-    let listener = match &redis {
-        None => None,
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
-            Failure::other(format!(
-                "Redis clients cannot be served at {address} (redis of node {}): {error}",
-                arguments.node
-            ))
-        })?),
-    };
-    let opening = Store::open(config);
     let store = tokio::select! {
-        store = opening => store?,
+        store = Store::open(config) => store?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
+    };
+    let listener = match &redis {
+        None => None,
+        Some(address) => match TcpListener::bind(address).await {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                store.close().await;
+                let whose = format!("redis of node {}", arguments.node);
+                return Err(Failure::other(format!(
+                    "clients cannot be served at {address} ({whose}): {error}"
+                )));
+            }
+        },
     };
     match &redis {
         Some(address) => println!("node {} is up; Redis clients at {address}", arguments.node),
@@ -117,11 +119,11 @@ async fn sickness(store: &Store) -> Failure {
 impl Arguments {
     /// The node's settings, and where Redis clients reach it.
     fn config(&self) -> Result<(Config, Option<String>), Failure> {
-        let topology = Topology::read(&self.topology)?;
+        let topology = read_topology(&self.topology)?;
         let redis = topology.node(self.node).and_then(|node| node.redis.clone());
         let mut config = Config::node(topology, self.node);
         if let Some(file) = &self.config {
-            config = config.with_toml(&bounds::read_text("config", file)?)?;
+            config = config.with_toml(&bounds::read_text("config", file).map_err(Failure::unreadable)?)?;
         }
         if let Some(directory) = &self.directory {
             config = config.directory(directory.clone());

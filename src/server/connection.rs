@@ -2,6 +2,7 @@
 //! any runtime and any thread.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -20,6 +21,9 @@ const READ_BYTES: usize = 16 << 10;
 const WRITE_BYTES: usize = 256 << 10;
 /// A longer buffer for replies is given back once it is sent.
 const KEEP_BYTES_MAX: usize = 1 << 20;
+/// How much of what a client still sends is awaited when its connection closes, and for how long.
+const DRAIN_BYTES_MAX: u64 = 1 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Serves one client until it goes, sends something that is no request, or the stream fails.
 ///
@@ -57,8 +61,20 @@ pub async fn connection(
             }
         }
         if next == Next::Close {
-            return stream.shutdown().await;
+            stream.shutdown().await?;
+            return drain(&mut stream).await;
         }
+    }
+}
+
+/// Lets what the client has sent already arrive, for a moment. A socket that is closed before would take the last reply
+/// back from the client.
+async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut rest = stream.take(DRAIN_BYTES_MAX);
+    let mut nowhere = tokio::io::sink();
+    match tokio::time::timeout(DRAIN_TIME_MAX, tokio::io::copy(&mut rest, &mut nowhere)).await {
+        Ok(drained) => drained.map(drop),
+        Err(_) => Ok(()),
     }
 }
 

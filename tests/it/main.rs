@@ -2,5 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod cluster;
+#[cfg(feature = "server")]
+mod command_line;
 mod embedded;
+#[cfg(feature = "server")]
+mod process;
+#[cfg(feature = "server")]
+mod redis;
 mod support;

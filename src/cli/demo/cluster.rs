@@ -63,14 +63,14 @@ impl Cluster {
         addresses.join(", ")
     }
 
-    /// Stops a node. Callers that had it go elsewhere.
-    pub(super) async fn stop(&self, place: usize) {
+    /// Kills a node, as a crash would. Callers that had it go elsewhere.
+    pub(super) async fn kill(&self, place: usize) {
         if let Some(store) = self.members.take(place) {
             store.kill().await;
         }
     }
 
-    /// Opens a stopped node again, with what its disk remembers.
+    /// Opens a killed node again, with what its disk remembers.
     pub(super) async fn restart(&self, place: usize) -> Result<(), Failure> {
         let store = Store::open(config(&self.topology, &self.directory, place))
             .await

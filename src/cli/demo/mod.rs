@@ -61,7 +61,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let outcome = show(&cluster, &flights, usize::from(arguments.callers), &mut table).await;
     cluster.members.close().await;
     let difference = outcome?;
-    table.line("bytes on disk, three copies", mebibytes(cluster.bytes_on_disk()?));
+    table.line("bytes on disk, three nodes", mebibytes(cluster.bytes_on_disk()?));
     println!("\n{table}");
     difference.map_or(Ok(()), |difference| Err(Failure::other(difference)))
 }
@@ -86,7 +86,7 @@ async fn load(
     table: &mut Table,
 ) -> Result<(), Failure> {
     println!(
-        "Loading with {callers} callers; node {} stops after a third and is back after two thirds.",
+        "Loading with {callers} callers; node {} is killed after a third and is back after two thirds.",
         VICTIM + 1
     );
     let total = flights.count();
@@ -130,8 +130,8 @@ async fn load(
             first_third.notified().await;
             tally.mark();
             let stopped_at = tally.elapsed();
-            say(format!("Node {} stops at record {}.", VICTIM + 1, grouped(tally.acknowledged())));
-            cluster.stop(VICTIM).await;
+            say(format!("Node {} is killed at record {}.", VICTIM + 1, grouped(tally.acknowledged())));
+            cluster.kill(VICTIM).await;
             second_third.notified().await;
             let (gap, down) = (tally.marked_gap(), tally.elapsed() - stopped_at);
             say(format!("Node {} comes back at record {}.", VICTIM + 1, grouped(tally.acknowledged())));

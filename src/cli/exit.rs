@@ -57,6 +57,14 @@ impl Failure {
         Self { code: Code::Usage, message: error.to_string() }
     }
 
+    /// Waits until somebody presses Ctrl-C; for ever, where that cannot be found out.
+    pub(super) async fn interrupted() -> Self {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Self::other("interrupted"),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// The same, with what was being done in front.
     pub(super) fn during(self, what: impl fmt::Display) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }

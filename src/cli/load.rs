@@ -97,7 +97,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let rows = Rows::new(reader, layout)
         .map_err(|error| Failure::usage(format!("{}: {error}", arguments.file.display())))?;
     let store = Store::open(arguments.config()?).await?;
-    let outcome = load(rows, store.clone(), &arguments, &bar).await;
+    let outcome = tokio::select! {
+        outcome = load(rows, store.clone(), &arguments, &bar) => outcome,
+        interrupted = Failure::interrupted() => Err(interrupted),
+    };
     bar.finish_and_clear();
     store.close().await;
     outcome

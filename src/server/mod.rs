@@ -84,14 +84,23 @@ pub async fn serve(listener: TcpListener, store: Store, limits: Limits) -> io::R
         };
         while connections.try_join_next().is_some() {}
         if connections.len() < limits.connections_max {
-            connections.spawn(attend(stream, store.clone(), limits));
+            // On the threads of the node's workers: handing a call over costs no switch to another thread then.
+            let handle = store.worker_handle();
+            match stream.into_std() {
+                Ok(stream) => drop(connections.spawn_on(attend(stream, store.clone(), limits), &handle)),
+                Err(error) => tracing::warn!(%error, "a client could not be attended to"),
+            }
         } else {
             connections.spawn(refuse(stream));
         }
     }
 }
 
-async fn attend(stream: TcpStream, store: Store, limits: Limits) {
+async fn attend(stream: std::net::TcpStream, store: Store, limits: Limits) {
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%error, "a client could not be attended to"),
+    };
     let peer = stream.peer_addr();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays with Nagle's algorithm");

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::command::{number, shown};
 use super::frame::Request;
@@ -66,14 +67,25 @@ async fn free_within(store: &Store, entity: &Bytes, timestamp: u64) -> Result<Id
     Ok(Id { timestamp, sequence })
 }
 
+/// The last id that this process made from its clock, whatever the stream: no two callers get the same one.
+static LAST: Mutex<Id> = Mutex::new(Id::MIN);
+
 /// Now, or behind the newest entry if a faster clock wrote that.
 async fn free_now(store: &Store, entity: &Bytes) -> Result<Id, Error> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-    let now = Id { timestamp: now, sequence: 0 };
-    match newest(store, entity, 0, u64::MAX).await? {
+    let newest = newest(store, entity, 0, u64::MAX).await?;
+    let now = now()?;
+    match newest {
         Some(newest) if newest >= now => newest.next().ok_or_else(|| full("*".to_owned())),
         _ => Ok(now),
     }
+}
+
+fn now() -> Result<Id, Error> {
+    let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let mut last = LAST.lock();
+    let behind = last.next().ok_or_else(|| full("*".to_owned()))?;
+    *last = behind.max(Id { timestamp, sequence: 0 });
+    Ok(*last)
 }
 
 fn full(wanted: String) -> Error {

@@ -172,6 +172,47 @@ async fn automatic_ids_grow_even_behind_an_entry_from_the_future() {
 }
 
 #[tokio::test]
+async fn clients_that_add_to_one_stream_at_the_same_time_all_succeed() {
+    let client = Client::new().await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..50 {
+        let store = client.store.clone();
+        tasks.spawn(async move {
+            let (stream, other) = tokio::io::duplex(1 << 16);
+            let serving = tokio::spawn(connection(other, store, Limits::default()));
+            let (mut read, mut write) = tokio::io::split(stream);
+            write.write_all(&encoded(&[b"XADD", b"s", b"*", b"f", b"v"]).repeat(4)).await.unwrap();
+            let mut ids = Vec::new();
+            let mut reply = String::new();
+            while ids.len() < 4 {
+                let byte = read.read_u8().await.unwrap();
+                reply.push(char::from(byte));
+                if reply.ends_with("\r\n") {
+                    assert!(!reply.starts_with('-'), "{reply}");
+                    if !reply.starts_with('$') {
+                        ids.push(Id::parse(reply.trim_end().as_bytes(), 0).unwrap());
+                    }
+                    reply.clear();
+                }
+            }
+            drop((read, write));
+            serving.await.unwrap().unwrap();
+            ids
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(ids) = tasks.join_next().await {
+        let ids = ids.unwrap();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+        all.extend(ids);
+    }
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 200);
+    client.close().await;
+}
+
+#[tokio::test]
 async fn values_that_xadd_did_not_write_are_shown_as_one_field() {
     let mut client = Client::new().await;
     client.store.put(&Key::new("s", 1, 2), "plain").await.unwrap();

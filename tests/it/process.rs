@@ -8,28 +8,28 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use crate::support::free_ports;
 
 /// The program, with its arguments.
-pub fn thermocline(arguments: &[&str]) -> Command {
+pub(crate) fn thermocline(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thermocline"));
     command.args(arguments);
     command
 }
 
 /// What the program says and how it ends.
-pub fn ends(arguments: &[&str]) -> Output {
+pub(crate) fn ends(arguments: &[&str]) -> Output {
     thermocline(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// The nodes of a cluster as processes.
-pub struct Processes {
-    pub root: tempfile::TempDir,
-    pub topology: PathBuf,
-    pub redis_ports: Vec<u16>,
+pub(crate) struct Processes {
+    _root: tempfile::TempDir,
+    pub(crate) topology: PathBuf,
+    pub(crate) redis_ports: Vec<u16>,
     nodes: Vec<Option<Child>>,
 }
 
 impl Processes {
     /// Writes a topology and starts its nodes.
-    pub fn start(nodes: usize) -> Self {
+    pub(crate) fn start(nodes: usize) -> Self {
         let root = tempfile::tempdir().unwrap();
         let ports = free_ports(2 * nodes);
         let (peers, redis_ports) = ports.split_at(nodes);
@@ -45,7 +45,8 @@ impl Processes {
         let topology = root.path().join("topology.toml");
         std::fs::write(&topology, text).unwrap();
         let redis_ports = redis_ports.to_vec();
-        let mut processes = Self { root, topology, redis_ports, nodes: (0..nodes).map(|_| None).collect() };
+        let mut processes =
+            Self { _root: root, topology, redis_ports, nodes: (0..nodes).map(|_| None).collect() };
         // A new cluster founds itself when all its nodes are there: all are started before one is waited for.
         let starting: Vec<_> = (0..nodes).map(|node| processes.spawn(node)).collect();
         for (node, child) in starting.into_iter().enumerate() {
@@ -64,26 +65,26 @@ impl Processes {
     }
 
     /// Starts a node again, and waits until it serves.
-    pub fn restart(&mut self, node: usize) {
+    pub(crate) fn restart(&mut self, node: usize) {
         self.nodes[node] = Some(up(self.spawn(node)));
     }
 
     /// `kill -9`.
-    pub fn kill(&mut self, node: usize) {
+    pub(crate) fn kill(&mut self, node: usize) {
         let mut child = self.nodes[node].take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// Tells a node to stop, and waits until it has.
-    pub fn terminate(&mut self, node: usize) -> ExitStatus {
+    pub(crate) fn terminate(&mut self, node: usize) -> ExitStatus {
         let mut child = self.nodes[node].take().unwrap();
         assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
         child.wait().unwrap()
     }
 
     /// A connection to a node's front.
-    pub fn client(&self, node: usize) -> Client {
+    pub(crate) fn client(&self, node: usize) -> Client {
         let stream = TcpStream::connect(("127.0.0.1", self.redis_ports[node])).unwrap();
         Client { stream: BufReader::new(stream) }
     }
@@ -107,18 +108,18 @@ fn up(mut child: Child) -> Child {
 }
 
 /// A Redis client of a few lines.
-pub struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
     /// Sends one request and returns its reply as text: parts of an array between brackets, nil as `nil`.
-    pub fn call(&mut self, words: &[&str]) -> String {
+    pub(crate) fn call(&mut self, words: &[&str]) -> String {
         self.send(words);
         self.reply()
     }
 
-    pub fn send(&mut self, words: &[&str]) {
+    pub(crate) fn send(&mut self, words: &[&str]) {
         let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
             bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
@@ -126,18 +127,18 @@ impl Client {
         self.stream.get_mut().write_all(&bytes).unwrap();
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
     /// What is left until the connection ends.
-    pub fn rest(mut self) -> String {
+    pub(crate) fn rest(mut self) -> String {
         let mut rest = String::new();
         self.stream.read_to_string(&mut rest).unwrap();
         rest
     }
 
-    pub fn reply(&mut self) -> String {
+    pub(crate) fn reply(&mut self) -> String {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
         let (kind, text) = line.trim_end().split_at(1);
@@ -166,7 +167,7 @@ impl Client {
     }
 
     /// Calls until the reply is not that trying again can help.
-    pub fn call_until_served(&mut self, words: &[&str]) -> String {
+    pub(crate) fn call_until_served(&mut self, words: &[&str]) -> String {
         for _ in 0..200 {
             let reply = self.call(words);
             if !reply.starts_with("UNAVAILABLE") && !reply.starts_with("UNKNOWN") {
@@ -178,6 +179,6 @@ impl Client {
 }
 
 /// The text of a path.
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }

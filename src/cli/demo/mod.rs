@@ -58,7 +58,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let cluster = Arc::new(Cluster::open(arguments.dir.as_deref()).await?);
     println!("Three nodes in {}, on {}.", cluster.directory().display(), cluster.addresses());
     let mut table = Table::default();
-    let outcome = show(&cluster, &flights, usize::from(arguments.callers), &mut table).await;
+    let outcome = tokio::select! {
+        outcome = show(&cluster, &flights, usize::from(arguments.callers), &mut table) => outcome,
+        interrupted = Failure::interrupted() => Err(interrupted),
+    };
     cluster.members.close().await;
     let difference = outcome?;
     table.line("bytes on disk, three nodes", mebibytes(cluster.bytes_on_disk()?));

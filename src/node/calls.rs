@@ -61,8 +61,10 @@ pub(crate) struct Write {
     pub(crate) entry: Bytes,
     /// What the entry changes, for keeping two changes of one record out of one command.
     pub(crate) touches: Touches,
-    /// Whether a copy may be on its way to being chosen. As long as it is false, a failure is definite.
-    pub(crate) exposed: bool,
+    /// How many copies may still be chosen somewhere, as far as this node knows. While there is none, a failure is definite.
+    pub(crate) copies: u32,
+    /// Whether the caller brought the token: it may have used it before, and may use it again. Then nothing can take its place.
+    pub(crate) given: bool,
     /// Whether it is a burn, whose caller wants a resolution.
     pub(crate) burn: bool,
     /// How often it was handed to the core and came back.
@@ -103,6 +105,7 @@ pub(crate) struct Calls {
     places: Vec<Place>,
     free: Vec<u32>,
     live: usize,
+    first_generation: u32,
 }
 
 #[derive(Debug)]
@@ -112,6 +115,12 @@ struct Place {
 }
 
 impl Calls {
+    /// With generations from a number that is random for each start: an answer to a call of an earlier start, still under
+    /// way when the node is back, is not taken for the answer to a call of this one.
+    pub(crate) fn starting_at(first_generation: u32) -> Self {
+        Self { first_generation, ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.live
     }
@@ -124,8 +133,9 @@ impl Calls {
             return CallKey { index, generation: place.generation };
         }
         let index = u32::try_from(self.places.len()).expect("calls are bounded far below 2^32");
-        self.places.push(Place { generation: 1, call: Some(call) });
-        CallKey { index, generation: 1 }
+        let generation = self.first_generation;
+        self.places.push(Place { generation, call: Some(call) });
+        CallKey { index, generation }
     }
 
     pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, NodeId};
 
+use super::apply;
 use super::calls::{Call, CallKey, Read, Source, Work, Write};
 use super::command::{self, Change, EntryKind};
 use super::wire::Item;
@@ -14,7 +15,7 @@ use super::write::fingerprint;
 use crate::error::Error;
 use crate::key::{Key, Position};
 use crate::request::{Answer, Ask, Consistency, Outcome, Request};
-use crate::token::Token;
+use crate::token::{OUTCOME_SLOTS, TOKEN_SLOTS, Token};
 
 /// A call is passed on at most so often.
 const HOPS_MAX: u8 = 2;
@@ -113,6 +114,12 @@ impl Worker {
         }
     }
 
+    /// Whether a node that holds the bucket can be reached, other than this one and `avoid`.
+    fn has_other_replica(&self, bucket: Bucket, avoid: Option<NodeId>) -> bool {
+        let mut replicas = self.route.replicas(bucket).iter();
+        replicas.any(|node| *node != self.settings.me && Some(*node) != avoid && self.is_up(*node))
+    }
+
     fn forward(&mut self, now: u64, key: CallKey, to: NodeId) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.forwarded = Some((to, now));
@@ -122,7 +129,7 @@ impl Worker {
         let bucket = call.bucket;
         let item = match &mut call.work {
             Work::Write(write) => {
-                write.exposed = true;
+                write.copies = write.copies.saturating_add(1);
                 self.tokens.insert((write.token.client, write.token.counter), key);
                 Item::ForwardWrite { call: wire, hops, deadline_ms, bucket, entry: write.entry.clone() }
             }
@@ -187,8 +194,17 @@ impl Worker {
             return;
         }
         let source = Source::Peer { node: from, call, hops };
-        let (token, touches) = match command::single(&entry) {
+        let (token, touches, burn) = match command::single(&entry) {
             Ok(read) => {
+                let applied = self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0;
+                let too_late = applied >= read.token.born.saturating_add(TOKEN_SLOTS);
+                if too_late
+                    && matches!(read.kind, EntryKind::Write { .. })
+                    && matches!(apply::remembered(self.part(bucket), bucket, &read.token), Ok(None))
+                {
+                    // Born long ago, perhaps at a node that does not hold the bucket: this copy goes no further.
+                    return self.answer(source, Ok(Answer::Expired { chosen: applied }));
+                }
                 let token = Token {
                     client: read.token.client,
                     counter: read.token.counter,
@@ -196,7 +212,9 @@ impl Worker {
                     born: read.token.born,
                 };
                 match read.kind {
-                    EntryKind::Burn => (token, super::calls::Touches { entity: token.client, record: None }),
+                    EntryKind::Burn => {
+                        (token, super::calls::Touches { entity: token.client, record: None }, true)
+                    }
                     EntryKind::Write { entity, mutations } => {
                         let hash = super::entity_hash(entity);
                         if self.route.bucket(hash) != bucket {
@@ -206,7 +224,7 @@ impl Worker {
                         let mut positions = mutations.map(position_of);
                         let first = positions.next().flatten();
                         let record = if positions.next().is_none() { first.map(fingerprint) } else { None };
-                        (token, super::calls::Touches { entity: hash, record })
+                        (token, super::calls::Touches { entity: hash, record }, false)
                     }
                 }
             }
@@ -222,7 +240,7 @@ impl Worker {
             );
             return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
         }
-        let write = Write { token, entry, touches, exposed: false, burn: false, attempts: 0 };
+        let write = Write { token, entry, touches, copies: 0, given: false, burn, attempts: 0 };
         let deadline = now + u64::from(deadline_ms);
         let key =
             self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });
@@ -236,21 +254,34 @@ impl Worker {
             return;
         }
         let bucket = call.bucket;
-        let can_try = call.deadline > now && self.owns(bucket);
-        let Some(call) = self.calls.get(key) else { return };
-        match (&call.work, outcome) {
-            (Work::Write(_), Ok(Answer::Expired { chosen })) => match call.source {
-                Source::Peer { .. } => self.finish(key, Ok(Answer::Expired { chosen })),
-                _ => self.begin_anew(now, key, chosen),
-            },
-            // It could not, for sure: this node tries, if it can.
-            (Work::Write(_), Err(error)) if error.is_retryable() && can_try => {
-                if let Some(call) = self.calls.get_mut(key) {
-                    call.forwarded = None;
+        let can_try = call.deadline > now && self.owns(bucket) && self.core.fresh(bucket).voting;
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Work::Write(write) = &mut call.work else { return self.finish(key, outcome) };
+        match outcome {
+            // The copy that was passed on never applies. Others may have, unless outcomes of that age are still remembered.
+            Ok(Answer::Expired { chosen }) => {
+                let is_sure = write.copies <= 1 || chosen <= write.token.born.saturating_add(OUTCOME_SLOTS);
+                if is_sure && !write.burn {
+                    self.expired(now, key, chosen);
+                } else {
+                    let unknown = Error::Unknown(write.token);
+                    self.finish(key, Err(unknown));
                 }
-                self.enqueue(now, bucket, key);
             }
-            (_, outcome) => self.finish(key, outcome),
+            Err(error) if !matches!(error, Error::Conflict { .. }) => {
+                // The node refuses its copy for sure; of other copies it says nothing.
+                if !matches!(error, Error::Unknown(_)) {
+                    write.copies = write.copies.saturating_sub(1);
+                }
+                call.forwarded = None;
+                if error.is_retryable() && can_try {
+                    self.enqueue(now, bucket, key);
+                } else {
+                    let outcome = Err(self.given_up(key, error));
+                    self.finish(key, outcome);
+                }
+            }
+            outcome => self.finish(key, outcome),
         }
     }
 
@@ -266,11 +297,18 @@ impl Worker {
         let keys: Vec<CallKey> =
             self.calls.keys().filter(|key| self.calls.get(*key).is_some_and(stuck)).collect();
         for key in keys {
-            let Some(call) = self.calls.get_mut(key) else { continue };
-            let (bucket, tried) = (call.bucket, call.forwarded.take().map(|(to, _)| to));
-            let is_write = matches!(call.work, Work::Write(_));
+            let Some(call) = self.calls.get(key) else { continue };
+            let (bucket, tried) = (call.bucket, call.forwarded.map(|(to, _)| to));
+            let tries_here = matches!(call.work, Work::Write(_)) && self.owns(bucket);
+            if lost.is_none() && !tries_here && !self.has_other_replica(bucket, tried) {
+                // There is nobody else to ask: the one that was asked has until the deadline.
+                continue;
+            }
+            if let Some(call) = self.calls.get_mut(key) {
+                call.forwarded = None;
+            }
             self.counters.hedged += 1;
-            if is_write && self.owns(bucket) {
+            if tries_here {
                 self.enqueue(now, bucket, key);
             } else {
                 self.place_elsewhere(now, key, tried);

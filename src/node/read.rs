@@ -12,7 +12,7 @@ use thermocline_tiers::hot::state::{
 };
 
 use super::apply;
-use super::calls::{Call, CallKey, Read, Work};
+use super::calls::{Call, CallKey, Calls, Read, Work};
 use super::command::EntryToken;
 use super::effects::Job;
 use super::timers::Timer;
@@ -58,6 +58,36 @@ struct Question {
     quorum: ReadQuorum,
     reads: Vec<CallKey>,
     settled: bool,
+}
+
+impl Rounds {
+    /// With numbers from one that is random for each start: an answer to a round of an earlier start, or of another worker,
+    /// is not taken for an answer to one of these.
+    pub(super) fn starting_at(first: u64) -> Self {
+        Self { first, ..Self::default() }
+    }
+
+    /// Lets go of the oldest rounds that wait for nothing any more.
+    fn close_settled(&mut self) {
+        while self.open.front().is_some_and(|round| round.unanswered == 0) {
+            self.open.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+impl Round {
+    /// Questions whose reads have all been given up need no answer: without this, a bucket without a majority would keep
+    /// its rounds, and all later ones, for ever.
+    fn forget_expired(&mut self, calls: &Calls) {
+        for question in self.questions.iter_mut().filter(|question| !question.settled) {
+            question.reads.retain(|key| calls.get(*key).is_some());
+            if question.reads.is_empty() {
+                question.settled = true;
+                self.unanswered -= 1;
+            }
+        }
+    }
 }
 
 impl Worker {
@@ -132,15 +162,17 @@ impl Worker {
             if round.asked.contains(&node) {
                 continue;
             }
+            let holds = |question: &Question| !question.settled && self.route.holds(node, question.bucket);
+            if !round.questions.iter().zip(&wanted).any(|(question, wanted)| *wanted > 0 && holds(question)) {
+                continue;
+            }
+            // Silence about a bucket means that nothing is different there: so it is asked about each one that it holds.
             let mut about = Vec::new();
             for (question, wanted) in round.questions.iter().zip(&mut wanted) {
-                if *wanted > 0 && self.route.holds(node, question.bucket) {
-                    *wanted -= 1;
+                if holds(question) {
+                    *wanted = wanted.saturating_sub(1);
                     about.push((question.bucket, question.chosen));
                 }
-            }
-            if about.is_empty() {
-                continue;
             }
             round.asked.push(node);
             if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) {
@@ -153,6 +185,9 @@ impl Worker {
     pub(super) fn widen_rounds(&mut self, now: u64, lost: Option<NodeId>) {
         for at in 0..self.rounds.open.len() {
             let round = &mut self.rounds.open[at];
+            if round.unanswered > 0 && now >= round.sent + WIDEN_MS {
+                round.forget_expired(&self.calls);
+            }
             let waits_for_lost = lost.is_some_and(|node| round.asked.contains(&node));
             if round.unanswered > 0 && (waits_for_lost || now >= round.sent + WIDEN_MS) {
                 if let Some(lost) = lost {
@@ -168,6 +203,7 @@ impl Worker {
                 self.ask(number, true);
             }
         }
+        self.rounds.close_settled();
     }
 
     /// Another node asks what this one knows.
@@ -175,11 +211,9 @@ impl Worker {
         let mut exceptions = Vec::new();
         let mut mine = false;
         for (bucket, chosen) in buckets {
-            if !self.owns(*bucket) {
-                continue;
-            }
-            mine = true;
-            let fresh = if self.founded {
+            // What this worker does not hold is named, so that silence is not taken for an answer.
+            mine |= self.owns(*bucket);
+            let fresh = if self.founded && self.owns(*bucket) {
                 self.core.fresh(*bucket)
             } else {
                 Freshness { chosen: Slot(0), accepted_next: false, voting: false }
@@ -245,10 +279,7 @@ impl Worker {
         let Some(round) = self.rounds.open.get_mut(at) else { return };
         round.questions = questions;
         round.unanswered -= settled;
-        while self.rounds.open.front().is_some_and(|round| round.unanswered == 0) {
-            self.rounds.open.pop_front();
-            self.rounds.first += 1;
-        }
+        self.rounds.close_settled();
     }
 
     /// Serves reads as of a slot: now if it is applied, else when it is.
@@ -269,6 +300,11 @@ impl Worker {
         }
         self.counters.reads_waited += reads.len() as u64;
         let active = self.active.enter(bucket);
+        if active.waiting.len() + reads.len() > active.waiting.capacity() {
+            // Those past their deadline wait no more; what is kept is bounded by the calls.
+            let calls = &self.calls;
+            active.waiting.retain(|(_, key)| calls.get(*key).is_some());
+        }
         active.waiting.extend(reads.iter().map(|key| (slot, *key)));
         if undecided {
             self.timers.at(now + FINISH_MS, Timer::Finish(bucket, slot));
@@ -316,7 +352,8 @@ impl Worker {
                 let state_key = match StateKey::new(&wanted.entity, apply::state_position(wanted.position)) {
                     Ok(state_key) => state_key,
                     Err(error) => {
-                        return self.finish(key, Err(Error::invalid("key", error.to_string(), "a valid key")));
+                        return self
+                            .finish(key, Err(Error::invalid("key", error.to_string(), "a valid key")));
                     }
                 };
                 match self.part(bucket).get(state_bucket, &state_key) {
@@ -350,25 +387,32 @@ impl Worker {
     }
 
     /// A scan has its page.
-    pub(super) fn scanned(&mut self, key: CallKey, result: Result<Page, StateError>) {
+    pub(super) fn scanned(&mut self, key: CallKey, mut result: Result<Page, StateError>) {
         let wall_ms = self.wall_ms;
-        let Some(Call { work: Work::Read(Read::Scan(query)), .. }) = self.calls.get_mut(key) else { return };
-        let outcome = match result {
-            Ok(page) => {
-                let live = page.records.into_iter().filter(|record| !is_expired(record.expires_ms, wall_ms));
-                let records: Vec<Record> =
-                    live.map(|record| store_record(query.entity.clone(), record)).collect();
-                match page.next.map(apply::store_position) {
-                    // Nothing of this stretch is live: the page begins behind it.
-                    Some(next) if records.is_empty() => {
-                        let end = if query.newest_first { &mut query.to } else { &mut query.from };
-                        *end = next;
-                        return self.serve(0, key);
-                    }
-                    next => Ok(Answer::Page { records, end: next.is_none() }),
-                }
+        // A loop, because a long stretch of expired records is many pages.
+        let outcome = loop {
+            let Some(Call { bucket, work: Work::Read(Read::Scan(query)), .. }) = self.calls.get_mut(key)
+            else {
+                return;
+            };
+            let page = match result {
+                Ok(page) => page,
+                Err(error) => break Err(self.state_error(&error)),
+            };
+            let live = page.records.into_iter().filter(|record| !is_expired(record.expires_ms, wall_ms));
+            let records: Vec<Record> =
+                live.map(|record| store_record(query.entity.clone(), record)).collect();
+            let next = match page.next.map(apply::store_position) {
+                // Nothing of this stretch is live: the page begins behind it.
+                Some(next) if records.is_empty() => next,
+                next => break Ok(Answer::Page { records, end: next.is_none() }),
+            };
+            *(if query.newest_first { &mut query.to } else { &mut query.from }) = next;
+            let part = &self.parts[self.settings.dealing.place(*bucket)];
+            match part.scan(thermocline_tiers::hot::Bucket(bucket.0), &query.entity, &range(query)) {
+                Scan::Done(page) => result = Ok(page),
+                Scan::Deferred(job) => return self.effects.jobs.push(Job::Scan(key, job)),
             }
-            Err(error) => Err(self.state_error(&error)),
         };
         self.finish(key, outcome);
     }

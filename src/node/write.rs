@@ -30,6 +30,7 @@ impl Worker {
         mutations: &[Mutation],
         token: Option<Token>,
     ) {
+        let given = token.is_some();
         let token = token.unwrap_or_else(|| self.new_token(bucket));
         if token.bucket != bucket.0 {
             let error = Error::invalid(
@@ -49,7 +50,9 @@ impl Worker {
             token,
             entry,
             touches: touches(hash, mutations),
-            exposed: false,
+            // A given token may have been sent before.
+            copies: u32::from(given),
+            given,
             burn: false,
             attempts: 0,
         };
@@ -65,7 +68,8 @@ impl Worker {
             token,
             entry: command::encode_burn(&token),
             touches,
-            exposed: false,
+            copies: 0,
+            given: true,
             burn: true,
             attempts: 0,
         };
@@ -86,6 +90,11 @@ impl Worker {
     /// Queues a write for this node's next command of the bucket.
     pub(super) fn enqueue(&mut self, _now: u64, bucket: Bucket, key: CallKey) {
         let active = self.active.enter(bucket);
+        if active.pending.len() == active.pending.capacity() {
+            // Those past their deadline wait no more; what is kept is bounded by the calls.
+            let calls = &self.calls;
+            active.pending.retain(|key| calls.get(*key).is_some());
+        }
         active.pending.push_back(key);
         if !std::mem::replace(&mut active.driven, true) {
             self.driven.push(bucket);
@@ -111,7 +120,7 @@ impl Worker {
             Ok(id) => {
                 for key in &riding {
                     if let Some(Call { work: Work::Write(write), .. }) = self.calls.get_mut(*key) {
-                        write.exposed = true;
+                        write.copies = write.copies.saturating_add(1);
                     }
                 }
                 active.proposed = Some(id);
@@ -210,15 +219,13 @@ impl Worker {
         active.proposed = None;
         let riding = std::mem::take(&mut active.riding);
         for key in riding {
-            let Some(call) = self.calls.get_mut(key) else { continue };
-            let forwarded = call.forwarded.is_some();
-            let Work::Write(write) = &mut call.work else { continue };
+            let Some(Call { work: Work::Write(write), .. }) = self.calls.get_mut(key) else { continue };
             write.attempts += 1;
-            if definite && !forwarded && write.attempts == 1 {
-                write.exposed = false;
+            if definite {
+                write.copies = write.copies.saturating_sub(1);
             }
-            let (token, attempts, exposed) = (write.token, write.attempts, write.exposed);
-            if attempts >= ATTEMPTS_MAX && !exposed {
+            let (token, attempts, copies) = (write.token, write.attempts, write.copies);
+            if attempts >= ATTEMPTS_MAX && copies == 0 {
                 self.finish(key, Err(Error::Contended));
             } else {
                 // The same token again: should the first copy be chosen after all, the second changes nothing.
@@ -235,6 +242,11 @@ impl Worker {
             return;
         };
         let (source, bucket) = (*source, *bucket);
+        let verdict = match verdict {
+            // Of an only copy it is known that it was never applied, however late it came.
+            Verdict::Forgotten if write.copies <= 1 && !write.given => Verdict::Expired,
+            verdict => verdict,
+        };
         let outcome = if write.burn {
             Ok(Answer::Resolved(resolution(verdict)))
         } else {
@@ -247,27 +259,41 @@ impl Worker {
                 Verdict::Forgotten => Err(Error::Unknown(write.token)),
                 // Other copies may be under way, so the token stays.
                 Verdict::Crowded => return self.enqueue(now, bucket, key),
-                // No copy can apply any more: the write begins anew, unless the token is somebody else's to replace.
-                Verdict::Expired => match source {
-                    Source::Peer { .. } => Ok(Answer::Expired { chosen: slot.0 }),
-                    _ => return self.begin_anew(now, key, slot.0),
-                },
+                Verdict::Expired => return self.expired(now, key, slot.0),
             }
         };
         self.finish(key, outcome);
     }
 
-    /// Gives a write whose token can never apply a fresh one.
-    pub(super) fn begin_anew(&mut self, now: u64, key: CallKey, chosen: u64) {
-        let Some(bucket) = self.calls.get(key).map(|call| call.bucket) else { return };
-        let mut fresh = self.new_token(bucket);
+    /// No copy of a write can apply any more: it begins anew, unless the token is somebody else's to replace.
+    pub(super) fn expired(&mut self, now: u64, key: CallKey, chosen: u64) {
+        let Some(Call { source, work: Work::Write(write), .. }) = self.calls.get(key) else { return };
+        let outcome = match source {
+            Source::Peer { .. } => Ok(Answer::Expired { chosen }),
+            // Under a fresh token, a caller that sends its own a second time would have the mutation twice.
+            Source::Local(_) if write.given => {
+                let bound = format!("of the bucket's last {} slots", crate::token::TOKEN_SLOTS);
+                Err(Error::invalid("token", write.token.to_string(), bound))
+            }
+            Source::Local(_) => return self.begin_anew(now, key, chosen),
+        };
+        self.finish(key, outcome);
+    }
+
+    /// Gives a write whose token can never apply a fresh one, and the call a fresh key: late answers to the old copies are
+    /// not answers to the new one.
+    fn begin_anew(&mut self, now: u64, key: CallKey, chosen: u64) {
+        let Some(mut call) = self.calls.remove(key) else { return };
+        let mut fresh = self.new_token(call.bucket);
         fresh.born = fresh.born.max(chosen);
-        let Some(Call { work: Work::Write(write), forwarded, .. }) = self.calls.get_mut(key) else { return };
-        let old = std::mem::replace(&mut write.token, fresh);
-        self.tokens.remove(&(old.client, old.counter));
-        write.entry = command::with_token(&write.entry, &fresh);
-        write.exposed = false;
-        *forwarded = None;
+        if let Work::Write(write) = &mut call.work {
+            let old = std::mem::replace(&mut write.token, fresh);
+            self.tokens.remove(&(old.client, old.counter));
+            write.entry = command::with_token(&write.entry, &fresh);
+            write.copies = 0;
+        }
+        call.forwarded = None;
+        let key = self.calls.insert(call);
         self.counters.tokens_expired += 1;
         self.place_write(now, key);
     }
@@ -286,9 +312,7 @@ impl Worker {
     /// What a caller is told of a call that is given up for `reason`: unknown, if a copy may still be chosen.
     pub(super) fn given_up(&self, key: CallKey, reason: Error) -> Error {
         match self.calls.get(key) {
-            Some(Call { work: Work::Write(Write { exposed: true, token, .. }), .. }) => {
-                Error::Unknown(*token)
-            }
+            Some(Call { work: Work::Write(Write { copies: 1.., token, .. }), .. }) => Error::Unknown(*token),
             _ => reason,
         }
     }

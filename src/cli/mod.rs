@@ -60,9 +60,12 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::other(format!("the runtime cannot start: {error}")))?;
-    match arguments.command {
+    let outcome = match arguments.command {
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
         Command::Load(arguments) => runtime.block_on(load::run(arguments)),
         Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
-    }
+    };
+    // A thread may still wait for standard input, which may never come.
+    runtime.shutdown_background();
+    outcome
 }

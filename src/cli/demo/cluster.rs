@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::cli::exit::Failure;
@@ -21,8 +22,7 @@ pub(super) struct Cluster {
     pub(super) members: Arc<Members>,
     topology: Topology,
     directory: PathBuf,
-    /// Removes the directory in the end, if it is a temporary one.
-    _temporary: Option<TempDir>,
+    temporary: Mutex<Option<TempDir>>,
 }
 
 impl Cluster {
@@ -51,7 +51,7 @@ impl Cluster {
             );
         }
         let members = Arc::new(Members::new(stores));
-        Ok(Self { members, topology, directory, _temporary: temporary })
+        Ok(Self { members, topology, directory, temporary: Mutex::new(temporary) })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -77,6 +77,14 @@ impl Cluster {
             .map_err(|error| Failure::from(error).during(format_args!("node {}, coming back", place + 1)))?;
         self.members.put(place, store);
         Ok(())
+    }
+
+    /// Removes the directory, if it is a temporary one. The nodes must be closed.
+    pub(super) fn remove(&self) -> Result<(), Failure> {
+        match self.temporary.lock().take() {
+            Some(temporary) => Ok(temporary.close()?),
+            None => Ok(()),
+        }
     }
 
     /// What all files of all nodes take.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use super::exit::Failure;
 use super::table::{Table, grouped, mebibytes, seconds};
@@ -63,8 +64,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         interrupted = Failure::interrupted() => Err(interrupted),
     };
     cluster.members.close().await;
+    let bytes_on_disk = cluster.bytes_on_disk();
+    cluster.remove()?;
     let difference = outcome?;
-    table.line("bytes on disk, three nodes", mebibytes(cluster.bytes_on_disk()?));
+    table.line("bytes on disk, three nodes", mebibytes(bytes_on_disk?));
     println!("\n{table}");
     difference.map_or(Ok(()), |difference| Err(Failure::other(difference)))
 }
@@ -102,10 +105,10 @@ async fn load(
             if stored.is_multiple_of(64) {
                 bar.set_position(stored);
             }
-            if stored == total / 3 {
+            if stored == (total / 3).max(1) {
                 first.notify_one();
             }
-            if stored == total * 2 / 3 {
+            if stored == (total * 2 / 3).max(1) {
                 second.notify_one();
             }
         }
@@ -116,48 +119,59 @@ async fn load(
     let members = Arc::clone(&cluster.members);
     let (writers, inlet) =
         Writers::start(callers, members, Arc::clone(&tally), Box::new(refused), Box::new(progress));
-    let feeding = {
-        let flights = Arc::clone(flights);
-        tokio::spawn(async move {
-            for chunk in flights.jobs().chunks(CHUNK_RECORDS) {
-                if inlet.send(chunk.to_vec()).await.is_err() {
-                    break;
-                }
+    // Sets of one, because what is in a set ends when the set is dropped.
+    let (mut feeding, mut incident) = (JoinSet::new(), JoinSet::new());
+    let source = Arc::clone(flights);
+    feeding.spawn(async move {
+        for chunk in source.jobs().chunks(CHUNK_RECORDS) {
+            if inlet.send(chunk.to_vec()).await.is_err() {
+                break;
             }
-        })
-    };
-    let incident = {
-        let (cluster, tally, bar) = (Arc::clone(cluster), Arc::clone(&tally), bar.clone());
-        let say = move |text: String| bar.suspend(|| println!("{text}"));
-        tokio::spawn(async move {
-            first_third.notified().await;
-            tally.mark();
-            let stopped_at = tally.elapsed();
-            say(format!("Node {} is killed at record {}.", VICTIM + 1, grouped(tally.acknowledged())));
-            cluster.kill(VICTIM).await;
-            second_third.notified().await;
-            let (gap, down) = (tally.marked_gap(), tally.elapsed() - stopped_at);
-            say(format!("Node {} comes back at record {}.", VICTIM + 1, grouped(tally.acknowledged())));
-            cluster.restart(VICTIM).await?;
-            say(format!("Node {} is open again.", VICTIM + 1));
-            Ok::<_, Failure>((gap, down))
-        })
-    };
-    let written = writers.finish().await;
+        }
+    });
+    incident.spawn(kill_and_restart(
+        Arc::clone(cluster),
+        Arc::clone(&tally),
+        bar.clone(),
+        first_third,
+        second_third,
+    ));
+    writers.finish().await?;
     let elapsed = tally.elapsed();
-    drop(feeding.await);
     bar.finish_and_clear();
-    if let Err(failure) = written {
-        incident.abort();
-        return Err(failure);
-    }
-    let (gap, down) =
-        incident.await.map_err(|error| Failure::other(format!("the incident ended: {error}")))??;
+    let ended = incident.join_next().await.ok_or_else(|| Failure::other("the incident did not happen"))?;
+    let (gap, down) = ended.map_err(|error| Failure::other(format!("the incident ended: {error}")))??;
     table.line("records", grouped(total));
     table.writes(&tally, elapsed);
     table.line("longest gap while a node was down", format!("{} (down for {})", seconds(gap), seconds(down)));
     println!("Loaded {} records in {}.", grouped(tally.acknowledged()), seconds(elapsed));
     Ok(())
+}
+
+/// Kills a node at one notice and opens it again at the other. Returns the longest time without a write in between, and how
+/// long the node was away.
+async fn kill_and_restart(
+    cluster: Arc<Cluster>,
+    tally: Arc<Tally>,
+    bar: ProgressBar,
+    kill: Arc<Notify>,
+    restart: Arc<Notify>,
+) -> Result<(Duration, Duration), Failure> {
+    let say = |what: &str| {
+        let text = format!("Node {} {what} at record {}.", VICTIM + 1, grouped(tally.acknowledged()));
+        bar.suspend(|| println!("{text}"));
+    };
+    kill.notified().await;
+    tally.mark();
+    let killed_at = tally.elapsed();
+    say("is killed");
+    cluster.kill(VICTIM).await;
+    restart.notified().await;
+    let (gap, down) = (tally.marked_gap(), tally.elapsed() - killed_at);
+    say("comes back");
+    cluster.restart(VICTIM).await?;
+    say("is open again");
+    Ok((gap, down))
 }
 
 /// A bar that moves with records.

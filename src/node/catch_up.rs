@@ -8,7 +8,7 @@ use thermocline_paxos::{Bucket, Command, NodeId, Slot};
 use super::effects::Job;
 use super::timers::Timer;
 use super::wire::Item;
-use super::worker::Worker;
+use super::worker::{FetchAsked, Worker};
 
 /// At most so many buckets are fetched at the same time, so that catching up does not stand in the way of the living.
 const FETCHES_MAX: usize = 256;
@@ -16,6 +16,9 @@ const FETCHES_MAX: usize = 256;
 /// At most so many commands, and about so many bytes, in one answer.
 const FETCH_COMMANDS_MAX: usize = 256;
 const FETCH_BYTES_MAX: usize = 1 << 20;
+
+/// At most so many fetches of other nodes wait for the journal; who asks more asks again later.
+const FETCHES_ASKED_MAX: usize = 1024;
 
 /// A fetch without an answer is asked of another peer after so long, in milliseconds.
 const FETCH_MS: u64 = 100;
@@ -34,7 +37,9 @@ impl Worker {
             return;
         }
         if self.fetches >= FETCHES_MAX {
-            self.catch_up.push_back((bucket, peer, through));
+            if self.catch_up_holds.insert(bucket.0) {
+                self.catch_up.push_back((bucket, peer, through));
+            }
             return;
         }
         self.fetches += 1;
@@ -48,25 +53,40 @@ impl Worker {
     pub(super) fn continue_catch_up(&mut self, now: u64) {
         while self.fetches < FETCHES_MAX {
             let Some((bucket, peer, through)) = self.catch_up.pop_front() else { break };
+            self.catch_up_holds.remove(&bucket.0);
             self.behind(now, bucket, peer, through);
         }
     }
 
     /// Another node lacks commands that this one has.
-    pub(super) fn fetch_asked(&mut self, from: NodeId, bucket: Bucket, first: Slot, through: Slot) {
-        if !self.owns(bucket) {
+    ///
+    /// The last record of a slot is what was chosen there, *once it is in the index*: a vote for a command that lost stands
+    /// there until the record after it is synced. So the answer waits for all that was recorded before the question.
+    pub(super) fn fetch_asked(&mut self, now: u64, from: NodeId, bucket: Bucket, first: Slot, through: Slot) {
+        if !self.owns(bucket) || self.fetches_asked.len() >= FETCHES_ASKED_MAX {
             return;
         }
-        let chosen = self.core.status(bucket).chosen;
-        let last = through.min(chosen);
-        let places = self.index.chosen(bucket, first, last, FETCH_COMMANDS_MAX);
-        self.effects.jobs.push(Job::Fetch {
-            to: from,
-            bucket,
-            from: first,
-            places,
-            bytes_max: FETCH_BYTES_MAX,
-        });
+        self.pump(now);
+        let last = through.min(self.core.status(bucket).chosen);
+        self.fetches_asked.push_back(FetchAsked { after: self.last_ticket, to: from, bucket, first, last });
+        self.answer_fetches();
+    }
+
+    /// Answers the fetches for which enough is synced.
+    pub(super) fn answer_fetches(&mut self) {
+        while self.fetches_asked.front().is_some_and(|asked| asked.after <= self.synced) {
+            let Some(FetchAsked { to, bucket, first, last, .. }) = self.fetches_asked.pop_front() else {
+                break;
+            };
+            let places = self.index.chosen(bucket, first, last, FETCH_COMMANDS_MAX);
+            self.effects.jobs.push(Job::Fetch {
+                to,
+                bucket,
+                from: first,
+                places,
+                bytes_max: FETCH_BYTES_MAX,
+            });
+        }
     }
 
     /// Chosen commands have come.
@@ -80,6 +100,10 @@ impl Worker {
         chosen: Slot,
     ) {
         if !self.owns(bucket) || !self.founded {
+            return;
+        }
+        if first.0.checked_add(commands.len() as u64 + 1).is_none() {
+            self.counters.malformed_items += 1;
             return;
         }
         self.end_fetch(bucket, from);

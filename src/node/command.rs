@@ -27,6 +27,9 @@ const BURN: u8 = 0x12;
 /// The longest value that any configuration may allow, in bytes: the same at every node for ever, because what a command
 /// does must not depend on a node's settings.
 pub(crate) const VALUE_BYTES_LIMIT: usize = 16 << 20;
+/// The longest command that is taken from another node, in bytes: above what any configuration may allow one's own, and
+/// below what a journal record holds with what is around it.
+pub(crate) const COMMAND_BYTES_LIMIT: usize = VALUE_BYTES_LIMIT + (1 << 19);
 const HEADER_BYTES: usize = 1 + 2 + 2 + 4 + 24;
 
 /// Builds the entry of a write.

@@ -49,6 +49,15 @@ impl JournalIndex {
         }
     }
 
+    /// Forgets what stands for a slot and those after it: it is not known to be what was chosen.
+    pub(crate) fn forget_from(&mut self, bucket: Bucket, slot: Slot) {
+        if let Some(commands) = self.commands.get_mut(&bucket.0) {
+            while commands.back().is_some_and(|(last, _)| *last >= slot) {
+                commands.pop_back();
+            }
+        }
+    }
+
     /// Where the commands of slots `from..=through` lie, without a gap, at most `count` of them.
     pub(crate) fn chosen(&self, bucket: Bucket, from: Slot, through: Slot, count: usize) -> Vec<Position> {
         let Some(commands) = self.commands.get(&bucket.0) else { return Vec::new() };

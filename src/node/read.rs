@@ -55,6 +55,8 @@ struct Round {
 struct Question {
     bucket: Bucket,
     chosen: Slot,
+    /// The peer that is ahead of all others that answered.
+    ahead: Option<(Slot, NodeId)>,
     quorum: ReadQuorum,
     reads: Vec<CallKey>,
     settled: bool,
@@ -114,6 +116,7 @@ impl Worker {
                         questions.push(Question {
                             bucket: *bucket,
                             chosen: fresh.chosen,
+                            ahead: None,
                             quorum,
                             reads: vec![*key],
                             settled: false,
@@ -264,6 +267,9 @@ impl Worker {
                     .map_or(Freshness { chosen: question.chosen, accepted_next: false, voting: true }, |e| {
                         Freshness { chosen: e.chosen, accepted_next: e.accepted_next, voting: e.voting }
                     });
+                if question.ahead.is_none_or(|(chosen, _)| chosen < fresh.chosen) {
+                    question.ahead = Some((fresh.chosen, from));
+                }
                 question.quorum.answer(from, fresh);
             }
             let (slot, undecided) = match question.quorum.verdict() {
@@ -274,7 +280,8 @@ impl Worker {
             question.settled = true;
             settled += 1;
             let reads = std::mem::take(&mut question.reads);
-            self.serve_at(now, question.bucket, slot, undecided, answer.map(|(from, _)| from), &reads);
+            let informant = question.ahead.map(|(_, node)| node);
+            self.serve_at(now, question.bucket, slot, undecided, informant, &reads);
         }
         let Some(round) = self.rounds.open.get_mut(at) else { return };
         round.questions = questions;
@@ -317,6 +324,12 @@ impl Worker {
                 self.behind(now, bucket, informant, through);
             }
         }
+    }
+
+    /// Whether a read waits for a slot.
+    pub(super) fn is_waited_for(&mut self, bucket: Bucket, slot: Slot) -> bool {
+        let Some(active) = self.active.get_mut(bucket) else { return false };
+        active.waiting.iter().any(|(wanted, key)| *wanted >= slot && self.calls.get(*key).is_some())
     }
 
     /// A slot was applied: reads that waited for it can be served.

@@ -34,6 +34,11 @@ pub(crate) fn is_accept(kind: u8) -> bool {
     kind == ACCEPT
 }
 
+/// Whether a record of this kind is a vote floor.
+pub(crate) fn is_floor(kind: u8) -> bool {
+    kind == FLOOR
+}
+
 /// Whether a record of this kind carries the slot's command.
 pub(crate) fn has_command(kind: u8) -> bool {
     matches!(kind, ACCEPT | CHOSEN)

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Slot, Vote};
 use thermocline_tiers::disk::Disk;
-use thermocline_tiers::hot::journal::{DamageScope, Journal, JournalConfig, JournalIdentity, Record};
+use thermocline_tiers::hot::journal::{
+    Damage, DamageReason, DamageScope, Journal, JournalConfig, JournalIdentity, Position, Record,
+};
 use thermocline_tiers::hot::state::{Identity as StateIdentity, Part, StateConfig};
 
 use super::apply;
@@ -70,6 +72,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let mut parts = open_parts(&plan, &identity)?;
     let mut replay = Replayer {
         replicas: HashMap::new(),
+        floors: HashMap::new(),
+        votes: HashMap::new(),
         indexes: (0..dealing.workers).map(|_| JournalIndex::default()).collect(),
         dealing,
         parts: &mut parts,
@@ -94,7 +98,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     if let Some(error) = replay.failure {
         return Err(error);
     }
-    let Replayer { replicas, mut indexes, mut report, .. } = replay;
+    let Replayer { replicas, floors, votes, mut indexes, mut report, .. } = replay;
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).collect();
     let identity = remember_damage(disk, identity, &found)?;
@@ -120,6 +124,15 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             }
             if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {
                 restored.vote = Vote::LearnerOnly;
+            }
+            let mut damages = found.damage.iter().filter(|damage| concerns(damage, bucket));
+            if damages.any(|damage| !floors.get(&bucket.0).is_some_and(|floor| is_behind(*floor, damage))) {
+                // What was lost may be votes above the floor.
+                restored.vote = Vote::LearnerOnly;
+            }
+            if let Some(slot) = votes.get(&bucket.0).filter(|slot| **slot <= restored.chosen) {
+                // The state knows the slot to be decided; whether with what was voted for here, no record says.
+                indexes[index as usize].forget_from(bucket, *slot);
             }
             core.open(bucket, plan.route.replicas(bucket), restored)
                 .map_err(|error| Error::Storage { what: format!("bucket {}: {error:?}", bucket.0) })?;
@@ -206,6 +219,39 @@ fn remember_damage(
     Ok(identity)
 }
 
+fn concerns(damage: &Damage, bucket: Bucket) -> bool {
+    match damage.scope {
+        DamageScope::AllBuckets => true,
+        DamageScope::Bucket(damaged) => damaged.0 == bucket.0,
+    }
+}
+
+/// Whether a vote floor was written behind all that a damage may have taken: then it makes up for it, whenever the damage
+/// came about.
+fn is_behind(floor: Position, damage: &Damage) -> bool {
+    match damage.reason {
+        DamageReason::CorruptPayload
+        | DamageReason::CorruptRecordHeader
+        | DamageReason::CorruptCommitHeader
+        | DamageReason::ForeignRecords => {
+            (floor.generation, u64::from(floor.offset)) > (damage.generation, damage.offset)
+        }
+        DamageReason::MissingSegment { last, .. } => floor.generation > last,
+        DamageReason::MissingCommits { .. }
+        | DamageReason::BrokenChain
+        | DamageReason::TruncatedSegment
+        | DamageReason::CorruptLabel
+        | DamageReason::MisplacedSegment { .. }
+        | DamageReason::Unreadable
+        | DamageReason::EarlierDamage => floor.generation > damage.generation,
+        // They say nothing of where it is.
+        DamageReason::MissingCatalog
+        | DamageReason::CorruptCatalog
+        | DamageReason::OldCatalog
+        | DamageReason::MoreDamage => false,
+    }
+}
+
 fn applied(part: &Part, bucket: Bucket) -> Slot {
     Slot(part.applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
 }
@@ -220,6 +266,10 @@ fn cluster_number(name: &str) -> u128 {
 /// Replays the journal into the state and into what the replicas start from.
 struct Replayer<'a> {
     replicas: HashMap<u32, Replay>,
+    /// Where the last vote floor of each bucket stands.
+    floors: HashMap<u32, Position>,
+    /// The slots of buckets whose last record is a vote, which may have lost.
+    votes: HashMap<u32, Slot>,
     indexes: Vec<JournalIndex>,
     dealing: Dealing,
     parts: &'a mut Vec<Part>,
@@ -245,6 +295,15 @@ impl Replayer<'_> {
         let (bucket, slot, kind) =
             (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
         let part = &mut self.parts[self.dealing.part(bucket) as usize];
+        if record_codec::is_floor(kind) {
+            self.floors.insert(bucket.0, position);
+        } else if record_codec::is_accept(kind) {
+            self.votes.insert(bucket.0, slot);
+        } else if record_codec::has_command(kind)
+            || self.votes.get(&bucket.0).is_some_and(|last| *last < slot)
+        {
+            self.votes.remove(&bucket.0);
+        }
         let placed =
             Placed { bucket, slot, has_command: record_codec::has_command(kind), position: Some(position) };
         self.indexes[self.dealing.worker(bucket) as usize].insert(&placed);

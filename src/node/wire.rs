@@ -11,6 +11,7 @@ use thermocline_paxos::{
     Accepted, Ballot, Boot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Slot,
 };
 
+use super::command::COMMAND_BYTES_LIMIT;
 use super::request_codec;
 use crate::request::{Outcome, Request};
 
@@ -167,11 +168,8 @@ fn get_paxos(body: &mut Bytes) -> Result<Message, Malformed> {
         let ballot = get_ballot(body)?;
         let id = if flags & flag::ID == 0 { None } else { Some(get_id(body)?) };
         // A command outlives the frame that brought it: it gets memory of its own, so that no frame is pinned.
-        let command = if flags & flag::COMMAND == 0 {
-            None
-        } else {
-            Some(Command { id, payload: Bytes::copy_from_slice(&get_bytes(body)?) })
-        };
+        let command =
+            if flags & flag::COMMAND == 0 { None } else { Some(Command { id, payload: get_payload(body)? }) };
         Some(Accepted { ballot, id, command })
     };
     Ok(Message {
@@ -452,5 +450,13 @@ pub(super) fn get_command(body: &mut Bytes) -> Result<Command, Malformed> {
         1 => Some(get_id(body)?),
         _ => return Err(malformed("command")),
     };
-    Ok(Command { id, payload: Bytes::copy_from_slice(&get_bytes(body)?) })
+    Ok(Command { id, payload: get_payload(body)? })
+}
+
+fn get_payload(body: &mut Bytes) -> Result<Bytes, Malformed> {
+    let payload = get_bytes(body)?;
+    if payload.len() > COMMAND_BYTES_LIMIT {
+        return Err(malformed("a command that no journal takes"));
+    }
+    Ok(Bytes::copy_from_slice(&payload))
 }

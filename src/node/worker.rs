@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thermocline_paxos::{Bucket, Core, Event, NodeId, Output};
+use thermocline_paxos::{Bucket, Core, Event, NodeId, Output, Slot, Ticket};
 use thermocline_tiers::hot::state::{Job as StateJob, Part};
 
 use super::active::ActiveBuckets;
@@ -81,8 +81,24 @@ pub(crate) struct Worker {
     pub(super) busy_parts: HashSet<usize>,
     /// Wall clock of the last event, in milliseconds since the Unix epoch: only for expiry.
     pub(super) wall_ms: u64,
-    pub(super) catch_up: VecDeque<(Bucket, NodeId, thermocline_paxos::Slot)>,
+    pub(super) catch_up: VecDeque<(Bucket, NodeId, Slot)>,
+    /// The buckets in `catch_up`, each once.
+    pub(super) catch_up_holds: HashSet<u32>,
     pub(super) fetches: usize,
+    /// Fetches of other nodes that wait until what was recorded before them is synced.
+    pub(super) fetches_asked: VecDeque<FetchAsked>,
+    /// The last record given to the journal, and the last one synced.
+    pub(super) last_ticket: Ticket,
+    pub(super) synced: Ticket,
+}
+
+/// A fetch of another node: what it wants, and the record that must be synced first.
+pub(super) struct FetchAsked {
+    pub(super) after: Ticket,
+    pub(super) to: NodeId,
+    pub(super) bucket: Bucket,
+    pub(super) first: Slot,
+    pub(super) last: Slot,
 }
 
 impl Worker {
@@ -125,7 +141,11 @@ impl Worker {
             busy_parts: HashSet::new(),
             wall_ms: 0,
             catch_up: VecDeque::new(),
+            catch_up_holds: HashSet::new(),
             fetches: 0,
+            fetches_asked: VecDeque::new(),
+            last_ticket: Ticket::default(),
+            synced: Ticket::default(),
             settings,
         }
     }
@@ -167,7 +187,9 @@ impl Worker {
             Item::ForwardAnswer { call, outcome } => {
                 self.forward_answered(now, from, CallKey::from_wire(call), outcome)
             }
-            Item::Fetch { bucket, from: first, through } => self.fetch_asked(from, bucket, first, through),
+            Item::Fetch { bucket, from: first, through } => {
+                self.fetch_asked(now, from, bucket, first, through)
+            }
             Item::FetchAnswer { bucket, from: first, commands, chosen } => {
                 self.fetched(now, from, bucket, first, commands, chosen);
             }
@@ -212,7 +234,9 @@ impl Worker {
         for placed in &submission.records {
             self.index.insert(placed);
         }
+        self.synced = submission.through;
         self.core.persisted(submission.through, &mut self.out);
+        self.answer_fetches();
         self.effects.recycle(submission);
         self.pump(now);
     }
@@ -291,6 +315,9 @@ impl Worker {
                     }
                     let due = now + self.settings.resend_ms + self.draw(self.settings.resend_ms);
                     self.timers.at(due, Timer::Finish(bucket, slot));
+                } else if status.chosen < slot && self.is_waited_for(bucket, slot) {
+                    // The slots before it are still being fetched.
+                    self.timers.at(now + self.settings.resend_ms, Timer::Finish(bucket, slot));
                 }
             }
             Timer::Retry(bucket) => self.core.retry(bucket, &mut self.out),
@@ -328,6 +355,7 @@ impl Worker {
         while !self.out.is_empty() {
             let mut out = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
             for persist in out.persist.drain(..) {
+                self.last_ticket = persist.ticket;
                 let (kind, slot) = record_codec::head(&persist.record);
                 if kind_watches(kind) {
                     let due = now + UNDECIDED_MS + self.draw(UNDECIDED_MS);

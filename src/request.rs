@@ -7,6 +7,11 @@ use crate::key::{Key, Position, Record, Version};
 use crate::token::{Resolution, Token};
 
 /// How fresh a read must be.
+///
+/// ```
+/// use thermocline::Consistency;
+/// assert_eq!(Consistency::default(), Consistency::Linearizable);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
     /// Sees every write that was acknowledged before the read began, wherever it was made.
@@ -59,24 +64,24 @@ pub enum Mutation {
 
 /// A range scan over one entity's dated records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScanQuery {
+pub(crate) struct ScanQuery {
     /// Whose records.
-    pub entity: Bytes,
+    pub(crate) entity: Bytes,
     /// The oldest position wanted, inclusive.
-    pub from: Position,
+    pub(crate) from: Position,
     /// The newest position wanted, inclusive.
-    pub to: Position,
+    pub(crate) to: Position,
     /// Newest first, or oldest first.
-    pub newest_first: bool,
+    pub(crate) newest_first: bool,
     /// At most so many records.
-    pub limit_records: u32,
-    /// At most so many bytes of entities, values and positions; the first record comes whatever its size.
-    pub limit_bytes: u32,
+    pub(crate) limit_records: u32,
+    /// At most so many bytes of values; the first record comes whatever its size.
+    pub(crate) limit_bytes: u32,
 }
 
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// Apply all mutations to the entity, or none.
     Write {
         /// Whose records.
@@ -101,18 +106,18 @@ pub enum Ask {
 
 /// A question with its terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// The question.
-    pub ask: Ask,
+    pub(crate) ask: Ask,
     /// How long the caller waits, in milliseconds from now.
-    pub deadline_ms: u32,
+    pub(crate) deadline_ms: u32,
     /// How fresh a read must be.
-    pub consistency: Consistency,
+    pub(crate) consistency: Consistency,
 }
 
-/// What a node answers.
+/// What a node answers: always the kind that fits the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The write was applied with this version.
     Written(Version),
     /// The record, if there is one.
@@ -136,4 +141,4 @@ pub enum Answer {
 }
 
 /// The outcome of a request.
-pub type Outcome = Result<Answer, Error>;
+pub(crate) type Outcome = Result<Answer, Error>;

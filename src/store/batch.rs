@@ -13,7 +13,7 @@ use crate::token::Token;
 
 /// Changes to one entity that are applied together or not at all: the call made by [`Store::batch`].
 ///
-/// Conditions are judged by what was there before the batch. A batch that moves the queue's head and tells by how much:
+/// Conditions are judged by what was there before the batch. A batch that removes what was seen and notes it:
 ///
 /// ```
 /// # use thermocline::{Config, Expect, Key, Position, Store};
@@ -79,7 +79,7 @@ impl<'a> Batch<'a> {
         self.mutation(Mutation::Trim { through })
     }
 
-    /// Adds a change.
+    /// Adds a change that is there as a value.
     pub fn mutation(mut self, mutation: Mutation) -> Self {
         self.mutations.push(mutation);
         self

@@ -22,9 +22,9 @@ pub const BATCH_GET_KEYS_MAX: usize = 1_000;
 pub const SCAN_RECORDS_DEFAULT: u32 = 100;
 /// How many records a page of a scan can be told to have at most.
 pub const SCAN_RECORDS_MAX: u32 = 10_000;
-/// How many bytes a page of a scan has at most, unless told otherwise: 1 MiB.
+/// How many bytes of values a page of a scan has at most, unless told otherwise: 1 MiB.
 pub const SCAN_BYTES_DEFAULT: u32 = 1 << 20;
-/// How many bytes a page of a scan can be told to have at most: 16 MiB.
+/// How many bytes of values a page of a scan can be told to have at most: 16 MiB.
 pub const SCAN_BYTES_MAX: u32 = 16 << 20;
 
 /// The bounds that depend on the configuration.

@@ -465,9 +465,21 @@ impl Store {
         self.shared.runtime.kill().await;
     }
 
+    /// The tokio runtime of one of the node's worker threads, one after the other: for what calls the store much and
+    /// does little else.
+    #[cfg(feature = "server")]
+    pub(crate) fn worker_handle(&self) -> tokio::runtime::Handle {
+        self.shared.runtime.next_handle()
+    }
+
     async fn call(&self, ask: Ask, deadline_ms: u32, consistency: Consistency) -> Result<Answer, Error> {
         self.shared.runtime.call(Request { ask, deadline_ms, consistency }).await
     }
+}
+
+/// What a caller gets for an answer that does not fit the question. This node does not give one; another one might.
+fn misfit(question: &str) -> Error {
+    Error::Corrupt { what: format!("the answer to a {question} is of another kind; it was not used") }
 }
 
 impl fmt::Debug for Store {

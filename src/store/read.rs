@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::terms::call;
-use super::{Store, limits};
+use super::{Store, limits, misfit};
 use crate::error::Error;
 use crate::key::{Key, Record, check_entity};
 use crate::request::{Answer, Ask, Consistency};
@@ -93,7 +93,7 @@ impl Store {
     ) -> Result<Option<Record>, Error> {
         match self.call(Ask::Get(key), deadline_ms, consistency).await? {
             Answer::Got(record) => Ok(record),
-            other => unreachable!("a get was answered with {other:?}"),
+            _ => Err(misfit("get")),
         }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Store;
 use super::cursor::{Cursor, Order};
 use super::limits::{self, SCAN_BYTES_DEFAULT, SCAN_RECORDS_DEFAULT};
 use super::range::{Range, position};
 use super::terms::call;
+use super::{Store, misfit};
 use crate::error::Error;
 use crate::key::{Record, check_entity};
 use crate::request::{Answer, Ask, Consistency, ScanQuery};
@@ -100,8 +100,8 @@ impl<'a> Scan<'a> {
         self
     }
 
-    /// How many bytes of values, entities and positions a page has at most: 1 to 16 MiB, by default 1 MiB. The first
-    /// record comes whatever its size, so that a scan always gets on.
+    /// How many bytes of values a page has at most: 1 to 16 MiB, by default 1 MiB. The first record comes whatever
+    /// its size, so that a scan always gets on.
     pub fn limit_bytes(mut self, bytes: u32) -> Self {
         self.limit_bytes = bytes;
         self
@@ -131,18 +131,13 @@ impl<'a> Scan<'a> {
             return Ok(Page { records: Vec::new(), cursor: None });
         };
         match self.store.call(Ask::Scan(query), deadline_ms, self.consistency).await? {
-            Answer::Page { records, end } => {
-                let cursor = match records.last() {
-                    Some(last) if !end => Some(Cursor::at(&last.key, self.order)?),
-                    Some(_) => None,
-                    None => {
-                        assert!(end, "an empty page was said not to be the last");
-                        None
-                    }
-                };
+            Answer::Page { records, end: true } => Ok(Page { records, cursor: None }),
+            Answer::Page { records, end: false } => {
+                let last = records.last().ok_or_else(|| misfit("scan"))?;
+                let cursor = Some(Cursor::at(&last.key, self.order)?);
                 Ok(Page { records, cursor })
             }
-            other => unreachable!("a scan was answered with {other:?}"),
+            _ => Err(misfit("scan")),
         }
     }
 
@@ -201,7 +196,8 @@ call!(Scan, page -> Page);
 pub struct Page {
     /// The records.
     pub records: Vec<Record>,
-    /// Where the next page begins; `None` when nothing lay behind the last record.
+    /// Where the next page begins; `None` when the range was read to its end. A page that a limit cut off has one even
+    /// if nothing lies behind it: the next page is empty then.
     pub cursor: Option<Cursor>,
 }
 
@@ -223,10 +219,6 @@ impl Records<'_> {
     ///
     /// # Errors
     /// Those of [`Store::scan`]. After an error it can be called again, and reads the same page again.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator cannot wait, and there is no async one in std"
-    )]
     pub async fn next(&mut self) -> Result<Option<Record>, Error> {
         if self.page.is_empty()
             && let Some(scan) = &self.next

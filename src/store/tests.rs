@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn a_store_and_its_calls_go_wherever_tasks_go() {
-    fn anywhere<T: Clone + Send + std::marker::Sync + 'static>() {}
+    fn anywhere<T: Clone + Send + Sync + 'static>() {}
     fn sendable<T: Send>(_: T) {}
     anywhere::<Store>();
     // Never run: that it compiles is the test.
@@ -20,4 +20,186 @@ fn a_store_and_its_calls_go_wherever_tasks_go() {
         sendable(store.status());
         sendable(store.close());
     };
+}
+
+fn config(directory: &std::path::Path) -> Config {
+    Config::embedded(directory)
+        .buckets(1_024)
+        .workers(1)
+        .parts(2)
+        .value_bytes_max(1 << 10)
+        .batch_bytes_max(2 << 10)
+}
+
+/// The argument that a call was refused for.
+fn refused<T: fmt::Debug>(result: Result<T, Error>) -> String {
+    match result {
+        Err(Error::Invalid { what, .. }) => what,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_refused_write_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path())).await.unwrap();
+    let (key, long) = (Key::new("alice", 1, 0), vec![7; 1_025]);
+    let kept = store.put(&key, "kept").await.unwrap();
+    let foreign = store.new_token("alice").await.unwrap();
+    let foreign = Token { bucket: foreign.bucket ^ 1, ..foreign };
+    let (short, huge_entity) = (std::time::Duration::ZERO, vec![7; 1_025]);
+
+    assert_eq!(refused(store.put(&key, long.clone()).await), "value");
+    assert_eq!(refused(store.put(&key, "x").expires_at(0).await), "expires_at");
+    assert_eq!(refused(store.put(&key, "x").deadline(short).await), "deadline");
+    assert_eq!(refused(store.put(&key, "x").token(foreign).await), "token");
+    assert_eq!(refused(store.compare_and_set(&key, Some(kept), long.clone()).await), "value");
+    assert_eq!(refused(store.put(&Key::undated(""), "x").await), "entity");
+    assert_eq!(refused(store.put(&Key::undated(huge_entity.clone()), "x").await), "entity");
+    assert_eq!(refused(store.delete(&Key::undated("")).await), "entity");
+    assert_eq!(refused(store.delete(&key).deadline(short).await), "deadline");
+    assert_eq!(refused(store.delete(&key).token(foreign).await), "token");
+    assert_eq!(refused(store.trim("", 9).await), "entity");
+    assert_eq!(refused(store.trim("alice", 9).deadline(short).await), "deadline");
+    assert_eq!(refused(store.trim("alice", 9).token(foreign).await), "token");
+    let batch = || store.batch("alice").delete((1, 0)).put((2, 0), "x");
+    assert_eq!(refused(store.batch("alice").commit().await), "batch");
+    assert_eq!(refused(batch().delete((2, 0)).commit().await), "batch");
+    assert_eq!(refused(batch().trim(1).commit().await), "batch");
+    assert_eq!(refused(batch().put((3, 0), long).commit().await), "value");
+    assert_eq!(refused(batch().deadline(short).commit().await), "deadline");
+    assert_eq!(refused(batch().token(foreign).await), "token");
+    assert_eq!(refused(store.batch(huge_entity).delete((1, 0)).commit().await), "entity");
+
+    let page = store.scan("alice").page().await.unwrap();
+    assert_eq!(page.records.iter().map(|record| record.version).collect::<Vec<_>>(), [kept]);
+    assert_eq!(store.get(&Key::undated("alice")).await, Ok(None));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_refused_read_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path())).await.unwrap();
+    let (key, short) = (Key::new("alice", 1, 0), std::time::Duration::ZERO);
+    let token = store.new_token("alice").await.unwrap();
+
+    assert_eq!(refused(store.get(&Key::undated("")).await), "entity");
+    assert_eq!(refused(store.get(&key).deadline(short).await), "deadline");
+    assert_eq!(refused(store.batch_get(vec![key.clone(); 1_001]).await), "batch_get");
+    assert_eq!(refused(store.batch_get([key.clone(), Key::undated("")]).await), "entity");
+    assert_eq!(refused(store.batch_get([key.clone()]).deadline(short).await), "deadline");
+    assert_eq!(refused(store.scan("").page().await), "entity");
+    assert_eq!(refused(store.scan("alice").limit(0).page().await), "limit");
+    assert_eq!(refused(store.scan("alice").limit_bytes(0).page().await), "limit_bytes");
+    assert_eq!(refused(store.scan("alice").from(2, 0).to(1, 0).page().await), "range");
+    assert_eq!(refused(store.scan("alice").deadline(short).page().await), "deadline");
+    let cursor = Cursor::at(&key, Order::OldestFirst).unwrap();
+    assert_eq!(refused(store.scan("bob").after(&cursor).page().await), "cursor");
+    assert_eq!(refused(store.scan("alice").newest_first().after(&cursor).await), "cursor");
+    assert_eq!(refused(store.new_token("").await), "entity");
+    assert_eq!(refused(store.new_token("alice").deadline(short).await), "deadline");
+    assert_eq!(refused(store.resolve(&Token { bucket: 1_024, ..token }).await), "token");
+    assert_eq!(refused(store.resolve(&token).deadline(short).await), "deadline");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_in_both_orders_and_across_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(config(directory.path())).await.unwrap();
+    let mut keys: Vec<Key> = (0..40).map(|i| Key::new("alice", i / 4, i % 4)).collect();
+    for key in &keys {
+        store.put(key, vec![7; 100]).await.unwrap();
+    }
+    store.put(&Key::undated("alice"), "not among them").await.unwrap();
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let (mut seen, mut cursor, mut limits) = (Vec::new(), None::<String>, [1, 7, 3].into_iter().cycle());
+        loop {
+            let mut scan = store.scan("alice").order(order).limit(limits.next().unwrap()).limit_bytes(499);
+            if let Some(text) = &cursor {
+                scan = scan.after(&text.parse().unwrap());
+            }
+            let page = scan.page().await.unwrap();
+            let count = page.records.len();
+            let least = usize::from(page.cursor.is_some());
+            assert!(
+                (least..=4).contains(&count),
+                "{count} records after {} in a page of 499 bytes",
+                seen.len()
+            );
+            seen.extend(page.records.into_iter().map(|record| record.key));
+            match page.cursor {
+                Some(next) => cursor = Some(next.to_string()),
+                None => break,
+            }
+            if seen.len() == 8 || seen.len() == 9 {
+                store.close().await;
+                store = Store::open(config(directory.path())).await.unwrap();
+            }
+        }
+        assert_eq!(seen, keys);
+        let mut records = store.scan("alice").order(order).limit(7).records();
+        let mut streamed = Vec::new();
+        while let Some(record) = records.next().await.unwrap() {
+            streamed.push(record.key);
+        }
+        assert_eq!(streamed, keys);
+        keys.reverse();
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn several_gets_answer_in_the_order_of_their_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path())).await.unwrap();
+    let key = |i: usize| Key::undated(format!("entity {i}"));
+    for i in (0..BATCH_GET_KEYS_MAX).step_by(3) {
+        store.put(&key(i), i.to_string()).await.unwrap();
+    }
+    let records = store.batch_get((0..BATCH_GET_KEYS_MAX).map(key)).await.unwrap();
+    for (i, record) in records.iter().enumerate() {
+        let expected = (i % 3 == 0).then(|| i.to_string());
+        assert_eq!(record.as_ref().map(|record| &record.value[..]), expected.as_ref().map(String::as_bytes));
+    }
+    assert_eq!(records.len(), BATCH_GET_KEYS_MAX);
+    assert_eq!(store.batch_get([]).await, Ok(Vec::new()));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_dropped_write_is_applied_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path())).await.unwrap();
+    for i in 0..50 {
+        let token = store.new_token("alice").await.unwrap();
+        let write = store.batch("alice").put((i, 0), "first").put((i, 1), "second").token(token).commit();
+        let mut write = Box::pin(write);
+        // Polled once, which hands it over, and dropped.
+        std::future::poll_fn(|context| std::task::Poll::Ready(write.as_mut().poll(context).is_ready())).await;
+        drop(write);
+        let expected = match store.resolve(&token).await.unwrap() {
+            crate::Resolution::Committed(version) => vec![version; 2],
+            crate::Resolution::NotCommitted => vec![],
+            crate::Resolution::Forgotten => panic!("the outcome of {token} is too young to be forgotten"),
+        };
+        let page = store.scan("alice").range(i..=i).page().await.unwrap();
+        assert_eq!(page.records.iter().map(|record| record.version).collect::<Vec<_>>(), expected);
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_every_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path())).await.unwrap();
+    let (clone, key) = (store.clone(), Key::undated("alice"));
+    store.close().await;
+    store.close().await;
+    assert_eq!(clone.put(&key, "x").await, Err(Error::Closed));
+    assert_eq!(clone.get(&key).await, Err(Error::Closed));
+    assert_eq!(clone.scan("alice").page().await, Err(Error::Closed));
+    assert_eq!(clone.new_token("alice").await, Err(Error::Closed));
+    assert_eq!(clone.status().await, Err(Error::Closed));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::terms::{call, token};
-use super::{Store, limits};
+use super::{Store, limits, misfit};
 use crate::error::Error;
 use crate::key::{Key, Version, check_entity};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation};
@@ -186,7 +186,7 @@ impl<'a> NewToken<'a> {
         let ask = Ask::NewToken { entity: self.entity };
         match self.store.call(ask, deadline_ms, Consistency::Linearizable).await? {
             Answer::Token(token) => Ok(token),
-            other => unreachable!("a wish for a token was answered with {other:?}"),
+            _ => Err(misfit("wish for a token")),
         }
     }
 }
@@ -218,7 +218,7 @@ impl<'a> Resolve<'a> {
         let deadline_ms = self.store.shared.limits.deadline_ms(self.deadline)?;
         match self.store.call(Ask::Resolve(self.token), deadline_ms, Consistency::Linearizable).await? {
             Answer::Resolved(resolution) => Ok(resolution),
-            other => unreachable!("a question for an outcome was answered with {other:?}"),
+            _ => Err(misfit("question for an outcome")),
         }
     }
 }
@@ -242,7 +242,7 @@ impl Store {
         let ask = Ask::Write { entity, mutations, token };
         match self.call(ask, deadline_ms, Consistency::Linearizable).await? {
             Answer::Written(version) => Ok(version),
-            other => unreachable!("a write was answered with {other:?}"),
+            _ => Err(token.map_or_else(|| misfit("write"), Error::Unknown)),
         }
     }
 }

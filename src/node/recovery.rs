@@ -278,7 +278,7 @@ struct Replayer<'a> {
 }
 
 impl Replayer<'_> {
-    fn take(&mut self, record: Record<'_>, position: thermocline_tiers::hot::journal::Position) {
+    fn take(&mut self, record: Record<'_>, position: Position) {
         if self.failure.is_some() {
             return;
         }
@@ -287,11 +287,7 @@ impl Replayer<'_> {
         }
     }
 
-    fn replay(
-        &mut self,
-        record: Record<'_>,
-        position: thermocline_tiers::hot::journal::Position,
-    ) -> Result<(), Error> {
+    fn replay(&mut self, record: Record<'_>, position: Position) -> Result<(), Error> {
         let (bucket, slot, kind) =
             (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
         let part = &mut self.parts[self.dealing.part(bucket) as usize];
@@ -330,5 +326,31 @@ impl Replayer<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thermocline_tiers::hot::journal::{Generation, Sequence};
+
+    #[test]
+    fn a_floor_makes_up_only_for_damage_before_it() {
+        let floor = Position { generation: Generation(5), offset: 4096, length: 40 };
+        let behind = |reason, generation, offset| {
+            let (scope, generation) = (DamageScope::AllBuckets, Generation(generation));
+            is_behind(floor, &Damage { scope, reason, path: PathBuf::new(), generation, offset })
+        };
+        assert!(behind(DamageReason::CorruptPayload, 5, 512));
+        assert!(behind(DamageReason::CorruptPayload, 4, 90_000));
+        assert!(!behind(DamageReason::CorruptPayload, 5, 8192));
+        assert!(!behind(DamageReason::CorruptPayload, 6, 0));
+        let missing = |last| DamageReason::MissingSegment { first: Generation(1), last: Generation(last) };
+        assert!(behind(missing(4), 1, 0));
+        assert!(!behind(missing(5), 1, 0));
+        let commits = DamageReason::MissingCommits { first: Sequence(1), last: Sequence(2) };
+        assert!(behind(commits, 4, 0) && !behind(commits, 5, 0));
+        assert!(behind(DamageReason::EarlierDamage, 4, 0) && !behind(DamageReason::EarlierDamage, 5, 0));
+        assert!(!behind(DamageReason::MissingCatalog, 0, 0) && !behind(DamageReason::OldCatalog, 1, 0));
     }
 }

@@ -522,6 +522,9 @@ impl Worker {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// An accepted value may lose its proposer before it is chosen.
 fn kind_watches(kind: u8) -> bool {
     record_codec::is_accept(kind)

@@ -1,0 +1,298 @@
+//! A worker by itself, with the world played by the test.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thermocline_paxos::{
+    Accepted, Ballot, Boot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Slot,
+};
+use thermocline_routing_table::{BucketCount, GroupCount, Machine, Placement, ReplicaCount, Table, Zone};
+use thermocline_tiers::disk::MemoryDisk;
+use thermocline_tiers::hot::journal::{Generation, JournalConfig, Position as Place};
+use thermocline_tiers::hot::state::{Key as StateKey, Position as StatePosition, StateConfig};
+
+use crate::error::Error;
+use crate::key::{Key, Position};
+use crate::node::calls::CallKey;
+use crate::node::effects::{Job, Submission};
+use crate::node::identity::{Amnesia, Identity};
+use crate::node::recovery::{Plan, recover};
+use crate::node::route::{Dealing, Route};
+use crate::node::wire::{self, Item};
+use crate::node::worker::{Settings, Worker};
+use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Request, ScanQuery};
+
+const BUCKETS: u32 = 1024;
+
+/// The worker of node `me` among nodes 1 to `nodes` in three zones, founded, with links to all of them.
+fn worker(me: u16, nodes: u16, client: u64) -> Worker {
+    let machines: Vec<Machine> = (1..=nodes)
+        .map(|node| Machine { node: thermocline_routing_table::NodeId(node), zone: Zone(node % 3) })
+        .collect();
+    let replicas = if nodes == 1 { ReplicaCount::One } else { ReplicaCount::Three };
+    let placement = Placement::new(&machines, replicas).unwrap();
+    let map = Table::for_groups(GroupCount::new(1).unwrap(), BucketCount::new(BUCKETS).unwrap());
+    let peers: Vec<NodeId> = (1..=nodes).filter(|node| *node != me).map(NodeId).collect();
+    let identity = Identity {
+        cluster: "test".into(),
+        node: me,
+        disk: u64::from(me),
+        buckets: BUCKETS,
+        window_span_ms: 86_400_000,
+        table: 1,
+        parts: 1,
+        boots: 0,
+        founding: Some(Vec::new()),
+        amnesia: Amnesia::default(),
+    };
+    let settings = Settings {
+        me: NodeId(me),
+        index: 0,
+        dealing: Dealing { parts: 1, workers: 1 },
+        client: 0,
+        seed: 1,
+        calls_max: 10_000,
+        command_bytes_max: 1 << 20,
+        hedge_ms: 20,
+        resend_ms: 100,
+    };
+    let plan = Plan {
+        disk: Arc::new(MemoryDisk::new(1)),
+        identity,
+        workers: 1,
+        journal: JournalConfig::with_segment_bytes(1 << 20),
+        state: StateConfig { sinks: false, ..StateConfig::default() },
+        route: Arc::new(Route::new(&map, &[placement])),
+        peers: peers.clone(),
+        settings,
+        clients: vec![client],
+    };
+    // A founded disk with an unused journal has lost its own; this one is new, so it votes.
+    let mut recovered =
+        recover(Plan { identity: Identity { founding: None, ..plan.identity.clone() }, ..plan }).unwrap();
+    let mut worker = recovered.workers.remove(0);
+    worker.found(0, wire::Founding { disk: u64::from(me), members: Some(Vec::new()) }, false);
+    for peer in peers {
+        worker.peer_up(0, peer);
+    }
+    for peer in worker.peers() {
+        peer.out.clear();
+    }
+    worker
+}
+
+/// What the worker has told a node since it was asked last.
+fn told(worker: &mut Worker, node: u16) -> Vec<Item> {
+    let peer = worker.peers().iter_mut().find(|peer| peer.node == NodeId(node)).unwrap();
+    let mut body = Bytes::from(std::mem::take(&mut peer.out));
+    std::iter::from_fn(|| wire::take(&mut body).unwrap()).collect()
+}
+
+fn tell(worker: &mut Worker, now: u64, from: u16, item: &Item) {
+    let mut body = Vec::new();
+    wire::put(&mut body, item);
+    worker.frame(now, NodeId(from), body.into());
+    worker.flush(now);
+}
+
+fn call(worker: &mut Worker, number: u64, entity: &[u8], ask: Ask) {
+    let request = Request { ask, deadline_ms: 1_000, consistency: Consistency::Linearizable };
+    worker.call(0, number, crate::node::entity_hash(entity), request);
+}
+
+/// An entity, and the bucket it is in, for which the condition holds.
+fn entity(worker: &Worker, wanted: impl Fn(&[NodeId]) -> bool) -> (Bytes, Bucket) {
+    let mut names = (0..).map(|number: u32| Bytes::from(format!("entity {number}")));
+    let bucket = |name: &Bytes| worker.route.bucket(crate::node::entity_hash(name));
+    let name = names.find(|name| wanted(worker.route.replicas(bucket(name)))).unwrap();
+    let bucket = bucket(&name);
+    (name, bucket)
+}
+
+fn put(entity: &Bytes) -> Ask {
+    let value = Bytes::from_static(b"value");
+    let put = Mutation::Put { position: Position::Undated, value, expires_at: None, expect: Expect::Any };
+    Ask::Write { entity: entity.clone(), mutations: vec![put], token: None }
+}
+
+#[test]
+fn a_peer_is_asked_about_every_bucket_for_which_its_silence_would_count() {
+    let mut worker = worker(1, 6, 7);
+    for number in 0..300_u64 {
+        let entity = Bytes::from(format!("entity {number}"));
+        let key = Key { entity: entity.clone(), position: Position::Undated };
+        call(&mut worker, number, &entity, Ask::Get(key));
+    }
+    worker.flush(0);
+    let asked: Vec<(u16, Vec<Bucket>)> = (2..=6)
+        .filter_map(|node| {
+            told(&mut worker, node).into_iter().find_map(|item| match item {
+                Item::Probe { buckets, .. } => {
+                    Some((node, buckets.into_iter().map(|(bucket, _)| bucket).collect()))
+                }
+                _ => None,
+            })
+        })
+        .collect();
+    let all: std::collections::BTreeSet<Bucket> =
+        asked.iter().flat_map(|(_, buckets)| buckets.clone()).collect();
+    assert!(asked.len() > 1 && all.len() > 50, "there is something to ask, and more than one to be asked");
+    for (node, buckets) in asked {
+        for bucket in all.iter().filter(|bucket| worker.route.holds(NodeId(node), **bucket)) {
+            assert!(buckets.contains(bucket), "node {node} was not asked about bucket {}", bucket.0);
+        }
+    }
+}
+
+#[test]
+fn a_probe_of_a_bucket_that_is_not_here_is_not_answered_with_silence() {
+    let mut worker = worker(1, 6, 7);
+    let (_, here) = entity(&worker, |nodes| nodes.contains(&NodeId(1)));
+    let (_, elsewhere) = entity(&worker, |nodes| !nodes.contains(&NodeId(1)));
+    let buckets = vec![(here, Slot(0)), (elsewhere, Slot(0))];
+    tell(&mut worker, 0, 2, &Item::Probe { round: 9, buckets });
+    let answers = told(&mut worker, 2);
+    let [Item::ProbeAnswer { round: 9, exceptions }] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(exceptions.len(), 1);
+    assert!(exceptions[0].bucket == elsewhere && !exceptions[0].voting);
+}
+
+#[test]
+fn an_answer_to_a_call_of_an_earlier_start_is_not_taken_for_another() {
+    let forwarded = |client| {
+        let mut worker = worker(1, 6, client);
+        let (name, _) = entity(&worker, |nodes| !nodes.contains(&NodeId(1)));
+        call(&mut worker, 5, &name, put(&name));
+        let (node, call) = (2..=6)
+            .find_map(|node| {
+                told(&mut worker, node).into_iter().find_map(|item| match item {
+                    Item::ForwardWrite { call, .. } => Some((node, call)),
+                    _ => None,
+                })
+            })
+            .unwrap();
+        (worker, node, call)
+    };
+    let (_, node, old) = forwarded(0x1234_5678_0000_0000);
+    let (mut worker, same, new) = forwarded(0x8765_4321_0000_0000);
+    assert!(node == same && old != new);
+    let outcome = Ok(Answer::Written(crate::key::Version(1)));
+    tell(&mut worker, 1, node, &Item::ForwardAnswer { call: old, outcome: outcome.clone() });
+    assert!(worker.effects().replies.is_empty());
+    tell(&mut worker, 1, node, &Item::ForwardAnswer { call: new, outcome: outcome.clone() });
+    assert_eq!(worker.effects().replies, [(5, outcome)]);
+}
+
+#[test]
+fn a_refusal_of_the_second_copy_says_nothing_of_the_first() {
+    let mut worker = worker(1, 6, 7);
+    let (name, bucket) = entity(&worker, |nodes| !nodes.contains(&NodeId(1)));
+    call(&mut worker, 5, &name, put(&name));
+    worker.tick(25);
+    worker.flush(25);
+    let second = worker.route.replicas(bucket)[1].0;
+    let items = told(&mut worker, second);
+    let [Item::ForwardWrite { call, .. }] = items[..] else { panic!("{items:?}") };
+    let refusal = Error::Overloaded { what: "a queue of the serving node", limit: "1".into() };
+    tell(&mut worker, 26, second, &Item::ForwardAnswer { call, outcome: Err(refusal) });
+    let replies = std::mem::take(&mut worker.effects().replies);
+    assert!(matches!(replies[..], [(5, Err(Error::Unknown(_)))]), "{replies:?}");
+}
+
+#[test]
+fn a_long_stretch_of_expired_records_is_one_empty_page() {
+    const RECORDS: u64 = 20_000;
+    let mut worker = worker(1, 1, 7);
+    let (name, bucket) = entity(&worker, |_| true);
+    let mut apply =
+        worker.parts[0].apply(thermocline_tiers::hot::Bucket(bucket.0), thermocline_tiers::hot::Slot(1));
+    for sequence in 0..RECORDS {
+        let position = StatePosition::Dated { timestamp_ms: 1, sequence };
+        apply.put(&StateKey::new(&name, position).unwrap(), b"gone", Some(1));
+    }
+    apply.finish();
+    worker.set_wall_clock(2);
+    let query = ScanQuery {
+        entity: name.clone(),
+        from: Position::Dated { timestamp: 0, sequence: 0 },
+        to: Position::Dated { timestamp: u64::MAX, sequence: u64::MAX },
+        newest_first: true,
+        limit_records: 1,
+        limit_bytes: 1 << 20,
+    };
+    call(&mut worker, 5, &name, Ask::Scan(query));
+    worker.flush(0);
+    assert_eq!(worker.effects().replies, [(5, Ok(Answer::Page { records: Vec::new(), end: true }))]);
+}
+
+/// Has all that was recorded synced, each record at an offset of its own, from `first` on.
+fn sync(worker: &mut Worker, first: u32) {
+    let submissions: Vec<Submission> = worker.effects().take_submissions().collect();
+    for mut submission in submissions {
+        for (offset, record) in (first..).zip(&mut submission.records) {
+            record.position = Some(Place { generation: Generation(1), offset, length: 1 });
+        }
+        worker.journal_synced(0, submission);
+    }
+}
+
+#[test]
+fn a_vote_that_lost_is_never_fetched_as_chosen() {
+    let mut worker = worker(1, 3, 7);
+    let (_, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(2));
+    let of = |node: u16, round| {
+        let originator = Originator { node: NodeId(node), boot: Boot { disk: u64::from(node), count: 1 } };
+        let command = Command { id: Some(CommandId { originator, sequence: 1 }), payload: Bytes::new() };
+        (Ballot { round, node: originator.node, boot: originator.boot }, command)
+    };
+    let message = |(ballot, command): (Ballot, Command), chosen| {
+        Item::Paxos(Message {
+            bucket,
+            slot: Slot(1),
+            promised: ballot,
+            accepted: Some(Accepted { ballot, id: command.id, command: Some(command) }),
+            durable: false,
+            chosen,
+            missing: false,
+            known: Known::default(),
+            chosen_through: Slot(u64::from(chosen)),
+        })
+    };
+    tell(&mut worker, 0, 2, &message(of(2, 0), false));
+    sync(&mut worker, 100);
+    assert_eq!(worker.index.chosen(bucket, Slot(1), Slot(1), 9).len(), 1, "the vote stands in the index");
+    tell(&mut worker, 0, 3, &message(of(3, 1), true));
+    tell(&mut worker, 0, 2, &Item::Fetch { bucket, from: Slot(1), through: Slot(1) });
+    assert!(worker.effects().jobs.is_empty(), "what was chosen is not in the index yet");
+    sync(&mut worker, 200);
+    let jobs = &worker.effects().jobs;
+    let [Job::Fetch { places, .. }] = &jobs[..] else { panic!("{} jobs", jobs.len()) };
+    assert_eq!(places.iter().map(|place| place.offset).collect::<Vec<_>>(), [200]);
+}
+
+#[test]
+fn numbers_at_the_end_of_their_range_do_no_harm() {
+    let mut worker = worker(1, 3, 7);
+    let (bucket, end) = (Bucket(5), Slot(u64::MAX));
+    let call = CallKey::from_wire(u64::MAX).to_wire();
+    let outcome = Ok(Answer::Expired { chosen: u64::MAX });
+    let items = [
+        Item::FetchAnswer { bucket, from: end, commands: vec![Command::no_op()], chosen: end },
+        Item::FetchAnswer { bucket, from: end, commands: Vec::new(), chosen: end },
+        Item::FetchAnswer { bucket: Bucket(u32::MAX), from: end, commands: Vec::new(), chosen: end },
+        Item::Fetch { bucket, from: end, through: end },
+        Item::Fetch { bucket: Bucket(u32::MAX), from: Slot(0), through: end },
+        Item::Hint { bucket, chosen: end },
+        Item::Hint { bucket: Bucket(u32::MAX), chosen: end },
+        Item::Probe { round: u64::MAX, buckets: vec![(bucket, end), (Bucket(u32::MAX), end)] },
+        Item::ProbeAnswer { round: u64::MAX, exceptions: Vec::new() },
+        Item::ForwardAnswer { call, outcome },
+        Item::FloorAsk { buckets: vec![bucket, Bucket(u32::MAX)] },
+        Item::FloorAnswer { buckets: vec![(bucket, end), (Bucket(u32::MAX), end)] },
+    ];
+    for (now, item) in (0..).step_by(50).zip(items) {
+        tell(&mut worker, now, 2, &item);
+        worker.tick(now);
+        worker.flush(now);
+    }
+}

@@ -2,36 +2,51 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters that only grow; one set for all links and listeners of a store, read from any thread.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
+macro_rules! counts {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// Counters that only grow; one set for all links and listeners of a store, read from any thread.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counts {
+            $($(#[$doc])+ pub(crate) $name: Count,)+
+        }
+
+        impl Counts {
+            /// All of them, by name.
+            pub(crate) fn list(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name.read())),+].into_iter()
+            }
+        }
+    };
+}
+
+counts! {
     /// Frames given to the operating system. What one call of `Links::send` takes counts as one frame, here
     /// and below.
-    pub(crate) frames_sent: Count,
+    frames_sent,
     /// Their bytes, headers included.
-    pub(crate) bytes_sent: Count,
+    bytes_sent,
     /// Frames dropped because their link's buffer was full.
-    pub(crate) frames_dropped_full: Count,
+    frames_dropped_full,
     /// Frames dropped because their link was down, or went down before they were written.
-    pub(crate) frames_dropped_down: Count,
+    frames_dropped_down,
     /// Frames received whole and undamaged.
-    pub(crate) frames_received: Count,
+    frames_received,
     /// Bytes received, headers included.
-    pub(crate) bytes_received: Count,
+    bytes_received,
     /// Links that came up, in both directions.
-    pub(crate) links_up: Count,
+    links_up,
     /// Links that went down after they had been up, in both directions.
-    pub(crate) links_down: Count,
+    links_down,
     /// Attempts to connect that did not bring a link up.
-    pub(crate) dials_failed: Count,
+    dials_failed,
     /// Incoming connections that did not get past the handshake, refusals included.
-    pub(crate) handshakes_failed: Count,
+    handshakes_failed,
     /// Refusals, given or received.
-    pub(crate) refusals: Count,
+    refusals,
     /// Connections closed because of a damaged or illegal frame.
-    pub(crate) frames_bad: Count,
+    frames_bad,
     /// Incoming connections closed at once because too many handshakes were under way.
-    pub(crate) connections_rejected: Count,
+    connections_rejected,
 }
 
 /// One counter.
@@ -40,7 +55,7 @@ pub(crate) struct Count(AtomicU64);
 
 impl Count {
     /// Its value.
-    pub(crate) fn read(&self) -> u64 {
+    pub(super) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 

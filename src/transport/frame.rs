@@ -256,6 +256,7 @@ impl Decoder {
 }
 
 /// Cuts the first whole body off bytes that hold whole frames; `None` when they end inside one.
+#[cfg(test)]
 pub(super) fn take(bytes: &mut Bytes, frame_bytes_max: usize) -> Result<Option<Bytes>, FrameError> {
     let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
     let header = body_header(header, frame_bytes_max)?;

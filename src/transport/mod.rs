@@ -3,7 +3,7 @@
 //! A *link* is one-way. Each worker of a node has one to each other node; it is dialled by the sender, and
 //! answers come back over a link of the other node's own. Links live on their worker's thread and call the
 //! worker's [`Inbox`] there. Two transports do the same: TCP ([`Links::tcp`]) and, for several nodes in one
-//! process, memory ([`Links::local`]).
+//! process under test, memory (`Links::local`).
 //!
 //! **A link may lose frames, and says nothing when it does**: it drops what does not fit its buffer and what
 //! is under way when it breaks. It never delivers a damaged one, never one twice, and never two of one
@@ -16,6 +16,7 @@ mod counts;
 mod error;
 pub(crate) mod frame;
 mod handshake;
+#[cfg(test)]
 mod local;
 mod tcp;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use counts::Counts;
 pub(crate) use error::LinkError;
 pub(crate) use handshake::{Boot, Hello, Identity, PROTOCOL_VERSION};
+#[cfg(test)]
 pub(crate) use local::LocalNet;
 pub(crate) use tcp::{Incoming, Listener};
 
@@ -144,6 +146,7 @@ pub(crate) enum Links {
     /// Over TCP.
     Tcp(tcp::TcpLinks),
     /// Inside the process.
+    #[cfg(test)]
     Local(local::LocalLinks),
 }
 
@@ -164,6 +167,7 @@ impl Links {
     /// Joins a network inside this process as a worker of a node.
     ///
     /// Must be called inside a `LocalSet`.
+    #[cfg(test)]
     pub(crate) fn local(
         net: &LocalNet,
         setup: Setup,
@@ -183,11 +187,13 @@ impl Links {
     pub(crate) fn send(&self, peer: NodeId, frames: &mut Vec<u8>) -> Sent {
         match self {
             Self::Tcp(links) => links.send(peer, frames),
+            #[cfg(test)]
             Self::Local(links) => links.send(peer, frames),
         }
     }
 
     /// Whether the link to a peer is up, as far as is known.
+    #[cfg(test)]
     pub(crate) fn is_up(&self, peer: NodeId) -> bool {
         match self {
             Self::Tcp(links) => links.is_up(peer),
@@ -200,15 +206,18 @@ impl Links {
     pub(crate) fn accept(&self, incoming: Incoming) {
         match self {
             Self::Tcp(links) => links.accept(incoming),
+            #[cfg(test)]
             Self::Local(_) => drop(incoming),
         }
     }
 
     /// Changes whom to dial: links to the others are closed, links to new ones are dialled, and one whose
     /// address changed is dialled anew. Over memory the peers are fixed.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a running node does not take a new topology yet"))]
     pub(crate) fn set_peers(&self, peers: &[(NodeId, SocketAddr)]) {
         match self {
             Self::Tcp(links) => links.set_peers(peers),
+            #[cfg(test)]
             Self::Local(_) => {}
         }
     }
@@ -219,6 +228,7 @@ impl Links {
     pub(crate) fn stop(&self) {
         match self {
             Self::Tcp(links) => links.stop(),
+            #[cfg(test)]
             Self::Local(links) => links.stop(),
         }
     }

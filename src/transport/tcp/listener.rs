@@ -45,6 +45,7 @@ impl Listener {
     /// # Errors
     ///
     /// What the operating system says.
+    #[cfg(test)]
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }

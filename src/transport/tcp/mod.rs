@@ -88,6 +88,7 @@ impl TcpLinks {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn is_up(&self, peer: NodeId) -> bool {
         self.outgoing.borrow().get(&peer).is_some_and(|dialled| dialled.link.is_up())
     }

@@ -59,6 +59,7 @@ impl Outgoing {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn is_up(&self) -> bool {
         self.up.borrow().as_ref().is_some_and(|up| up.failure.is_none())
     }

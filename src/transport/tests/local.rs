@@ -92,15 +92,16 @@ fn links_are_between_workers() {
     run(async {
         let net = LocalNet::default();
         let one = setup(Hello { workers: 2, ..hello(1) }, Limits::default());
-        let two = setup(hello(2), Limits::default());
+        let two = setup(Hello { workers: 2, ..hello(2) }, Limits::default());
         let (_first, mut at_first) = join(&net, &one, 0);
         let (second, mut at_second) = join(&net, &one, 1);
-        let (only, mut at_only) = join(&net, &two, 0);
+        let (zeroth, mut at_zeroth) = join(&net, &two, 0);
+        let (_other, mut at_other) = join(&net, &two, 1);
         at_second.until_up(NodeId(2), Direction::Out).await;
-        at_only.until_up(NodeId(1), Direction::Out).await;
+        at_zeroth.until_up(NodeId(1), Direction::Out).await;
         second.send(NodeId(2), &mut framed(b"from the second"));
-        assert_eq!(at_only.frame().await.1, b"from the second");
-        only.send(NodeId(1), &mut framed(b"to the first"));
+        assert_eq!(at_other.frame().await.1, b"from the second");
+        zeroth.send(NodeId(1), &mut framed(b"to the first"));
         assert_eq!(at_first.frame().await.1, b"to the first");
         assert!(
             std::iter::from_fn(|| at_second.0.try_recv().ok())

@@ -10,6 +10,9 @@ use crate::topology::{Topology, TopologyNode};
 pub(crate) mod bounds;
 mod file;
 
+/// What a write has beside its values: an entity, a token, and a position and a condition for each change.
+const WRITE_OVERHEAD_BYTES_MAX: u32 = 64 << 10;
+
 /// When a write counts as durable.
 ///
 /// ```
@@ -167,7 +170,8 @@ impl Config {
         journal_retain_bytes: u64,
         /// How many calls can be under way at each worker: 1 to 2^20, by default 65,536.
         calls_max: u32,
-        /// How many bytes of waiting writes ride in one slot: 1 KiB to 16 MiB, by default 256 KiB.
+        /// How many bytes of waiting writes ride in one slot: 1 KiB to 16 MiB, by default 256 KiB. Taken as more where
+        /// the longest value or the fullest batch needs it, because each of them rides in one slot.
         command_bytes_max: u32,
         /// The longest value, in bytes: 1 KiB to 16 MiB, by default 1 MiB.
         value_bytes_max: u32,
@@ -214,8 +218,8 @@ impl Config {
         bounds::buckets(self.topology.buckets)
     }
 
-    /// Checks every setting and brings them together: then `directory` is there, and `topology` says the bucket count
-    /// and the window span.
+    /// Checks every setting and brings them together: then `directory` is there, `topology` says the bucket count and
+    /// the window span, and a command holds every write that the other limits allow.
     pub(crate) fn validated(mut self) -> Result<Self, Error> {
         self.settle_topology()?;
         self.settle_directory()?;
@@ -232,6 +236,8 @@ impl Config {
         bounds::within("hedge_ms", self.hedge_ms, 1, 10_000)?;
         bounds::within("resend_ms", self.resend_ms, 1, 60_000)?;
         bounds::within("peer_buffer_bytes_max", self.peer_buffer_bytes_max, 1 << 20, 1 << 30)?;
+        let longest_write = self.value_bytes_max.max(self.batch_bytes_max) + WRITE_OVERHEAD_BYTES_MAX;
+        self.command_bytes_max = self.command_bytes_max.max(longest_write);
         Ok(self)
     }
 

@@ -72,7 +72,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.parts, config.calls_max), (16, 65_536));
     assert_eq!((config.memtable_bytes, config.segment_bytes), (16 << 20, 64 << 20));
     assert_eq!((config.journal_retain_bytes, config.peer_buffer_bytes_max), (1 << 30, 16 << 20));
-    assert_eq!((config.command_bytes_max, config.value_bytes_max), (256 << 10, 1 << 20));
+    assert_eq!((embedded().command_bytes_max, config.value_bytes_max), (256 << 10, 1 << 20));
     assert_eq!((config.batch_bytes_max, config.deadline_default_ms), (4 << 20, 5_000));
     assert_eq!((config.hedge_ms, config.resend_ms, config.sync), (25, 100, Sync::Disk));
 }
@@ -152,13 +152,14 @@ fn every_setting_can_stand_in_a_file() {
         peer_buffer_bytes_max = 2097152
         sync = "none"
     "#;
-    let config = Config::from_toml(text).unwrap().validated().unwrap();
+    let unchanged = Config::from_toml(text).unwrap();
+    assert_eq!((unchanged.command_bytes_max, unchanged.value_bytes_max), (2_048, 4_096));
+    let config = unchanged.validated().unwrap();
     assert_eq!(config.data_directory(), Some(Path::new("data")));
     assert_eq!((config.topology.buckets, config.topology.window_ms), (2_048, 3_600_000));
     assert_eq!((config.workers, config.parts, config.calls_max), (3, 5, 11));
     assert_eq!((config.memtable_bytes, config.segment_bytes), (1 << 20, 32 << 20));
     assert_eq!((config.journal_retain_bytes, config.peer_buffer_bytes_max), (7, 2 << 20));
-    assert_eq!((config.command_bytes_max, config.value_bytes_max), (2_048, 4_096));
     assert_eq!((config.batch_bytes_max, config.deadline_default_ms), (8_192, 800));
     assert_eq!((config.hedge_ms, config.resend_ms, config.sync), (13, 17, Sync::None));
 }
@@ -190,4 +191,14 @@ fn a_file_needs_a_directory_and_settings_within_bounds() {
     );
     let text = "directory = 'data'\nworkers = 65";
     assert_eq!(Config::from_toml(text).map(drop), Err(Error::invalid("workers", "65", "1 to 64")));
+}
+
+#[test]
+fn a_command_holds_the_longest_write() {
+    let command = |config: Config| config.validated().unwrap().command_bytes_max;
+    assert_eq!(command(embedded()), (4 << 20) + (64 << 10));
+    assert_eq!(command(embedded().value_bytes_max(8 << 20)), (8 << 20) + (64 << 10));
+    assert_eq!(command(embedded().command_bytes_max(16 << 20)), 16 << 20);
+    // 1,000 changes with their positions, conditions, expiries and lengths, an entity and a token.
+    assert!(WRITE_OVERHEAD_BYTES_MAX > 1_000 * 48 + 1_024 + 64);
 }

@@ -203,3 +203,18 @@ async fn a_closed_store_refuses_every_call() {
     assert_eq!(clone.new_token("alice").await, Err(Error::Closed));
     assert_eq!(clone.status().await, Err(Error::Closed));
 }
+
+#[tokio::test]
+async fn the_longest_value_and_the_fullest_batch_are_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let store =
+        Store::open(Config::embedded(directory.path()).buckets(1_024).workers(1).parts(2)).await.unwrap();
+    let (key, longest) = (Key::new("alice", 1, 0), vec![7; 1 << 20]);
+    store.put(&key, longest.clone()).await.unwrap();
+    assert_eq!(store.get(&key).await.unwrap().map(|record| record.value), Some(longest.clone().into()));
+    let full = (2..6).fold(store.batch("alice"), |batch, i| batch.put((i, 0), longest.clone()));
+    full.commit().await.unwrap();
+    let many = (0..1_000).fold(store.batch(vec![7; 1_024]), |batch, i| batch.put((i, 0), "x"));
+    many.commit().await.unwrap();
+    store.close().await;
+}

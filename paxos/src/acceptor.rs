@@ -10,14 +10,14 @@ impl Replica {
     pub(crate) fn receive(
         &mut self,
         index: usize,
-        message: Message,
+        message: &mut Message,
         numbers: &mut Numbers,
         out: &mut Output,
     ) {
         let peer = self.members.as_slice()[index];
         let open = self.open_slot();
         if message.slot < open {
-            return self.answer_late(index, &message, out);
+            return self.answer_late(index, message, out);
         }
         if message.slot > open
             || (message.chosen_through >= open && !(message.chosen && message.slot == open))
@@ -27,7 +27,11 @@ impl Replica {
             out.events.push(Event::Behind { bucket: self.bucket, peer, through });
             return;
         }
-        let Ok(value) = self.resolve(&message) else {
+        let own =
+            self.accepted.as_ref().zip(message.accepted.as_ref()).filter(|(own, told)| own.1.id == told.id);
+        let held = own.is_some_and(|(own, told)| message.chosen || own.0 == told.ballot);
+        let value = if held { Ok(None) } else { self.resolve(message) };
+        let Ok(value) = value else {
             // The sender takes this replica to hold a value that it does not hold. Its own record, with nothing in it, tells.
             if message.chosen {
                 out.events.push(Event::Behind { bucket: self.bucket, peer, through: message.slot });
@@ -37,8 +41,8 @@ impl Replica {
             return;
         };
         if message.chosen {
-            if let Some((ballot, command)) = value {
-                self.learn(ballot, command, false, numbers, out);
+            if let Some(accepted) = &message.accepted {
+                self.learn(accepted.ballot, value, false, numbers, out);
                 self.behind_still(peer, message.chosen_through, out);
             }
             return;
@@ -46,33 +50,26 @@ impl Replica {
         if !self.votes() {
             return;
         }
-        if !self.is_legal(&message) {
+        if !self.is_legal(message) {
             numbers.refused += 1;
             return;
         }
+        let told_at = message.accepted.as_ref().map_or(Ballot::ZERO, |accepted| accepted.ballot);
         if message.durable {
             let twice = plant::on(Plant::DuplicateCounted) && self.views[index].promised == message.promised;
             let view = &mut self.views[if twice { (index + 1) % self.members.len() } else { index }];
             view.promised = view.promised.max(message.promised);
-            view.accepted = view.accepted.max(value.as_ref().map_or(Ballot::ZERO, |(ballot, _)| *ballot));
-        }
-        if let Some((ballot, command)) = &value {
-            let adopts =
-                |best: &Ballot| if plant::on(Plant::LowestAdopted) { best > ballot } else { best < ballot };
-            if self.best.as_ref().is_none_or(|(best, _)| adopts(best)) {
-                self.best = Some((*ballot, command.clone()));
-            }
+            view.accepted = view.accepted.max(told_at);
         }
         if message.missing {
             self.wants_value |= 1 << index;
         }
-        self.vote_on(message.promised, value, numbers, out);
-        // Whoever knows less of this record than there is to know hears it, once it is synced (I3).
+        self.vote_on(message.promised, value.map(|command| (told_at, command)), numbers, out);
+        // Whoever knows less of this record than there is to know hears it, once it is synced (I3). But not who answers an own
+        // ballot: he was asked for all that he can add to it, and will be told when it is decided.
         let current = self.current();
-        if current.promised > message.known.promised
-            || current.accepted > message.known.accepted
-            || message.missing
-        {
+        let newer = current.promised > message.known.promised || current.accepted > message.known.accepted;
+        if message.missing || newer && !(message.promised == current.promised && self.leads()) {
             self.owed |= 1 << index;
         }
         self.conclude(numbers, out);
@@ -100,38 +97,57 @@ impl Replica {
                 if (ballot >= self.promised && ballot > self.accepted_ballot())
                     || (plant::on(Plant::AcceptBelowPromise) && ballot != self.accepted_ballot()) =>
             {
-                self.promised = ballot;
-                self.accepted = Some((ballot, command.clone()));
-                self.sent_value = 0;
-                self.persist_vote(Record::Accept { slot, ballot, command }, numbers, out);
+                self.accept(ballot, command, numbers, out);
             }
-            _ if newly_promised => {
-                self.persist_vote(Record::Promise { slot, ballot: promised }, numbers, out);
+            told => {
+                self.keep_told(told);
+                if newly_promised {
+                    self.persist_vote(Record::Promise { slot, ballot: promised }, numbers, out);
+                }
             }
-            _ => {}
         }
-        self.notice_preemption(out);
     }
 
-    /// The message's value, with what was left out put in; `Err` when this replica does not hold it.
-    fn resolve(&self, message: &Message) -> Result<Option<(Ballot, Command)>, ()> {
-        let Some(accepted) = &message.accepted else { return Ok(None) };
-        if let Some(command) = &accepted.command {
+    /// Votes for a value at a ballot that is not below the promise, and so not below any that was told of.
+    pub(crate) fn accept(
+        &mut self,
+        ballot: Ballot,
+        command: Command,
+        numbers: &mut Numbers,
+        out: &mut Output,
+    ) {
+        let slot = self.open_slot();
+        self.promised = ballot;
+        self.accepted = Some((ballot, command.clone()));
+        self.best = None;
+        self.sent_value = 0;
+        self.persist_vote(Record::Accept { slot, ballot, command }, numbers, out);
+    }
+
+    /// Remembers a value that this replica did not vote for, if it is at a higher ballot than all it knows of.
+    fn keep_told(&mut self, told: Option<(Ballot, Command)>) {
+        let Some((ballot, command)) = told else { return };
+        let known = self.highest_told().map(|(known, _)| *known);
+        let lowest = plant::on(Plant::LowestAdopted);
+        if known.is_none_or(|known| if lowest { known > ballot } else { known < ballot }) {
+            self.best = Some((ballot, command));
+        }
+    }
+
+    /// The message's value, taken out of it, with what was left out put in; `Err` when this replica does not hold it.
+    fn resolve(&self, message: &mut Message) -> Result<Option<Command>, ()> {
+        let Some(accepted) = &mut message.accepted else { return Ok(None) };
+        if let Some(command) = accepted.command.take() {
             // All no-ops are equal, so one with a payload is a faulty peer's.
             let empty = command.id.is_some() || command.payload.is_empty();
-            return if command.id == accepted.id && empty {
-                Ok(Some((accepted.ballot, command.clone())))
-            } else {
-                Err(())
-            };
+            return if command.id == accepted.id && empty { Ok(Some(command)) } else { Err(()) };
         }
         if accepted.id.is_none() {
-            return Ok(Some((accepted.ballot, Command::no_op())));
+            return Ok(Some(Command::no_op()));
         }
         let told = self.accepted.iter().chain(&self.best).map(|(_, command)| command);
         let own = self.proposal.iter().map(|proposal| &proposal.command);
-        let held = told.chain(own).find(|command| command.id == accepted.id);
-        held.map(|command| Some((accepted.ballot, command.clone()))).ok_or(())
+        told.chain(own).find(|command| command.id == accepted.id).cloned().map(Some).ok_or(())
     }
 
     /// Rules that a correct peer keeps: one value per ballot, and one fast proposer per slot (I5).
@@ -162,6 +178,12 @@ impl Replica {
             return;
         }
         match (&self.last, &message.accepted) {
+            (Some((_, id)), Some(accepted))
+                if message.slot == self.chosen && accepted.id == *id && self.late & (1 << index) != 0 =>
+            {
+                // The vote that was not waited for. Its voter was told already when the slot was decided.
+                self.late &= !(1 << index);
+            }
             (Some((ballot, id)), Some(accepted)) if message.slot == self.chosen && accepted.id == *id => {
                 self.tell_chosen(index, message.slot, (*ballot, *id), None, out);
             }

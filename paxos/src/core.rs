@@ -170,11 +170,11 @@ impl Core {
     }
 
     /// A message of another node. Messages of strangers, and for buckets without a replica here, are ignored.
-    pub fn receive(&mut self, from: NodeId, message: Message, out: &mut Output) {
+    pub fn receive(&mut self, from: NodeId, mut message: Message, out: &mut Output) {
         let Some((replica, numbers)) = self.parts(message.bucket) else { return };
         let Some(index) = replica.members.index(from) else { return };
         if index != usize::from(replica.me) && message.slot > Slot(0) {
-            replica.receive(index, message, numbers, out);
+            replica.receive(index, &mut message, numbers, out);
         }
     }
 
@@ -196,7 +196,7 @@ impl Core {
         if let Some((replica, numbers)) = self.parts(bucket)
             && slot == replica.open_slot()
         {
-            replica.learn(Ballot::ZERO, command, false, numbers, out);
+            replica.learn(Ballot::ZERO, Some(command), false, numbers, out);
         }
     }
 

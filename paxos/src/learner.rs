@@ -10,14 +10,16 @@ impl Replica {
     /// Draws what follows from the votes that are known: a decision, or the right to ask for votes.
     pub(crate) fn conclude(&mut self, numbers: &mut Numbers, out: &mut Output) {
         self.notice_preemption(out);
-        let candidates = [self.accepted.as_ref(), self.best.as_ref()];
-        let decided = candidates
-            .into_iter()
-            .flatten()
-            .find(|(ballot, _)| self.votes_at(*ballot) >= self.majority())
-            .cloned();
-        if let Some((ballot, command)) = decided {
-            return self.learn(ballot, command, true, numbers, out);
+        let majority = self.majority();
+        let accepted = self.accepted_ballot();
+        if self.accepted.is_some() && self.votes_at(accepted) >= majority {
+            return self.learn(accepted, None, true, numbers, out);
+        }
+        if let Some((ballot, command)) = self.best.take() {
+            if self.votes_at(ballot) >= majority {
+                return self.learn(ballot, Some(command), true, numbers, out);
+            }
+            self.best = Some((ballot, command));
         }
         let promised = self.proposal.as_ref().is_some_and(|proposal| {
             proposal.phase == Phase::Preparing && self.promises_of(proposal.ballot) >= self.majority()
@@ -41,17 +43,25 @@ impl Replica {
         own + self.others().filter(|index| self.views[*index].promised == ballot).count()
     }
 
-    /// The open slot is decided. `announce` when this replica found out by itself: the others may not know.
+    /// The open slot is decided, with what this replica voted for last if `command` is `None`. `announce` when this replica
+    /// found out by itself: the others may not know.
     pub(crate) fn learn(
         &mut self,
         ballot: Ballot,
-        command: Command,
+        command: Option<Command>,
         announce: bool,
         numbers: &mut Numbers,
         out: &mut Output,
     ) {
         let slot = self.open_slot();
-        let voted_for_it = self.accepted.as_ref().is_some_and(|(_, accepted)| accepted.id == command.id);
+        let voted_for = self.accepted.take().map(|(_, command)| command);
+        let voted_for_it = voted_for
+            .as_ref()
+            .is_some_and(|voted| command.as_ref().is_none_or(|command| command.id == voted.id));
+        let command = match (command, voted_for) {
+            (Some(command), _) | (None, Some(command)) => command,
+            (None, None) => unreachable!("what was voted for was decided"),
+        };
         if !voted_for_it {
             // Replay takes the last command recorded for a slot for the chosen one; this makes it so.
             let record = Record::Chosen { slot, command: command.clone() };
@@ -66,15 +76,18 @@ impl Replica {
             self.owner = Some(ballot.proposer());
         }
         self.promised = Ballot::ZERO;
-        self.accepted = None;
         self.durable = Known::default();
         self.views = [Known::default(); MEMBERS_MAX];
         self.best = None;
         self.owed = 0;
         self.sent_value = 0;
         self.wants_value = 0;
+        self.late = 0;
         if announce {
             for index in self.others() {
+                if views[index].accepted != ballot {
+                    self.late |= 1 << index;
+                }
                 let held = views[index].accepted == ballot || sent_value & (1 << index) != 0;
                 let value = if held { None } else { Some(&command.payload) };
                 self.tell_chosen(index, slot, (ballot, command.id), value, out);

@@ -64,7 +64,7 @@ impl Replica {
 
     /// Begins phase one at a ballot above all that were seen.
     pub(crate) fn prepare(&mut self, numbers: &mut Numbers, out: &mut Output) {
-        let seen = self.best.as_ref().map_or(Ballot::ZERO, |(ballot, _)| *ballot);
+        let seen = self.highest_told().map_or(Ballot::ZERO, |(ballot, _)| *ballot);
         let highest = self.views.iter().map(|view| view.promised).fold(self.promised.max(seen), Ballot::max);
         let Some(proposal) = &mut self.proposal else { return };
         if proposal.prepares >= PREPARES_MAX {
@@ -85,7 +85,7 @@ impl Replica {
     pub(crate) fn promised_by_majority(&mut self, numbers: &mut Numbers, out: &mut Output) {
         let Some(proposal) = &self.proposal else { return };
         let ballot = proposal.ballot;
-        let mut recovered = self.best.as_ref().map(|(_, command)| command.clone());
+        let mut recovered = self.highest_told().map(|(_, command)| command.clone());
         if plant::on(Plant::OwnValue) {
             recovered = None;
         }
@@ -105,23 +105,26 @@ impl Replica {
             proposal.ballot = ballot;
             proposal.exposed |= command.id == proposal.command.id;
         }
-        self.promised = ballot;
-        self.accepted = Some((ballot, command.clone()));
-        self.best = Some((ballot, command.clone()));
-        self.sent_value = 0;
-        let slot = self.open_slot();
-        self.persist_vote(Record::Accept { slot, ballot, command }, numbers, out);
+        self.accept(ballot, command, numbers, out);
         self.tell_all(out);
+    }
+
+    /// Whether this replica waits for answers to a ballot of its own.
+    pub(crate) fn leads(&self) -> bool {
+        self.proposal
+            .as_ref()
+            .is_some_and(|proposal| proposal.phase != Phase::BackedOff && proposal.ballot == self.promised)
     }
 
     /// Somebody has promised a higher ballot: the proposal steps back.
     pub(crate) fn notice_preemption(&mut self, out: &mut Output) {
-        let preempting = self.views.iter().map(|view| view.promised).fold(self.promised, Ballot::max);
-        let bucket = self.bucket;
         let Some(proposal) = &mut self.proposal else { return };
-        if proposal.phase != Phase::BackedOff && preempting > proposal.ballot {
+        let ballot = proposal.ballot;
+        if proposal.phase != Phase::BackedOff
+            && (self.promised > ballot || self.views.iter().any(|view| view.promised > ballot))
+        {
             proposal.phase = Phase::BackedOff;
-            out.events.push(Event::Backoff { bucket, attempt: proposal.prepares });
+            out.events.push(Event::Backoff { bucket: self.bucket, attempt: proposal.prepares });
         }
     }
 

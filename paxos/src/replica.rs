@@ -113,7 +113,7 @@ pub(crate) struct Replica {
     pub(crate) durable: Known,
     /// The durable records of the others, as far as they told.
     pub(crate) views: [Known; MEMBERS_MAX],
-    /// The value at the highest ballot that anybody told of.
+    /// The value at the highest ballot that anybody told of, if that is higher than what is accepted.
     pub(crate) best: Option<(Ballot, Command)>,
     /// Members that are to hear this replica's record as soon as it is synced; a bit for each.
     pub(crate) owed: u8,
@@ -121,6 +121,8 @@ pub(crate) struct Replica {
     pub(crate) sent_value: u8,
     /// Members that said that they lack it.
     pub(crate) wants_value: u8,
+    /// Members that were told that the slot at `chosen` is decided, and whose vote there has not come yet; a bit for each.
+    pub(crate) late: u8,
     pub(crate) proposal: Option<Proposal>,
 }
 
@@ -142,12 +144,13 @@ impl Replica {
                 promised: restored.promised,
                 accepted: restored.accepted.as_ref().map_or(Ballot::ZERO, |(ballot, _)| *ballot),
             },
-            best: restored.accepted.clone(),
+            best: None,
             accepted: restored.accepted,
             views: [Known::default(); MEMBERS_MAX],
             owed: 0,
             sent_value: 0,
             wants_value: 0,
+            late: 0,
             proposal: None,
         };
         if restored.founder {
@@ -178,6 +181,11 @@ impl Replica {
 
     pub(crate) fn accepted_ballot(&self) -> Ballot {
         self.accepted.as_ref().map_or(Ballot::ZERO, |(ballot, _)| *ballot)
+    }
+
+    /// The value at the highest ballot that this replica knows of.
+    pub(crate) fn highest_told(&self) -> Option<&(Ballot, Command)> {
+        self.best.as_ref().or(self.accepted.as_ref())
     }
 
     pub(crate) fn current(&self) -> Known {

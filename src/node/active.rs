@@ -75,9 +75,4 @@ impl ActiveBuckets {
             self.by_bucket[bucket.0 as usize] = AT_REST;
         }
     }
-
-    /// How many buckets have something under way.
-    pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
-    }
 }

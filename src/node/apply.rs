@@ -190,7 +190,7 @@ impl<'a> Seen<'a> {
     fn admit(&mut self, entity: &'a [u8], mutations: super::command::Mutations<'a>) -> bool {
         // Nearly all commands have one entry of one change, for which there is nothing to compare.
         match self.first.take() {
-            None if self.all.is_empty() && mutations.clone().count() == 1 => {
+            None if self.all.is_empty() && mutations.count() == 1 => {
                 self.first = Some((entity, mutations));
                 return true;
             }

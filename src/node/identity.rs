@@ -8,7 +8,7 @@
 //! ```
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use thermocline_tiers::disk::{Disk, OpenMode};
@@ -36,6 +36,8 @@ pub(crate) struct Identity {
     pub(crate) parts: u32,
     /// How often the directory was opened.
     pub(crate) boots: u32,
+    /// The nodes and disks that this disk will found its group with, once it has said so. Never changes after that.
+    pub(crate) intent: Option<Vec<(u16, u64)>>,
     /// The nodes and disks of the founding of the group, if this disk took part in it or learned of it.
     pub(crate) founding: Option<Vec<(u16, u64)>>,
     /// What was forgotten for certain or possibly, and is not to be voted on below a floor.
@@ -161,6 +163,6 @@ fn shown(directory: &Path) -> String {
     if directory == Path::new("") { "the directory".into() } else { directory.display().to_string() }
 }
 
-fn storage(path: &PathBuf, error: &io::Error) -> Error {
+fn storage(path: &Path, error: &io::Error) -> Error {
     Error::Storage { what: format!("{}: {error}", path.display()) }
 }

@@ -250,10 +250,10 @@ impl Worker {
     fn judge(&mut self, now: u64, number: u64, answer: Option<(NodeId, &[ProbeException])>) {
         let Some(at) = number.checked_sub(self.rounds.first).map(|at| at as usize) else { return };
         let Some(round) = self.rounds.open.get_mut(at) else { return };
-        if let Some((from, _)) = answer {
-            if !round.asked.contains(&from) {
-                return;
-            }
+        if let Some((from, _)) = answer
+            && !round.asked.contains(&from)
+        {
+            return;
         }
         let mut questions = std::mem::take(&mut round.questions);
         let mut settled = 0;
@@ -319,10 +319,10 @@ impl Worker {
         let chosen = self.core.status(bucket).chosen;
         // Through the slot before an undecided one, or through the slot itself, somebody has commands that are missing here.
         let through = if undecided { Slot(slot.0 - 1) } else { slot };
-        if chosen < through {
-            if let Some(informant) = informant {
-                self.behind(now, bucket, informant, through);
-            }
+        if chosen < through
+            && let Some(informant) = informant
+        {
+            self.behind(now, bucket, informant, through);
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct ProbeException {
 pub(crate) struct Founding {
     /// The sender's disk.
     pub(crate) disk: u64,
+    /// The nodes and disks that the sender will found the group with; durable, and never another for this disk.
+    pub(crate) intent: Option<Vec<(u16, u64)>>,
     /// The nodes and disks of the group's founding; `None` when the sender has not been founded.
     pub(crate) members: Option<Vec<(u16, u64)>>,
 }
@@ -155,8 +157,7 @@ fn get_paxos(body: &mut Bytes) -> Result<Message, Malformed> {
     let bucket = Bucket(body.get_u32_le());
     let slot = Slot(body.get_u64_le());
     let chosen_through = Slot(body.get_u64_le());
-    let mut ballot =
-        |body: &mut Bytes, bit| if flags & bit == 0 { Ok(Ballot::ZERO) } else { get_ballot(body) };
+    let ballot = |body: &mut Bytes, bit| if flags & bit == 0 { Ok(Ballot::ZERO) } else { get_ballot(body) };
     let promised = ballot(body, flag::PROMISED)?;
     let known = Known {
         promised: ballot(body, flag::KNOWN_PROMISED)?,

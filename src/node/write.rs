@@ -20,6 +20,7 @@ const ATTEMPTS_MAX: u32 = 6;
 
 impl Worker {
     /// A write by a caller of this process.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one request")]
     pub(super) fn write_called(
         &mut self,
         now: u64,
@@ -137,10 +138,8 @@ impl Worker {
                 active.riding = riding;
             }
             Err(error) => {
-                let keys: Vec<CallKey> = riding.drain(..).collect();
-                active.riding = riding;
                 tracing::debug!(bucket = bucket.0, ?error, "cannot propose");
-                for key in keys {
+                for key in riding {
                     self.place_elsewhere(now, key, None);
                 }
             }
@@ -238,10 +237,10 @@ impl Worker {
 
     /// A write's entry was decided in a slot.
     fn settle(&mut self, now: u64, key: CallKey, verdict: Verdict, slot: Slot) {
-        let Some(Call { source, bucket, work: Work::Write(write), .. }) = self.calls.get_mut(key) else {
+        let Some(Call { bucket, work: Work::Write(write), .. }) = self.calls.get_mut(key) else {
             return;
         };
-        let (source, bucket) = (*source, *bucket);
+        let bucket = *bucket;
         let verdict = match verdict {
             // Of an only copy it is known that it was never applied, however late it came.
             Verdict::Forgotten if write.copies <= 1 && !write.given => Verdict::Expired,
@@ -301,10 +300,10 @@ impl Worker {
     /// Ends a call with its outcome.
     pub(super) fn finish(&mut self, key: CallKey, outcome: Outcome) {
         let Some(call) = self.calls.remove(key) else { return };
-        if let Work::Write(write) = &call.work {
-            if !self.tokens.is_empty() {
-                self.tokens.remove(&(write.token.client, write.token.counter));
-            }
+        if let Work::Write(write) = &call.work
+            && !self.tokens.is_empty()
+        {
+            self.tokens.remove(&(write.token.client, write.token.counter));
         }
         self.answer(call.source, outcome);
     }

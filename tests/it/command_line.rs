@@ -67,6 +67,9 @@ fn the_demonstration_finds_every_record_in_every_node() {
     let output = ends(&["demo", "--records", "6000", "--callers", "64"]);
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("Node 2 is killed at record") && said.contains("Node 2 is open again at record"), "{said}");
+    assert!(
+        said.contains("Node 2 is killed at record") && said.contains("Node 2 is open again at record"),
+        "{said}"
+    );
     assert!(said.contains("18,000 same, 0 different, 0 missing, 0 extra"), "{said}");
 }

@@ -6,13 +6,13 @@ use std::path::Path;
 use thermocline::{Config, Error, Store, Topology};
 
 /// So many ports that were free a moment ago.
-pub fn free_ports(count: usize) -> Vec<u16> {
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
 /// A topology of nodes 1, 2, ... in as many zones as there are replicas.
-pub fn topology(nodes: usize, replicas: u32) -> Topology {
+pub(crate) fn topology(nodes: usize, replicas: u32) -> Topology {
     let mut text = format!("cluster = \"test\"\nreplicas = {replicas}\nbuckets = 1024\n");
     for (index, port) in free_ports(nodes).into_iter().enumerate() {
         let zone = index % replicas as usize;
@@ -23,7 +23,7 @@ pub fn topology(nodes: usize, replicas: u32) -> Topology {
 }
 
 /// A node with little memory and one worker, so that many fit a test.
-pub fn config(topology: &Topology, node: u16, root: &Path) -> Config {
+pub(crate) fn config(topology: &Topology, node: u16, root: &Path) -> Config {
     Config::node(topology.clone(), node)
         .directory(root.join(format!("node-{node}")))
         .workers(1)
@@ -32,14 +32,14 @@ pub fn config(topology: &Topology, node: u16, root: &Path) -> Config {
 }
 
 /// Nodes of one cluster in this process, each with files and sockets of its own.
-pub struct Cluster {
-    pub topology: Topology,
-    pub root: tempfile::TempDir,
-    pub nodes: Vec<Option<Store>>,
+pub(crate) struct Cluster {
+    pub(crate) topology: Topology,
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) nodes: Vec<Option<Store>>,
 }
 
 impl Cluster {
-    pub async fn start(nodes: usize, replicas: u32) -> Self {
+    pub(crate) async fn start(nodes: usize, replicas: u32) -> Self {
         let topology = topology(nodes, replicas);
         let root = tempfile::tempdir().unwrap();
         let mut cluster = Self { topology, root, nodes: vec![None; nodes] };
@@ -49,22 +49,22 @@ impl Cluster {
         cluster
     }
 
-    pub async fn open(&mut self, node: u16) {
+    pub(crate) async fn open(&mut self, node: u16) {
         let store = Store::open(config(&self.topology, node, self.root.path())).await.unwrap();
         self.nodes[usize::from(node) - 1] = Some(store);
     }
 
-    pub fn node(&self, node: u16) -> &Store {
+    pub(crate) fn node(&self, node: u16) -> &Store {
         self.nodes[usize::from(node) - 1].as_ref().unwrap()
     }
 
-    pub async fn close(&mut self, node: u16) {
+    pub(crate) async fn close(&mut self, node: u16) {
         if let Some(store) = self.nodes[usize::from(node) - 1].take() {
             store.close().await;
         }
     }
 
-    pub async fn close_all(&mut self) {
+    pub(crate) async fn close_all(&mut self) {
         for node in 1..=self.nodes.len() as u16 {
             self.close(node).await;
         }
@@ -72,7 +72,7 @@ impl Cluster {
 }
 
 /// Tries again as long as the error says that trying again can help.
-pub async fn retrying<T, F: Future<Output = Result<T, Error>>>(mut attempt: impl FnMut() -> F) -> T {
+pub(crate) async fn retrying<T, F: Future<Output = Result<T, Error>>>(mut attempt: impl FnMut() -> F) -> T {
     for _ in 0..200 {
         match attempt().await {
             Ok(value) => return value,

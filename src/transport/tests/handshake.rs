@@ -69,10 +69,8 @@ fn both_sides_judge_alike() {
 
 #[test]
 fn another_epoch_and_another_life_are_no_reason() {
-    let changes: [Change; 2] = [
-        |hello| (hello.epoch, hello.groups) = (8, 200),
-        |hello| hello.boot = Boot { disk: 1, count: 1 },
-    ];
+    let changes: [Change; 2] =
+        [|hello| (hello.epoch, hello.groups) = (8, 200), |hello| hello.boot = Boot { disk: 1, count: 1 }];
     run_paused(async {
         for change in changes {
             let mut expected = hello(2);

@@ -2,7 +2,8 @@
 //!
 //! The load is printed, not sampled: `STATE_RECORDS` records (default 1,000,000) of a 40-byte key and a 200-byte value of which half can be
 //! compressed, in order of time, spread over 20,000 entities in 1,024 buckets and five windows; ten records of one bucket are one
-//! command. Flushes and merges run on the same thread, so that the CPU seconds are those of everything. Set `TMPDIR` to choose the disk.
+//! command. Flushes and merges run on the same thread, so that the CPU seconds are those of everything. Before it
+//! come twice as many commands of one record each; with `STATE_SINGLY` set, nothing else does. Set `TMPDIR` to choose the disk.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -66,8 +67,12 @@ fn cpu_seconds() -> f64 {
 }
 
 fn open(dir: &Path) -> Part {
+    open_with(dir, StateConfig::default())
+}
+
+fn open_with(dir: &Path, config: StateConfig) -> Part {
     let disk = Arc::new(RealDisk::new(dir).unwrap());
-    let config = StateConfig { window_span_ms: SPAN_MS, ..StateConfig::default() };
+    let config = StateConfig { window_span_ms: SPAN_MS, ..config };
     Part::open(disk, Path::new("part"), config, Identity { store: 1, part: 0 }).unwrap()
 }
 
@@ -132,6 +137,56 @@ fn load(part: &mut Part, records: u64, outcomes: bool) {
     );
 }
 
+/// What a node does for many writers of single records: for every command one question for the outcome of its token, one put of an undated
+/// record of 20,000, and one outcome, over 65,536 buckets in 16 parts with memtables of `STATE_MEMTABLE_MIB` each (default 16).
+fn load_singly(records: u64) {
+    const PARTS: u64 = 16;
+    let dirs: Vec<_> = (0..PARTS).map(|_| tempfile::tempdir().unwrap()).collect();
+    let memtable_bytes = std::env::var("STATE_MEMTABLE_MIB").map_or(16, |mib| mib.parse().unwrap()) << 20;
+    let config = StateConfig { memtable_bytes, ..StateConfig::default() };
+    let mut parts: Vec<Part> = dirs.iter().map(|dir| open_with(dir.path(), config.clone())).collect();
+    let keys: Vec<_> = (0..ENTITIES)
+        .map(|number| (entity(number), Bucket((number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u32)))
+        .collect();
+    let value = [b'x'; VALUE_BYTES];
+    let mut random = Random(11);
+    let (wall, cpu) = (Instant::now(), cpu_seconds());
+    let (mut flushing, mut flushes) = (0.0, 0);
+    for command in 0..records {
+        let (entity, bucket) = &keys[(random.next() % ENTITIES) as usize];
+        let part = &mut parts[(u64::from(bucket.0) % PARTS) as usize];
+        let slot = Slot(part.applied(*bucket).0 + 1);
+        let token = TokenKey { client: command % 256, counter: command };
+        assert!(part.outcome(*bucket, &token).unwrap().is_none());
+        let mut apply = part.apply(*bucket, slot);
+        apply.put(&Key::new(entity, Position::Undated).unwrap(), black_box(&value), None);
+        apply.outcome(token, 1, 0, slot.0);
+        apply.finish();
+        if part.wants_flush() {
+            let used = cpu_seconds();
+            let job = part.freeze().unwrap();
+            part.install(job.run()).unwrap();
+            while let Some(job) = part.choose_merge() {
+                part.install(job.run()).unwrap();
+            }
+            flushing += cpu_seconds() - used;
+            flushes += 1;
+        }
+    }
+    let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let millions = records as f64 / 1e6;
+    let memory: usize = parts.iter().map(Part::memory_bytes).sum();
+    println!(
+        "{records} commands of one record and one outcome: per million {:.2} s wall, {:.2} s CPU, of which {flushes} flushes and their \
+         merges {:.2}; {} MiB in memory of at most {} a part",
+        wall / millions,
+        cpu / millions,
+        flushing / millions,
+        memory >> 20,
+        memtable_bytes >> 20,
+    );
+}
+
 fn get(part: &Part, bucket: Bucket, entity: &[u8], position: Position) -> Option<Record> {
     match part.get(bucket, &Key::new(entity, position).unwrap()) {
         Lookup::Found(record) => Some(record),
@@ -192,6 +247,10 @@ fn reads(criterion: &mut Criterion, part: &Part, name: &str, records: u64, of: s
 
 fn state(criterion: &mut Criterion) {
     let records = std::env::var("STATE_RECORDS").map_or(1_000_000, |records| records.parse().unwrap());
+    load_singly(2 * records);
+    if std::env::var_os("STATE_SINGLY").is_some() {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     load(&mut open(dir.path()), records, true);
     let dir = tempfile::tempdir().unwrap();

@@ -41,6 +41,16 @@ impl Arena {
         &self.chunks[location.chunk as usize][location.at as usize..]
     }
 
+    /// Writes the parts, one behind the other, over what begins there and is at least as long.
+    pub(super) fn overwrite(&mut self, location: Location, parts: &[&[u8]]) {
+        let mut rest = &mut self.chunks[location.chunk as usize][location.at as usize..];
+        for part in parts {
+            let (over, behind) = rest.split_at_mut(part.len());
+            over.copy_from_slice(part);
+            rest = behind;
+        }
+    }
+
     pub(super) fn slice(&self, location: Location, len: usize) -> &[u8] {
         &self.from(location)[..len]
     }

@@ -140,7 +140,7 @@ impl Base {
     fn flush(&self, memtables: &[Arc<Memtable>], made: &mut Made) -> Result<Done, StateError> {
         let mut marks = (*self.marks).clone();
         for memtable in memtables {
-            marks.extend(memtable.marks.iter().map(|(bucket, mark)| (*bucket, *mark)));
+            marks.extend(memtable.marks.iter().copied());
         }
         let marks = Arc::new(marks);
         let mut metas = self.flush_half(memtables, Half::Meta, &marks, made)?;
@@ -181,7 +181,8 @@ impl Base {
             let mut left_over = false;
             let no_runs = Arc::new(RunList::default());
             let mut fold = Fold::new(no_runs, Arc::clone(marks), config.outcome_slots, config.sinks);
-            let sources = memtables.iter().map(|memtable| Source::table(memtable, half, &BEGIN)).collect();
+            let sources =
+                memtables.iter().flat_map(|memtable| Source::memtable(memtable, half, &BEGIN)).collect();
             let mut merge = Merge::new(sources, Arc::clone(marks))?;
             while let Some(entry) = merge.entry() {
                 let set = match half {

@@ -1,6 +1,5 @@
 //! What has been applied and is not yet in a run.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashTable;
@@ -13,20 +12,32 @@ use super::manifest::Mark;
 use super::record::Version;
 use super::run::Age;
 use super::series::Series;
+use super::tokens::Tokens;
 use crate::hot::Bucket;
 
-/// The entries of one span of every bucket's slots: records and trim marks in `data`, outcomes and attributes in `meta`.
+/// The entries of one span of every bucket's slots: records and trim marks in `data`, attributes in `meta`, outcomes in
+/// `tokens`.
 pub(super) struct Memtable {
     pub(super) age: Age,
     pub(super) data: Table,
     pub(super) meta: Table,
-    /// Of every bucket written to: where it stands.
-    pub(super) marks: BTreeMap<Bucket, Mark>,
+    pub(super) tokens: Tokens,
+    /// Which buckets' marks changed, by the part's numbers for them.
+    pub(super) marked: Vec<u32>,
+    /// Where those buckets stood when this was frozen; empty before.
+    pub(super) marks: Vec<(Bucket, Mark)>,
 }
 
 impl Memtable {
     pub(super) fn new(age: Age, seed: u64) -> Memtable {
-        Memtable { age, data: Table::new(seed), meta: Table::new(seed), marks: BTreeMap::new() }
+        Memtable {
+            age,
+            data: Table::new(seed),
+            meta: Table::new(seed),
+            tokens: Tokens::new(seed),
+            marked: Vec::new(),
+            marks: Vec::new(),
+        }
     }
 
     pub(super) fn table(&self, half: Half) -> &Table {
@@ -37,11 +48,11 @@ impl Memtable {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.data.bytes() + self.meta.bytes() + self.marks.len() * MARK_COST
+        self.data.bytes() + self.meta.bytes() + self.tokens.bytes() + self.marked.len() * MARK_COST
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.data.is_empty() && self.meta.is_empty() && self.marks.is_empty()
+        self.data.is_empty() && self.meta.is_empty() && self.tokens.is_empty() && self.marked.is_empty()
     }
 }
 
@@ -75,6 +86,8 @@ const MARK_COST: usize = 64;
 
 const EXPIRES: u8 = 1 << 1;
 const PUT: u8 = 1;
+/// Flags and version.
+const HEAD_BYTES: usize = 1 + 8;
 
 impl Table {
     /// The seed keeps callers from choosing entities that collide.
@@ -111,13 +124,13 @@ impl Table {
     pub(super) fn write(&mut self, entry: &Entry<'_>, again: bool) {
         let key = &entry.key;
         let index = self.entity(key.bucket, key.entity);
-        self.entries += 1;
         if let Some(through_ms) = key.place.trim_through() {
             add_trim(&mut self.entities[index].trims, through_ms, entry.version);
+            self.entries += 1;
             return;
         }
-        let mut head = [0; 21];
-        let mut len = 9;
+        let mut head = [0; HEAD_BYTES + 8 + 4];
+        let mut len = HEAD_BYTES;
         head[1..9].copy_from_slice(&entry.version.0.to_le_bytes());
         if let Some(expires_ms) = entry.expires_ms {
             head[0] |= EXPIRES;
@@ -129,21 +142,47 @@ impl Table {
             head[len..len + 4].copy_from_slice(&(entry.value.len() as u32).to_le_bytes());
             len += 4;
         }
-        let location = self.arena.push(&[&head[..len], entry.value]);
-        let entity = &mut self.entities[index];
-        let replaced = match key.place.parts() {
-            (2, timestamp_ms, sequence) => entity.dated.insert((timestamp_ms, sequence), location),
-            _ => entity.undated.replace(location),
-        };
-        if let Some(replaced) = replaced {
-            let older = self.entry(*key, replaced).version;
-            assert!(
-                older < entry.version || again && older == entry.version,
-                "version {} of a key is written after version {}",
-                entry.version.0,
-                older.0
-            );
+        let parts = [&head[..len], entry.value];
+        if let (2, timestamp_ms, sequence) = key.place.parts() {
+            let location = self.arena.push(&parts);
+            match self.entities[index].dated.insert((timestamp_ms, sequence), location) {
+                Some(replaced) => self.check_newer(entry, replaced, again),
+                None => self.entries += 1,
+            }
+            return;
         }
+        let Some(replaced) = self.entities[index].undated else {
+            self.entities[index].undated = Some(self.arena.push(&parts));
+            self.entries += 1;
+            return;
+        };
+        self.check_newer(entry, replaced, again);
+        // Nobody else sees a table that is written to, so that what fits can take the older entry's bytes.
+        if len + entry.value.len() <= self.len_at(replaced) {
+            self.arena.overwrite(replaced, &parts);
+        } else {
+            self.entities[index].undated = Some(self.arena.push(&parts));
+        }
+    }
+
+    fn check_newer(&self, entry: &Entry<'_>, replaced: Location, again: bool) {
+        let older = self.entry(entry.key, replaced).version;
+        assert!(
+            older < entry.version || again && older == entry.version,
+            "version {} of a key is written after version {}",
+            entry.version.0,
+            older.0
+        );
+    }
+
+    /// How many bytes the entry takes that lies at a location.
+    fn len_at(&self, location: Location) -> usize {
+        let bytes = self.arena.from(location);
+        let at = if bytes[0] & EXPIRES != 0 { HEAD_BYTES + 8 } else { HEAD_BYTES };
+        if bytes[0] & PUT == 0 {
+            return at;
+        }
+        at + 4 + u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
     }
 
     fn entity(&mut self, bucket: Bucket, name: &[u8]) -> usize {
@@ -176,7 +215,7 @@ impl Table {
             u64::from_le_bytes(number)
         };
         let version = Version(number(1));
-        let mut at = 9;
+        let mut at = HEAD_BYTES;
         let expires_ms = (bytes[0] & EXPIRES != 0).then(|| {
             at += 8;
             number(at - 8)

@@ -8,6 +8,7 @@ use super::error::StateError;
 use super::manifest::Marks;
 use super::memtable::{Half, Memtable, TableCursor};
 use super::run::{Age, Run};
+use super::tokens::TokensCursor;
 use crate::hot::Bucket;
 
 /// A sorted source of entries, all of them older or all of them newer than any other source's entry of the same key.
@@ -21,13 +22,22 @@ pub(super) struct Source {
 
 enum Cursor {
     Table(TableCursor),
+    Tokens(TokensCursor),
     Run(RunCursor),
 }
 
 impl Source {
-    pub(super) fn table(memtable: &Arc<Memtable>, half: Half, from: &EntryKey<'_>) -> Source {
-        let cursor = Cursor::Table(TableCursor::at_or_after(memtable, half, from));
-        Source { cursor, newest: memtable.age, end: None }
+    /// One half of a memtable.
+    pub(super) fn memtable(
+        memtable: &Arc<Memtable>,
+        half: Half,
+        from: &EntryKey<'_>,
+    ) -> impl Iterator<Item = Source> + use<> {
+        let table = Cursor::Table(TableCursor::at_or_after(memtable, half, from));
+        // Outcomes are meta entries in a table of their own.
+        let tokens = (half == Half::Meta).then(|| Cursor::Tokens(TokensCursor::at_or_after(memtable, from)));
+        let newest = memtable.age;
+        std::iter::once(table).chain(tokens).map(move |cursor| Source { cursor, newest, end: None })
     }
 
     pub(super) fn run(run: &Arc<Run>, from: &EntryKey<'_>) -> Result<Source, StateError> {
@@ -44,6 +54,7 @@ impl Source {
     fn key(&self) -> Option<EntryKey<'_>> {
         let key = match &self.cursor {
             Cursor::Table(cursor) => cursor.key(),
+            Cursor::Tokens(cursor) => cursor.key(),
             Cursor::Run(cursor) => cursor.key(),
         }?;
         self.end.is_none_or(|end| key.bucket < end).then_some(key)
@@ -52,6 +63,7 @@ impl Source {
     fn entry(&self) -> Option<Entry<'_>> {
         match &self.cursor {
             Cursor::Table(cursor) => cursor.entry(),
+            Cursor::Tokens(cursor) => cursor.entry(),
             Cursor::Run(cursor) => cursor.entry(),
         }
     }
@@ -59,6 +71,10 @@ impl Source {
     fn next(&mut self) -> Result<(), StateError> {
         match &mut self.cursor {
             Cursor::Table(cursor) => {
+                cursor.next();
+                Ok(())
+            }
+            Cursor::Tokens(cursor) => {
                 cursor.next();
                 Ok(())
             }

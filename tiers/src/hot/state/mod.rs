@@ -28,6 +28,7 @@ mod scan;
 mod search;
 mod series;
 mod snapshot;
+mod tokens;
 mod write;
 mod writer;
 

@@ -31,7 +31,8 @@ pub struct Part {
     pub(super) store: Arc<RunStore>,
     pub(super) runs: Arc<RunList>,
     durable: Arc<Marks>,
-    marks: HashMap<Bucket, Mark>,
+    standings: Vec<Standing>,
+    by_bucket: HashMap<Bucket, u32>,
     pub(super) active: Memtable,
     /// From the oldest to the newest.
     pub(super) frozen: VecDeque<Arc<Memtable>>,
@@ -46,10 +47,17 @@ pub struct Part {
 impl Part {
     pub(super) fn new(store: Arc<RunStore>, runs: RunList, marks: Marks, next_age: Age) -> Part {
         let active = Memtable::new(next_age, hash_seed(&store));
+        let standing = |(bucket, mark): (&Bucket, &Mark)| Standing {
+            bucket: *bucket,
+            mark: *mark,
+            durable: mark.applied,
+            marked_in: Age::default(),
+        };
         Part {
             store,
             runs: Arc::new(runs),
-            marks: marks.iter().map(|(bucket, mark)| (*bucket, *mark)).collect(),
+            standings: marks.iter().map(standing).collect(),
+            by_bucket: marks.keys().copied().zip(0..).collect(),
             durable: Arc::new(marks),
             active,
             frozen: VecDeque::new(),
@@ -72,7 +80,7 @@ impl Part {
 
     /// The applied slot that a crash now would leave.
     pub fn durable(&self, bucket: Bucket) -> Slot {
-        self.durable.get(&bucket).map_or(Slot(0), |mark| mark.applied)
+        self.standing(bucket).map_or(Slot(0), |standing| standing.durable)
     }
 
     /// The bucket's digest at its applied slot.
@@ -83,9 +91,9 @@ impl Part {
     /// The buckets that have an applied slot, in order.
     pub fn buckets(&self) -> Vec<Bucket> {
         let mut buckets: Vec<Bucket> = self
-            .marks
+            .standings
             .iter()
-            .filter_map(|(bucket, mark)| (mark.applied > Slot(0)).then_some(*bucket))
+            .filter_map(|standing| (standing.mark.applied > Slot(0)).then_some(standing.bucket))
             .collect();
         buckets.sort_unstable();
         buckets
@@ -112,8 +120,9 @@ impl Part {
     /// [`StateError::Full`] while [`StateConfig::frozen_max`] frozen memtables wait for a flush.
     pub fn wipe(&mut self, bucket: Bucket) -> Result<(), StateError> {
         self.set_aside()?;
-        let mark = Mark { wiped_below: self.active.age, ..Mark::default() };
-        self.set_mark(bucket, mark);
+        let index = self.index(bucket);
+        self.standings[index].mark.wiped_below = self.active.age;
+        self.set_applied(index, Slot(0), Digest::default());
         Ok(())
     }
 
@@ -136,7 +145,7 @@ impl Part {
     /// [`StateError::Full`] while [`StateConfig::frozen_max`] frozen memtables wait for a flush.
     pub fn snapshot(&mut self) -> Result<Snapshot, StateError> {
         self.set_aside()?;
-        let marks: Marks = self.marks.iter().map(|(bucket, mark)| (*bucket, *mark)).collect();
+        let marks: Marks = self.standings.iter().map(|standing| (standing.bucket, standing.mark)).collect();
         Ok(Snapshot::new(
             Arc::clone(&self.store),
             Arc::clone(&self.runs),
@@ -180,7 +189,13 @@ impl Part {
             return Err(StateError::Full { what: "frozen_max", bound: bound as u64 });
         }
         let next = Memtable::new(Age(self.active.age.0 + 1), hash_seed(&self.store));
-        let active = std::mem::replace(&mut self.active, next);
+        let mut active = std::mem::replace(&mut self.active, next);
+        active.marks = active
+            .marked
+            .iter()
+            .map(|&index| &self.standings[index as usize])
+            .map(|standing| (standing.bucket, standing.mark))
+            .collect();
         self.frozen.push_back(Arc::new(active));
         Ok(())
     }
@@ -269,6 +284,12 @@ impl Part {
             );
         }
         self.runs = done.runs;
+        if !Arc::ptr_eq(&self.durable, &done.marks) {
+            for (bucket, mark) in done.marks.iter() {
+                let index = self.index(*bucket);
+                self.standings[index].durable = mark.applied;
+            }
+        }
         self.durable = done.marks;
         if let Some(flushed) = done.flushed {
             self.frozen.retain(|memtable| memtable.age > flushed);
@@ -301,16 +322,34 @@ impl Part {
     }
 
     pub(super) fn mark(&self, bucket: Bucket) -> Mark {
-        self.marks.get(&bucket).copied().unwrap_or_default()
+        self.standing(bucket).map_or_else(Mark::default, |standing| standing.mark)
     }
 
-    pub(super) fn set_mark(&mut self, bucket: Bucket, mark: Mark) {
-        self.marks.insert(bucket, mark);
-        self.active.marks.insert(bucket, mark);
+    pub(super) fn mark_at(&self, index: usize) -> Mark {
+        self.standings[index].mark
     }
 
-    pub(super) fn active_mut(&mut self) -> &mut Memtable {
-        &mut self.active
+    pub(super) fn standing(&self, bucket: Bucket) -> Option<&Standing> {
+        let index = *self.by_bucket.get(&bucket)?;
+        Some(&self.standings[index as usize])
+    }
+
+    /// Where how a bucket stands is kept, for ever; made when there is none yet.
+    pub(super) fn index(&mut self, bucket: Bucket) -> usize {
+        *self.by_bucket.entry(bucket).or_insert_with(|| {
+            self.standings.push(Standing { bucket, ..Standing::default() });
+            (self.standings.len() - 1) as u32
+        }) as usize
+    }
+
+    /// What is in the active memtable brings a bucket to this slot.
+    pub(super) fn set_applied(&mut self, index: usize, applied: Slot, digest: Digest) {
+        let standing = &mut self.standings[index];
+        (standing.mark.applied, standing.mark.digest) = (applied, digest);
+        if standing.marked_in != self.active.age {
+            standing.marked_in = self.active.age;
+            self.active.marked.push(index as u32);
+        }
     }
 
     /// Removes every file of a part, so that it can be made anew.
@@ -320,6 +359,17 @@ impl Part {
     pub fn destroy(disk: &dyn crate::disk::Disk, dir: &Path) -> Result<(), StateError> {
         super::open::destroy(disk, dir)
     }
+}
+
+/// How a bucket stands.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Standing {
+    bucket: Bucket,
+    pub(super) mark: Mark,
+    /// The applied slot that a crash now would leave.
+    pub(super) durable: Slot,
+    /// The memtable that was last told that the mark changed.
+    marked_in: Age,
 }
 
 /// The seed of the memtables' hashes, so that no caller can choose entities that collide.

@@ -10,6 +10,7 @@ use super::entry::{Entry, EntryKey, Kind};
 use super::error::StateError;
 use super::filter::EntityHash;
 use super::key::{Key, Place, RunSet};
+use super::manifest::Mark;
 use super::memtable::{Memtable, hidden_below};
 use super::meta;
 use super::part::Part;
@@ -149,13 +150,24 @@ impl Part {
     /// # Errors
     /// [`StateError::Corrupt`], [`StateError::Io`].
     pub fn outcome(&self, bucket: Bucket, token: &TokenKey) -> Result<Option<Outcome>, StateError> {
-        let (applied, kept) = (self.applied(bucket).0, self.store.config.outcome_slots);
-        let name = meta::outcome_name(token);
-        let decode = |entry: &Entry<'_>| meta::decode_outcome(Slot(entry.version.0), entry.value);
-        // What is durable only is too old once so many slots came after it.
-        let durable_counts = self.durable(bucket).0 + kept > applied;
-        let found = self.meta(bucket, &name, durable_counts, decode)?.flatten();
-        Ok(found.filter(|outcome| outcome.slot.0 + kept > applied))
+        let Some(standing) = self.standing(bucket) else { return Ok(None) };
+        let Mark { applied, wiped_below, .. } = standing.mark;
+        let is_kept = |slot: Slot| slot.0 + self.store.config.outcome_slots > applied.0;
+        let in_memory = self.memtables(wiped_below).find_map(|memtable| memtable.tokens.get(bucket, token));
+        let found = match in_memory {
+            Some(outcome) => Some(outcome),
+            // What is durable only is too old once so many slots came after it.
+            None if !is_kept(standing.durable) => None,
+            None => {
+                let name = meta::outcome_name(token);
+                let key = EntryKey { bucket, entity: &name, place: Place::UNDATED };
+                search::find(&self.runs, RunSet::Meta, wiped_below, &key, |entry| {
+                    meta::decode_outcome(Slot(entry.version.0), entry.value)
+                })?
+                .flatten()
+            }
+        };
+        Ok(found.filter(|outcome| is_kept(outcome.slot)))
     }
 
     /// An attribute. May read the disk.
@@ -164,7 +176,7 @@ impl Part {
     /// [`StateError::Corrupt`], [`StateError::Io`].
     pub fn attribute(&self, bucket: Bucket, name: Attribute) -> Result<Option<Bytes>, StateError> {
         let name = meta::attribute_name(name);
-        self.meta(bucket, &name, true, |entry| Bytes::copy_from_slice(entry.value))
+        self.meta(bucket, &name, |entry| Bytes::copy_from_slice(entry.value))
     }
 
     /// The attributes of one kind, in order. May read the disk; walks the memtables.
@@ -204,7 +216,6 @@ impl Part {
         &self,
         bucket: Bucket,
         name: &[u8],
-        look_in_runs: bool,
         answer: impl Fn(&Entry<'_>) -> T,
     ) -> Result<Option<T>, StateError> {
         let wiped_below = self.mark(bucket).wiped_below;
@@ -214,9 +225,6 @@ impl Part {
             if let Some(entry) = memtable.meta.get(key) {
                 return Ok(live(&entry));
             }
-        }
-        if !look_in_runs {
-            return Ok(None);
         }
         let found = search::find(&self.runs, RunSet::Meta, wiped_below, &key, |entry| live(&entry))?;
         Ok(found.flatten())

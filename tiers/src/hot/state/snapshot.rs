@@ -80,8 +80,8 @@ impl Snapshot {
     fn merge(&self, half: Half, bucket: Bucket, from: &[u8], sets: &[RunSet]) -> Result<Merge, StateError> {
         let end = bucket.0.checked_add(1).map(Bucket);
         let key = EntryKey { bucket, entity: from, place: Place::FIRST };
-        let mut sources: Vec<Source> =
-            self.memtables.iter().map(|memtable| Source::table(memtable, half, &key).until(end)).collect();
+        let in_memory = self.memtables.iter().flat_map(|memtable| Source::memtable(memtable, half, &key));
+        let mut sources: Vec<Source> = in_memory.map(|source| source.until(end)).collect();
         for run in sets.iter().flat_map(|set| self.runs.of(*set)) {
             if run.covers(bucket) && !run.is_before(self.mark(bucket).wiped_below) {
                 sources.push(Source::run(run, &key)?.until(end));

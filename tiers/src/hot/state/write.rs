@@ -3,7 +3,6 @@
 use super::digest::Effect;
 use super::entry::{Entry, EntryKey, Kind};
 use super::key::{ENTITY_BYTES_MAX, Key, Place};
-use super::manifest::Mark;
 use super::meta;
 use super::part::Part;
 use super::record::{ATTRIBUTE_BYTES_MAX, Attribute, Digest, Outcome, TokenKey, Version};
@@ -17,6 +16,8 @@ use crate::hot::{Bucket, Slot};
 pub struct Apply<'a> {
     part: &'a mut Part,
     bucket: Bucket,
+    /// Where the part keeps how the bucket stands.
+    index: usize,
     slot: Slot,
     digest: Digest,
     finished: bool,
@@ -24,9 +25,10 @@ pub struct Apply<'a> {
 
 impl<'a> Apply<'a> {
     pub(super) fn new(part: &'a mut Part, bucket: Bucket, slot: Slot) -> Apply<'a> {
-        let mark = part.mark(bucket);
+        let index = part.index(bucket);
+        let mark = part.mark_at(index);
         assert_eq!(slot.0, mark.applied.0 + 1, "bucket {} applies its slots in order", bucket.0);
-        Apply { part, bucket, slot, digest: mark.digest, finished: false }
+        Apply { part, bucket, index, slot, digest: mark.digest, finished: false }
     }
 
     /// Puts a record, whatever was there.
@@ -55,7 +57,7 @@ impl<'a> Apply<'a> {
         let name = meta::outcome_name(&token);
         let value = meta::encode_outcome(status, detail, born);
         self.fold(Effect::Outcome, &name, Place::UNDATED, None, &value);
-        self.part.write_meta(self.bucket, &name, &value, self.slot.into());
+        self.part.active.tokens.write(self.bucket, &token, self.slot, value);
     }
 
     /// Sets an attribute; empty bytes remove it.
@@ -68,8 +70,7 @@ impl<'a> Apply<'a> {
     /// The command is complete: its slot is the bucket's applied slot.
     pub fn finish(mut self) {
         self.finished = true;
-        let mark = self.part.mark(self.bucket);
-        self.part.set_mark(self.bucket, Mark { applied: self.slot, digest: self.digest, ..mark });
+        self.part.set_applied(self.index, self.slot, self.digest);
     }
 
     fn fold(&mut self, effect: Effect, entity: &[u8], place: Place, expires_ms: Option<u64>, value: &[u8]) {
@@ -119,7 +120,7 @@ impl<'a> Restore<'a> {
     /// Takes in the outcome of a token.
     pub fn outcome(&mut self, token: TokenKey, outcome: Outcome) {
         let value = meta::encode_outcome(outcome.status, outcome.detail, outcome.born);
-        self.part.write_meta(self.bucket, &meta::outcome_name(&token), &value, outcome.slot.into());
+        self.part.active.tokens.write(self.bucket, &token, outcome.slot, value);
     }
 
     /// Takes in an attribute.
@@ -129,8 +130,8 @@ impl<'a> Restore<'a> {
 
     /// The bucket is whole: it is at this slot, with this digest.
     pub fn finish(self, applied: Slot, digest: Digest) {
-        let mark = self.part.mark(self.bucket);
-        self.part.set_mark(self.bucket, Mark { applied, digest, ..mark });
+        let index = self.part.index(self.bucket);
+        self.part.set_applied(index, applied, digest);
     }
 }
 
@@ -149,14 +150,14 @@ impl Part {
         assert!((1..=ENTITY_BYTES_MAX).contains(&entity.len()), "an entity of {} bytes", entity.len());
         assert!(value.len() <= self.config().value_bytes_max, "a value of {} bytes", value.len());
         let key = EntryKey { bucket, entity, place };
-        self.active_mut().data.write(&Entry { key, kind, version, expires_ms, value }, false);
+        self.active.data.write(&Entry { key, kind, version, expires_ms, value }, false);
     }
 
-    /// An outcome or attribute; empty is a tombstone. Attributes can be set outside of any slot, and so again under the same version.
+    /// An attribute; empty is a tombstone. It can be set outside of any slot, and so again under the same version.
     pub(super) fn write_meta(&mut self, bucket: Bucket, name: &[u8], value: &[u8], version: Version) {
         assert!(value.len() <= ATTRIBUTE_BYTES_MAX, "an attribute of {} bytes", value.len());
         let kind = if value.is_empty() { Kind::Delete } else { Kind::Put };
         let key = EntryKey { bucket, entity: name, place: Place::UNDATED };
-        self.active_mut().meta.write(&Entry { key, kind, version, expires_ms: None, value }, true);
+        self.active.meta.write(&Entry { key, kind, version, expires_ms: None, value }, true);
     }
 }

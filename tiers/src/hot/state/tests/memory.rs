@@ -1,0 +1,140 @@
+//! What is written again while it is in memory, and outcomes in memory and in runs.
+
+use super::model::{Action, Model, apply, check};
+use super::*;
+use crate::hot::{Bucket, Slot};
+
+fn put(value: Vec<u8>, expires_ms: Option<u64>) -> Action {
+    Action::Put { entity: b"alice".to_vec(), position: Position::Undated, value, expires_ms }
+}
+
+fn outcome(counter: u64, status: u8) -> Action {
+    Action::Outcome { token: TokenKey { client: 3, counter }, status }
+}
+
+#[test]
+fn a_record_written_again_is_as_last_written_whatever_its_lengths() {
+    let delete = Action::Delete { entity: b"alice".to_vec(), position: Position::Undated };
+    let writes = [
+        put(vec![1; 200], None),
+        put(vec![2; 200], None),
+        put(vec![3; 20], None),
+        put(vec![4; 12], Some(77)),
+        put(vec![5; 13], Some(78)),
+        put(vec![6; 300], Some(79)),
+        put(vec![7; 308], None),
+        delete.clone(),
+        put(vec![], None),
+        delete,
+        put(vec![8; 5], None),
+    ];
+    let disk = MemoryDisk::new(1);
+    for flushed in 0..writes.len() {
+        let mut part = open(&disk.fork(), config()).unwrap();
+        let mut model = Model::new();
+        // A neighbour on either side, which must stay as it is.
+        for (step, write) in writes.iter().enumerate() {
+            let name = format!("bob-{step}").into_bytes();
+            let beside = Action::Put {
+                entity: name,
+                position: Position::Undated,
+                value: vec![9; 30],
+                expires_ms: None,
+            };
+            apply(&mut part, &mut model, 0, &[write.clone(), beside]);
+            if step == flushed {
+                flush(&mut part).unwrap();
+            }
+            let expected = model[&0].live(b"alice", Position::Undated);
+            assert_eq!(get(&part, 0, b"alice", Position::Undated).unwrap(), expected, "after {step}");
+        }
+        check(&mut part, &model).unwrap();
+    }
+}
+
+#[test]
+fn a_record_of_one_length_written_again_and_again_takes_no_more_memory() {
+    let mut part = open(&MemoryDisk::new(1), config()).unwrap();
+    let mut model = Model::new();
+    apply(&mut part, &mut model, 0, &[put(vec![0; 2000], None)]);
+    let once = part.memory_bytes();
+    for round in 1..=1000_u32 {
+        apply(&mut part, &mut model, 0, &[put(vec![round as u8; 2000], None)]);
+    }
+    assert_eq!(part.memory_bytes(), once);
+    check(&mut part, &model).unwrap();
+}
+
+#[test]
+fn a_snapshot_keeps_what_is_then_written_over() {
+    let mut part = open(&MemoryDisk::new(1), config()).unwrap();
+    let mut model = Model::new();
+    apply(&mut part, &mut model, 0, &[put(vec![1; 50], None), outcome(1, 1)]);
+    let snapshot = part.snapshot().unwrap();
+    apply(&mut part, &mut model, 0, &[put(vec![2; 50], None), outcome(1, 2), outcome(2, 3)]);
+    let items: Vec<_> = snapshot.bucket(Bucket(0), &[]).map(Result::unwrap).collect();
+    assert_eq!(items.len(), 1);
+    assert!(matches!(&items[0].change, Change::Put { value, .. } if value[..] == [1; 50]));
+    let outcomes = snapshot.outcomes(Bucket(0)).unwrap();
+    let first = Outcome { slot: Slot(1), status: 1, detail: 5, born: 6 };
+    assert_eq!(outcomes, [(TokenKey { client: 3, counter: 1 }, first)]);
+    check(&mut part, &model).unwrap();
+}
+
+#[test]
+fn the_newest_outcome_of_a_token_counts_wherever_the_older_ones_are() {
+    let disk = MemoryDisk::new(1);
+    let mut part = open(&disk, config()).unwrap();
+    let mut model = Model::new();
+    for slot in 1..=40_u64 {
+        let bucket = (slot % 2) as u32;
+        // Tokens come again while they are kept, and after they were forgotten.
+        apply(&mut part, &mut model, bucket, &[outcome(slot % 3, slot as u8), outcome(slot % 11, 100)]);
+        match slot % 10 {
+            3 | 6 => flush(&mut part).unwrap(),
+            8 => drop(part.snapshot()),
+            9 => {
+                while let Some(job) = part.freeze() {
+                    part.install(job.run()).unwrap();
+                }
+                drop(part);
+                part = open(&disk, config()).unwrap();
+            }
+            _ => {}
+        }
+        check(&mut part, &model).unwrap();
+    }
+    let unknown = TokenKey { client: 3, counter: 12 };
+    assert_eq!(part.outcome(Bucket(0), &unknown).unwrap(), None);
+    assert_eq!(part.outcome(Bucket(9), &unknown).unwrap(), None);
+}
+
+#[test]
+fn outcomes_in_memory_are_told_without_reading() {
+    let disk = MemoryDisk::new(1);
+    let mut part = open(&disk, config()).unwrap();
+    let mut model = Model::new();
+    apply(&mut part, &mut model, 0, &[outcome(0, 1)]);
+    flush(&mut part).unwrap();
+    for counter in 1..=8 {
+        apply(&mut part, &mut model, 0, &[outcome(counter, 1)]);
+    }
+    let before = disk.calls();
+    for counter in 0..20 {
+        let token = TokenKey { client: 3, counter };
+        let expected = model[&0].outcome(&token, 8);
+        assert_eq!(expected.is_some(), (1..=8).contains(&counter));
+        assert_eq!(part.outcome(Bucket(0), &token).unwrap(), expected);
+    }
+    assert_eq!(disk.calls(), before);
+}
+
+#[test]
+#[should_panic(expected = "version 1 of a key is written after version 1")]
+fn a_key_is_written_once_a_slot() {
+    let mut part = open(&MemoryDisk::new(1), config()).unwrap();
+    let mut batch = part.apply(Bucket(0), Slot(1));
+    let key = Key::new(b"alice", Position::Undated).unwrap();
+    batch.put(&key, b"one", None);
+    batch.put(&key, b"two", None);
+}

@@ -87,3 +87,18 @@ pub use store::{
     BATCH_GET_KEYS_MAX, BATCH_MUTATIONS_MAX, DEADLINE_MAX, DEADLINE_MIN, SCAN_BYTES_DEFAULT, SCAN_BYTES_MAX,
     SCAN_RECORDS_DEFAULT, SCAN_RECORDS_MAX,
 };
+
+/// The example on the front page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_front_page_shows_the_example() {
+        let example = include_str!("../examples/inbox.rs");
+        let shown = example.find("use thermocline").map_or("", |start| &example[start..]);
+        assert!(!shown.is_empty() && include_str!("../README.md").contains(shown));
+    }
+}

@@ -123,6 +123,12 @@ impl Worker {
         self.pump(now);
         if progressed {
             self.behind(now, bucket, from, chosen);
+        } else if self.core.status(bucket).chosen < chosen {
+            // Another one's journal may reach further back.
+            let due = now + FETCH_MS;
+            self.active.enter(bucket).fetching = Some((from, now));
+            self.fetches += 1;
+            self.timers.at(due, Timer::Fetch(bucket));
         }
         self.continue_catch_up(now);
     }
@@ -195,7 +201,7 @@ impl Worker {
     }
 
     /// A learner-only replica asks what this node has touched.
-    pub(super) fn floor_asked(&mut self, from: NodeId, buckets: &[Bucket]) {
+    pub(super) fn floor_asked(&mut self, from: NodeId, nonce: u64, buckets: &[Bucket]) {
         if !self.founded {
             return;
         }
@@ -205,34 +211,83 @@ impl Worker {
             .filter_map(|bucket| Some((*bucket, self.core.touched(*bucket)?)))
             .collect();
         if !touched.is_empty() {
-            self.say(from, &Item::FloorAnswer { buckets: touched });
+            self.say(from, &Item::FloorAnswer { nonce, buckets: touched });
         }
     }
 
-    /// A voting peer says what it has touched.
-    pub(super) fn floor_answered(&mut self, from: NodeId, buckets: &[(Bucket, Slot)]) {
+    /// A voting peer says what it has touched. Answers to an earlier start of this node do not count.
+    pub(super) fn floor_answered(&mut self, from: NodeId, nonce: u64, buckets: &[(Bucket, Slot)]) {
+        if nonce != self.settings.client || !self.founded {
+            return;
+        }
         for (bucket, touched) in buckets {
-            if self.founded && self.owns(*bucket) {
+            if self.owns(*bucket) {
                 self.core.floor_answer(*bucket, from, *touched, &mut self.out);
             }
         }
     }
 
-    /// Asks the peers for the floors of the buckets in which this replica only learns.
+    /// Asks the peers for the floors of the buckets in which this replica only learns, and has idle buckets pushed over their
+    /// floors. Returns how many buckets do not vote yet.
     pub(super) fn ask_for_floors(&mut self) -> usize {
-        let learning: Vec<Bucket> = (0..self.route.buckets())
+        let silent: Vec<Bucket> = (0..self.route.buckets())
             .map(Bucket)
-            .filter(|bucket| {
-                self.owns(*bucket) && !self.core.fresh(*bucket).voting && self.core.needs_floor(*bucket)
-            })
+            .filter(|bucket| self.owns(*bucket) && !self.core.fresh(*bucket).voting)
             .collect();
+        let (learning, below): (Vec<Bucket>, Vec<Bucket>) =
+            silent.iter().partition(|bucket| self.core.needs_floor(**bucket));
         let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
-        for peer in peers {
+        let nonce = self.settings.client;
+        for peer in &peers {
             for some in learning.chunks(8192) {
-                let buckets = some.iter().copied().filter(|bucket| self.route.holds(peer, *bucket)).collect();
-                self.say(peer, &Item::FloorAsk { buckets });
+                let buckets =
+                    some.iter().copied().filter(|bucket| self.route.holds(*peer, *bucket)).collect();
+                self.say(*peer, &Item::FloorAsk { nonce, buckets });
             }
         }
-        learning.len()
+        // One peer is enough for each bucket; which one changes, should one of them not be able to.
+        if let Some(turn) = self.draw(peers.len() as u64).try_into().ok().and_then(|at: usize| peers.get(at))
+        {
+            let buckets: Vec<Bucket> = below
+                .into_iter()
+                .filter(|bucket| self.route.holds(*turn, *bucket))
+                .take(NUDGES_MAX)
+                .collect();
+            if !buckets.is_empty() {
+                self.say(*turn, &Item::Nudge { buckets });
+            }
+        }
+        silent.len()
+    }
+
+    /// A replica waits for slots to pass, so that it may vote again.
+    pub(super) fn nudged(&mut self, buckets: &[Bucket]) {
+        for bucket in buckets.iter().take(NUDGES_MAX) {
+            if self.founded && self.owns(*bucket) && !self.core.status(*bucket).proposing {
+                self.counters.nudges += 1;
+                self.core.propose_no_op(*bucket, &mut self.out);
+            }
+        }
+    }
+
+    /// Slots that keep the journal's oldest segment are decided, so that it can go.
+    pub(super) fn decide_stragglers(&mut self) {
+        self.index.settle(&self.parts, self.settings.dealing);
+        if !self.founded {
+            return;
+        }
+        for (bucket, slot) in self.index.stragglers(STRAGGLERS_MAX) {
+            let status = self.core.status(bucket);
+            if status.chosen < slot && !status.proposing {
+                self.counters.finished_slots += 1;
+                self.core.propose_no_op(bucket, &mut self.out);
+            }
+        }
     }
 }
+
+/// So many idle buckets are pushed over their floors at a time.
+const NUDGES_MAX: usize = 4096;
+
+/// So many slots that keep an old segment are decided at a time.
+const STRAGGLERS_MAX: usize = 1024;

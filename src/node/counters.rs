@@ -43,6 +43,8 @@ counters! {
     malformed_items,
     /// Links lost.
     peers_lost,
+    /// Slots decided so that another replica passes its vote floor.
+    nudges,
     /// Own proposals that met a higher ballot.
     preempted,
     /// Commands proposed.

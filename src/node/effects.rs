@@ -112,11 +112,6 @@ impl Effects {
             self.spare.push(submission);
         }
     }
-
-    /// Whether anything is to be written.
-    pub(crate) fn has_submissions(&self) -> bool {
-        !self.submissions.is_empty()
-    }
 }
 
 /// At most so many used submissions are kept for reuse.

@@ -86,7 +86,7 @@ impl Worker {
     pub(super) fn place_write(&mut self, now: u64, key: CallKey) {
         let Some(call) = self.calls.get(key) else { return };
         let bucket = call.bucket;
-        if !self.owns(bucket) {
+        if !self.owns(bucket) || self.failed.contains(&bucket.0) {
             return self.place_elsewhere(now, key, None);
         }
         let passed_on = matches!(call.source, Source::Peer { hops, .. } if hops >= HOPS_MAX);

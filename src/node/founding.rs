@@ -1,8 +1,11 @@
 //! How a brand-new group begins to vote, and how a node with a new disk learns that it must not.
 //!
 //! A node with an empty directory cannot tell by itself whether it is new or has lost everything. It asks all other nodes
-//! of its groups. If each one is empty too, or has been founded *together with this very disk*, it is new. If one was
-//! founded with another disk in this node's place, this disk has forgotten what the other promised (I6).
+//! of its groups. When it has heard that each one is empty, it writes down the disks it heard of: its *intent*, which it never
+//! changes. When all others have told the same intent, the group is founded. So before anything is acknowledged, every
+//! disk has named, durably, the disks that will ever count as new; a disk that comes later, in the place of a lost one, is in
+//! nobody's intent. A node that hears of a founding *with this very disk* is new too; if the founding names another disk in
+//! its place, this disk has forgotten what the other promised (I6).
 
 use std::collections::BTreeMap;
 
@@ -15,6 +18,8 @@ pub(crate) struct Foundation {
     disk: u64,
     /// The other nodes that must be heard.
     others: Vec<u16>,
+    /// Whom to found with, once it is durable.
+    intent: Option<Vec<(u16, u64)>>,
     /// The founding record, once there is one.
     members: Option<Vec<(u16, u64)>>,
     heard: BTreeMap<u16, Founding>,
@@ -23,8 +28,10 @@ pub(crate) struct Foundation {
 /// What follows from what was heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Not everybody was heard.
+    /// Not everybody was heard, or not everybody intends the same.
     Wait,
+    /// Everybody was heard, and is empty: these nodes and disks are to be written down as the intent, and told.
+    Intend(Vec<(u16, u64)>),
     /// The group is new: these nodes and disks found it.
     New(Vec<(u16, u64)>),
     /// The group was founded without this disk: it begins as a learner.
@@ -32,13 +39,19 @@ pub(crate) enum Verdict {
 }
 
 impl Foundation {
-    pub(crate) fn new(me: u16, disk: u64, others: Vec<u16>, members: Option<Vec<(u16, u64)>>) -> Self {
-        Self { me, disk, others, members, heard: BTreeMap::new() }
+    pub(crate) fn new(
+        me: u16,
+        disk: u64,
+        others: Vec<u16>,
+        intent: Option<Vec<(u16, u64)>>,
+        members: Option<Vec<(u16, u64)>>,
+    ) -> Self {
+        Self { me, disk, others, intent, members, heard: BTreeMap::new() }
     }
 
     /// What to tell the other nodes.
     pub(crate) fn tell(&self) -> Founding {
-        Founding { disk: self.disk, members: self.members.clone() }
+        Founding { disk: self.disk, intent: self.intent.clone(), members: self.members.clone() }
     }
 
     pub(crate) fn is_founded(&self) -> bool {
@@ -66,11 +79,23 @@ impl Foundation {
         if self.others.iter().any(|node| !self.heard.contains_key(node)) {
             return Verdict::Wait;
         }
-        let mut members: Vec<(u16, u64)> =
-            self.heard.iter().map(|(node, founding)| (*node, founding.disk)).collect();
-        members.push(mine);
-        members.sort_unstable();
-        Verdict::New(members)
+        let Some(intent) = &self.intent else {
+            let mut members: Vec<(u16, u64)> =
+                self.heard.iter().map(|(node, founding)| (*node, founding.disk)).collect();
+            members.push(mine);
+            members.sort_unstable();
+            return Verdict::Intend(members);
+        };
+        if self.heard.values().all(|founding| founding.intent.as_ref() == Some(intent)) {
+            return Verdict::New(intent.clone());
+        }
+        Verdict::Wait
+    }
+
+    /// The intent is durable.
+    pub(crate) fn intend(&mut self, members: Vec<(u16, u64)>) {
+        debug_assert!(self.intent.is_none(), "an intent never changes");
+        self.intent = Some(members);
     }
 
     /// The founding is durable.
@@ -84,38 +109,58 @@ mod tests {
     use super::*;
 
     fn empty(disk: u64) -> Founding {
-        Founding { disk, members: None }
+        Founding { disk, intent: None, members: None }
+    }
+
+    fn all() -> Vec<(u16, u64)> {
+        vec![(1, 10), (2, 20), (3, 30)]
+    }
+
+    fn intending(disk: u64, intent: Vec<(u16, u64)>) -> Founding {
+        Founding { disk, intent: Some(intent), members: None }
     }
 
     #[test]
-    fn all_empty_is_new() {
-        let mut foundation = Foundation::new(1, 10, vec![2, 3], None);
+    fn all_empty_is_an_intent_and_one_intent_is_new() {
+        let mut foundation = Foundation::new(1, 10, vec![2, 3], None, None);
         foundation.hear(2, empty(20));
         assert_eq!(foundation.verdict(), Verdict::Wait);
         foundation.hear(3, empty(30));
-        assert_eq!(foundation.verdict(), Verdict::New(vec![(1, 10), (2, 20), (3, 30)]));
+        assert_eq!(foundation.verdict(), Verdict::Intend(all()));
+        foundation.intend(all());
+        foundation.hear(2, intending(20, all()));
+        assert_eq!(foundation.verdict(), Verdict::Wait);
+        foundation.hear(3, intending(30, all()));
+        assert_eq!(foundation.verdict(), Verdict::New(all()));
+    }
+
+    #[test]
+    fn a_disk_that_nobody_intended_founds_nothing() {
+        // Node 3 lost its disk after 1 and 2 had written down the old one.
+        let mut foundation = Foundation::new(2, 20, vec![1, 3], Some(all()), None);
+        foundation.hear(1, intending(10, all()));
+        foundation.hear(3, intending(31, vec![(1, 10), (2, 20), (3, 31)]));
+        assert_eq!(foundation.verdict(), Verdict::Wait);
     }
 
     #[test]
     fn founded_with_this_disk_is_new() {
-        let mut foundation = Foundation::new(1, 10, vec![2, 3], None);
-        let members = vec![(1, 10), (2, 20), (3, 30)];
-        foundation.hear(2, Founding { disk: 20, members: Some(members.clone()) });
-        assert_eq!(foundation.verdict(), Verdict::New(members));
+        let mut foundation = Foundation::new(1, 10, vec![2, 3], Some(all()), None);
+        foundation.hear(2, Founding { disk: 20, intent: Some(all()), members: Some(all()) });
+        assert_eq!(foundation.verdict(), Verdict::New(all()));
     }
 
     #[test]
     fn founded_with_another_disk_is_late() {
-        let mut foundation = Foundation::new(1, 11, vec![2, 3], None);
-        let members = vec![(1, 10), (2, 20), (3, 30)];
+        let mut foundation = Foundation::new(1, 11, vec![2, 3], None, None);
         foundation.hear(2, empty(20));
-        foundation.hear(3, Founding { disk: 30, members: Some(members.clone()) });
-        assert_eq!(foundation.verdict(), Verdict::Late(members));
+        foundation.hear(3, Founding { disk: 30, intent: Some(all()), members: Some(all()) });
+        assert_eq!(foundation.verdict(), Verdict::Late(all()));
     }
 
     #[test]
     fn strangers_are_not_heard() {
-        let mut foundation = Foundation::new(1, 10, vec![2], None);
+        let mut foundation = Foundation::new(1, 10, vec![2], None, None);
         foundation.hear(9, empty(90));
         assert_eq!(foundation.verdict(), Verdict::Wait);
     }

@@ -17,10 +17,12 @@ use super::route::Dealing;
 pub(crate) struct JournalIndex {
     /// For each bucket, the last record that carries a command, by slot without gaps.
     commands: HashMap<u32, VecDeque<(Slot, Position)>>,
-    /// For each segment, the highest slot of each bucket that has a record there which may still be needed.
-    segments: BTreeMap<u64, HashMap<u32, Slot>>,
+    /// For each segment, the bucket and slot of every record that may still be needed.
+    segments: BTreeMap<u64, Vec<(Bucket, Slot)>>,
     /// Segments below this one are gone.
     first_segment: u64,
+    /// The newest segment that a record was seen in.
+    newest: u64,
 }
 
 impl JournalIndex {
@@ -28,8 +30,8 @@ impl JournalIndex {
     pub(crate) fn insert(&mut self, placed: &Placed) {
         let Some(position) = placed.position else { return };
         let Placed { bucket, slot, .. } = *placed;
-        let highest = self.segments.entry(position.generation.0).or_default().entry(bucket.0).or_insert(slot);
-        *highest = (*highest).max(slot);
+        self.newest = self.newest.max(position.generation.0);
+        self.segments.entry(position.generation.0).or_default().push((bucket, slot));
         if !placed.has_command {
             return;
         }
@@ -46,15 +48,6 @@ impl JournalIndex {
                 commands.push_back((slot, position));
             }
             _ => commands.push_back((slot, position)),
-        }
-    }
-
-    /// Forgets what stands for a slot and those after it: it is not known to be what was chosen.
-    pub(crate) fn forget_from(&mut self, bucket: Bucket, slot: Slot) {
-        if let Some(commands) = self.commands.get_mut(&bucket.0) {
-            while commands.back().is_some_and(|(last, _)| *last >= slot) {
-                commands.pop_back();
-            }
         }
     }
 
@@ -76,9 +69,9 @@ impl JournalIndex {
     /// Forgets segments of which every record is decided, applied and durable in the state.
     pub(crate) fn settle(&mut self, parts: &[Part], dealing: Dealing) {
         while let Some(mut oldest) = self.segments.first_entry() {
-            oldest.get_mut().retain(|bucket, slot| {
-                let part = &parts[dealing.place(Bucket(*bucket))];
-                part.durable(thermocline_tiers::hot::Bucket(*bucket)).0 < slot.0
+            oldest.get_mut().retain(|(bucket, slot)| {
+                let part = &parts[dealing.place(*bucket)];
+                part.durable(thermocline_tiers::hot::Bucket(bucket.0)).0 < slot.0
             });
             if !oldest.get().is_empty() {
                 break;
@@ -92,9 +85,15 @@ impl JournalIndex {
         self.segments.keys().next().copied()
     }
 
-    /// The buckets that keep the oldest segment, with the slot that does.
-    pub(crate) fn stragglers(&self) -> impl Iterator<Item = (Bucket, Slot)> + '_ {
-        self.segments.values().next().into_iter().flatten().map(|(bucket, slot)| (Bucket(*bucket), *slot))
+    /// The newest segment that holds a record of this worker's.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Records that keep the oldest segment although newer ones have begun; only the first few.
+    pub(crate) fn stragglers(&self, count: usize) -> Vec<(Bucket, Slot)> {
+        let oldest = self.segments.values().next().filter(|_| self.segments.len() > 1);
+        oldest.into_iter().flatten().take(count).copied().collect()
     }
 
     /// Segments below `first` are gone.

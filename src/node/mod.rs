@@ -21,6 +21,8 @@ pub(crate) mod record_codec;
 pub(crate) mod recovery;
 mod request_codec;
 pub(crate) mod route;
+#[cfg(test)]
+mod tests;
 mod timers;
 pub(crate) mod wire;
 pub(crate) mod worker;

@@ -68,12 +68,11 @@ pub(crate) struct Report {
 pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let disk = &*plan.disk;
     let identity = open_identity(disk, &plan.identity)?;
-    let dealing = Dealing { parts: identity.parts, workers: plan.workers.min(identity.parts) };
+    let dealing = Dealing::new(identity.parts, plan.workers);
     let mut parts = open_parts(&plan, &identity)?;
     let mut replay = Replayer {
         replicas: HashMap::new(),
         floors: HashMap::new(),
-        votes: HashMap::new(),
         indexes: (0..dealing.workers).map(|_| JournalIndex::default()).collect(),
         dealing,
         parts: &mut parts,
@@ -98,7 +97,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     if let Some(error) = replay.failure {
         return Err(error);
     }
-    let Replayer { replicas, floors, votes, mut indexes, mut report, .. } = replay;
+    let Replayer { replicas, floors, mut indexes, mut report, .. } = replay;
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).collect();
     let identity = remember_damage(disk, identity, &found)?;
@@ -114,7 +113,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             if dealing.worker(bucket) != index || !plan.route.holds(me.node, bucket) {
                 continue;
             }
-            let part = parts[dealing.part(bucket) as usize].as_ref().or_else(|| None);
+            let part = parts[dealing.part(bucket) as usize].as_ref();
             let applied = part.map_or(Slot(0), |part| applied(part, bucket));
             let replay = replicas.remove(&bucket.0).unwrap_or_else(|| Replay::new(applied));
             let mut restored = replay.finish();
@@ -129,10 +128,6 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             if damages.any(|damage| !floors.get(&bucket.0).is_some_and(|floor| is_behind(*floor, damage))) {
                 // What was lost may be votes above the floor.
                 restored.vote = Vote::LearnerOnly;
-            }
-            if let Some(slot) = votes.get(&bucket.0).filter(|slot| **slot <= restored.chosen) {
-                // The state knows the slot to be decided; whether with what was voted for here, no record says.
-                indexes[index as usize].forget_from(bucket, *slot);
             }
             core.open(bucket, plan.route.replicas(bucket), restored)
                 .map_err(|error| Error::Storage { what: format!("bucket {}: {error:?}", bucket.0) })?;
@@ -268,8 +263,6 @@ struct Replayer<'a> {
     replicas: HashMap<u32, Replay>,
     /// Where the last vote floor of each bucket stands.
     floors: HashMap<u32, Position>,
-    /// The slots of buckets whose last record is a vote, which may have lost.
-    votes: HashMap<u32, Slot>,
     indexes: Vec<JournalIndex>,
     dealing: Dealing,
     parts: &'a mut Vec<Part>,
@@ -293,12 +286,6 @@ impl Replayer<'_> {
         let part = &mut self.parts[self.dealing.part(bucket) as usize];
         if record_codec::is_floor(kind) {
             self.floors.insert(bucket.0, position);
-        } else if record_codec::is_accept(kind) {
-            self.votes.insert(bucket.0, slot);
-        } else if record_codec::has_command(kind)
-            || self.votes.get(&bucket.0).is_some_and(|last| *last < slot)
-        {
-            self.votes.remove(&bucket.0);
         }
         let placed =
             Placed { bucket, slot, has_command: record_codec::has_command(kind), position: Some(position) };
@@ -320,10 +307,10 @@ impl Replayer<'_> {
                 self.report.replayed += 1;
             }
         }
-        if part.wants_flush() {
-            if let Some(job) = part.freeze() {
-                part.install(job.run()).map_err(|error| super::state_error(&error))?;
-            }
+        if part.wants_flush()
+            && let Some(job) = part.freeze()
+        {
+            part.install(job.run()).map_err(|error| super::state_error(&error))?;
         }
         Ok(())
     }

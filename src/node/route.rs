@@ -72,6 +72,14 @@ pub(crate) struct Dealing {
 }
 
 impl Dealing {
+    /// At most `workers`, and so many that each owns as many parts as the others. Then a bucket's worker is its number modulo
+    /// the workers, whatever the number of parts: nodes with as many workers deal alike, and talk worker to worker.
+    pub(crate) fn new(parts: u32, workers: u32) -> Self {
+        let workers =
+            (1..=workers.min(parts)).rev().find(|workers| parts.is_multiple_of(*workers)).unwrap_or(1);
+        Self { parts, workers }
+    }
+
     /// The part of a bucket. Neighbouring buckets lie in different parts, because a group owns stretches of them.
     pub(crate) fn part(self, bucket: Bucket) -> u32 {
         bucket.0 % self.parts

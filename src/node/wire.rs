@@ -39,9 +39,11 @@ pub(crate) enum Item {
     /// Who was there when the group was founded, told at the start of a connection.
     Founding(Founding),
     /// "What is the highest slot that you touched in these buckets?" Asked by a learner-only replica.
-    FloorAsk { buckets: Vec<Bucket> },
+    FloorAsk { nonce: u64, buckets: Vec<Bucket> },
     /// The answer, for those in which this replica votes.
-    FloorAnswer { buckets: Vec<(Bucket, Slot)> },
+    FloorAnswer { nonce: u64, buckets: Vec<(Bucket, Slot)> },
+    /// "Have a slot decided in these idle buckets": a replica waits to pass its vote floor.
+    Nudge { buckets: Vec<Bucket> },
 }
 
 /// How a bucket differs from what a probe's sender knew.
@@ -91,6 +93,7 @@ mod kind {
     pub(super) const FOUNDING: u8 = 10;
     pub(super) const FLOOR_ASK: u8 = 11;
     pub(super) const FLOOR_ANSWER: u8 = 12;
+    pub(super) const NUDGE: u8 = 13;
 }
 
 /// Bits of a Paxos item's flags: which of its fields are there.
@@ -249,15 +252,24 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item) {
             let bytes = crate::encoding::encode::<FOUNDING_BYTES_MAX, _>(founding).unwrap_or_default();
             put_bytes(out, &bytes);
         }
-        Item::FloorAsk { buckets } => {
+        Item::FloorAsk { nonce, buckets } => {
             out.put_u8(kind::FLOOR_ASK);
+            out.put_u64_le(*nonce);
             out.put_u32_le(length(buckets.len()));
             for bucket in buckets {
                 out.put_u32_le(bucket.0);
             }
         }
-        Item::FloorAnswer { buckets } => {
+        Item::Nudge { buckets } => {
+            out.put_u8(kind::NUDGE);
+            out.put_u32_le(length(buckets.len()));
+            for bucket in buckets {
+                out.put_u32_le(bucket.0);
+            }
+        }
+        Item::FloorAnswer { nonce, buckets } => {
             out.put_u8(kind::FLOOR_ANSWER);
+            out.put_u64_le(*nonce);
             out.put_u32_le(length(buckets.len()));
             for (bucket, slot) in buckets {
                 out.put_u32_le(bucket.0);
@@ -358,13 +370,19 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
             Item::Founding(founding.map_err(|_| malformed("founding record"))?)
         }
         kind::FLOOR_ASK => {
-            need(body, 4)?;
-            Item::FloorAsk { buckets: list(body, 4, |body| Bucket(body.get_u32_le()))? }
+            need(body, 12)?;
+            let nonce = body.get_u64_le();
+            Item::FloorAsk { nonce, buckets: list(body, 4, |body| Bucket(body.get_u32_le()))? }
         }
         kind::FLOOR_ANSWER => {
-            need(body, 4)?;
+            need(body, 12)?;
+            let nonce = body.get_u64_le();
             let buckets = list(body, 12, |body| (Bucket(body.get_u32_le()), Slot(body.get_u64_le())))?;
-            Item::FloorAnswer { buckets }
+            Item::FloorAnswer { nonce, buckets }
+        }
+        kind::NUDGE => {
+            need(body, 4)?;
+            Item::Nudge { buckets: list(body, 4, |body| Bucket(body.get_u32_le()))? }
         }
         _ => return Err(malformed("unknown kind")),
     };

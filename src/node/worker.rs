@@ -73,6 +73,8 @@ pub(crate) struct Worker {
     /// Whether this node takes part in consensus: false until its group is founded.
     pub(super) founded: bool,
     founding: Option<Founding>,
+    /// When slots that keep old journal segments are looked for next.
+    next_straggler: u64,
     /// When the floors of buckets that only learn are asked for next.
     next_floor_question: u64,
     random: u64,
@@ -87,6 +89,8 @@ pub(crate) struct Worker {
     pub(super) fetches: usize,
     /// Fetches of other nodes that wait until what was recorded before them is synced.
     pub(super) fetches_asked: VecDeque<FetchAsked>,
+    /// Jobs of parts that wait until the record of that ticket is synced.
+    held_jobs: VecDeque<(Ticket, usize, StateJob)>,
     /// The last record given to the journal, and the last one synced.
     pub(super) last_ticket: Ticket,
     pub(super) synced: Ticket,
@@ -103,6 +107,7 @@ pub(super) struct FetchAsked {
 
 impl Worker {
     /// A worker over recovered replicas and parts.
+    #[expect(clippy::too_many_arguments, reason = "what a worker is made of, once")]
     pub(crate) fn new(
         settings: Settings,
         route: Arc<Route>,
@@ -136,6 +141,7 @@ impl Worker {
             spare: Output::default(),
             founded,
             founding: None,
+            next_straggler: 0,
             next_floor_question: 0,
             next_sweep: 0,
             busy_parts: HashSet::new(),
@@ -144,6 +150,7 @@ impl Worker {
             catch_up_holds: HashSet::new(),
             fetches: 0,
             fetches_asked: VecDeque::new(),
+            held_jobs: VecDeque::new(),
             last_ticket: Ticket::default(),
             synced: Ticket::default(),
             settings,
@@ -195,8 +202,9 @@ impl Worker {
             }
             Item::Hint { bucket, chosen } => self.hinted(now, from, bucket, chosen),
             Item::Founding(founding) => self.effects.founding.push((from, founding)),
-            Item::FloorAsk { buckets } => self.floor_asked(from, &buckets),
-            Item::FloorAnswer { buckets } => self.floor_answered(from, &buckets),
+            Item::FloorAsk { nonce, buckets } => self.floor_asked(from, nonce, &buckets),
+            Item::FloorAnswer { nonce, buckets } => self.floor_answered(from, nonce, &buckets),
+            Item::Nudge { buckets } => self.nudged(&buckets),
         }
     }
 
@@ -237,6 +245,7 @@ impl Worker {
         self.synced = submission.through;
         self.core.persisted(submission.through, &mut self.out);
         self.answer_fetches();
+        self.release_state_jobs();
         self.effects.recycle(submission);
         self.pump(now);
     }
@@ -277,6 +286,10 @@ impl Worker {
             if self.founded && now >= self.next_floor_question {
                 let learning = self.ask_for_floors();
                 self.next_floor_question = if learning == 0 { u64::MAX } else { now + FLOOR_MS };
+            }
+            if now >= self.next_straggler {
+                self.next_straggler = now + STRAGGLERS_MS;
+                self.decide_stragglers();
             }
             for part in 0..self.parts.len() {
                 self.maintain_part(part);
@@ -364,10 +377,10 @@ impl Worker {
                 self.effects.journal(persist.bucket, persist.ticket, &persist.record);
             }
             for send in out.send.drain(..) {
-                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == send.to) {
-                    if peer.up {
-                        wire::put_paxos(&mut peer.out, &send.message);
-                    }
+                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == send.to)
+                    && peer.up
+                {
+                    wire::put_paxos(&mut peer.out, &send.message);
                 }
             }
             for event in out.events.drain(..) {
@@ -401,10 +414,10 @@ impl Worker {
 
     /// Tells another node something, if there is a link to it.
     pub(super) fn say(&mut self, to: NodeId, item: &Item) {
-        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == to) {
-            if peer.up {
-                wire::put(&mut peer.out, item);
-            }
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == to)
+            && peer.up
+        {
+            wire::put(&mut peer.out, item);
         }
     }
 
@@ -433,8 +446,23 @@ impl Worker {
         let state = &mut self.parts[part];
         let job: Option<StateJob> = if state.wants_flush() { state.freeze() } else { None };
         if let Some(job) = job.or_else(|| state.choose_merge()).or_else(|| state.sweep()) {
-            self.busy_parts.insert(part);
-            self.effects.jobs.push(Job::State(part, job));
+            self.hold_state_job(part, job);
+        }
+    }
+
+    /// A job of a part begins when all that was recorded before it is synced: so the state on the disk is never ahead of the
+    /// journal, and the journal has no gaps after a crash.
+    fn hold_state_job(&mut self, part: usize, job: StateJob) {
+        self.busy_parts.insert(part);
+        self.held_jobs.push_back((self.last_ticket, part, job));
+        self.release_state_jobs();
+    }
+
+    fn release_state_jobs(&mut self) {
+        while self.held_jobs.front().is_some_and(|(after, ..)| *after <= self.synced) {
+            if let Some((_, part, job)) = self.held_jobs.pop_front() {
+                self.effects.jobs.push(Job::State(part, job));
+            }
         }
     }
 
@@ -443,14 +471,18 @@ impl Worker {
         self.index.oldest_needed()
     }
 
+    /// The newest journal segment that this worker knows to hold a record of its own.
+    pub(crate) fn newest_indexed_segment(&self) -> u64 {
+        self.index.newest()
+    }
+
     /// Asks every part to write what it has in memory, so that the journal can be shortened.
     pub(crate) fn flush_parts(&mut self) {
         for part in 0..self.parts.len() {
-            if !self.busy_parts.contains(&part) {
-                if let Some(job) = self.parts[part].freeze() {
-                    self.busy_parts.insert(part);
-                    self.effects.jobs.push(Job::State(part, job));
-                }
+            if !self.busy_parts.contains(&part)
+                && let Some(job) = self.parts[part].freeze()
+            {
+                self.hold_state_job(part, job);
             }
         }
     }
@@ -477,10 +509,10 @@ impl Worker {
 
     /// Tells a node what this one knows: of the founding, and how far it is.
     fn introduce(&mut self, node: NodeId) {
-        if self.settings.index == 0 {
-            if let Some(founding) = self.founding.clone() {
-                self.say(node, &Item::Founding(founding));
-            }
+        if self.settings.index == 0
+            && let Some(founding) = self.founding.clone()
+        {
+            self.say(node, &Item::Founding(founding));
         }
         self.hint_everything(node);
     }
@@ -534,7 +566,10 @@ fn kind_watches(kind: u8) -> bool {
 const SWEEP_MS: u64 = 5;
 
 /// How often a replica that only learns asks for its vote floors, in milliseconds.
-const FLOOR_MS: u64 = 500;
+const FLOOR_MS: u64 = 250;
+
+/// How often slots that keep old journal segments are looked for, in milliseconds.
+const STRAGGLERS_MS: u64 = 1_000;
 
 /// After so long an accepted value without a decision is finished by whoever holds it, in milliseconds.
 const UNDECIDED_MS: u64 = 1_000;

@@ -151,7 +151,13 @@ impl Worker {
         let place = self.settings.dealing.place(bucket);
         let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
         let applied = self.parts[place].applied(state_bucket);
-        if applied.0 >= slot.0 || self.failed.contains(&bucket.0) {
+        if self.failed.contains(&bucket.0) {
+            if let Some(active) = self.active.get_mut(bucket) {
+                active.proposed = None;
+            }
+            return;
+        }
+        if applied.0 >= slot.0 {
             return;
         }
         assert_eq!(applied.0 + 1, slot.0, "a bucket's commands are applied in the order of their slots");

@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use thermocline_paxos::{Command, Record, Slot};
+use thermocline_tiers::disk::Lock;
 use thermocline_tiers::hot::journal::{JournalReader, Position};
 
 use super::mailbox::{Input, Mailbox};
@@ -19,11 +21,17 @@ use crate::node::record_codec;
 /// How many threads read.
 const READERS: usize = 2;
 
-/// Takes jobs; stops its threads when the last copy is dropped.
+/// Takes jobs. Its threads end when the last copy is dropped and what waits is done.
 #[derive(Clone)]
 pub(super) struct DiskPool {
-    reads: Sender<(Arc<Mailbox>, Job)>,
-    upkeep: Sender<(Arc<Mailbox>, Job)>,
+    reads: Sender<Order>,
+    upkeep: Sender<Order>,
+}
+
+/// A job, and where its end is to be told.
+struct Order {
+    mailbox: Arc<Mailbox>,
+    job: Job,
 }
 
 impl DiskPool {
@@ -31,41 +39,47 @@ impl DiskPool {
     ///
     /// # Errors
     /// When no thread can be made.
-    pub(super) fn start(reader: &JournalReader) -> Result<Self, Error> {
+    pub(super) fn start(
+        reader: &JournalReader,
+        lock: &Arc<dyn Lock>,
+    ) -> Result<(Self, Vec<JoinHandle<()>>), Error> {
         let (reads, read_jobs) = channel();
         let read_jobs = Arc::new(Mutex::new(read_jobs));
+        let mut threads = Vec::new();
         for _ in 0..READERS {
-            spawn("disk-read", read_jobs.clone(), reader.clone())?;
+            threads.push(spawn("disk-read", read_jobs.clone(), reader.clone(), lock.clone())?);
         }
         let (upkeep, upkeep_jobs) = channel();
-        spawn("disk-upkeep", Arc::new(Mutex::new(upkeep_jobs)), reader.clone())?;
-        Ok(Self { reads, upkeep })
+        threads.push(spawn("disk-upkeep", Arc::new(Mutex::new(upkeep_jobs)), reader.clone(), lock.clone())?);
+        Ok((Self { reads, upkeep }, threads))
     }
 
     /// Runs a job; its end goes to the mailbox.
     pub(super) fn submit(&self, mailbox: &Arc<Mailbox>, job: Job) {
         let queue = if matches!(job, Job::State(..)) { &self.upkeep } else { &self.reads };
         // Threads end only when every sender is gone.
-        let _ = queue.send((mailbox.clone(), job));
+        let _ = queue.send(Order { mailbox: mailbox.clone(), job });
     }
 }
 
 fn spawn(
     name: &str,
-    jobs: Arc<Mutex<Receiver<(Arc<Mailbox>, Job)>>>,
+    jobs: Arc<Mutex<Receiver<Order>>>,
     reader: JournalReader,
-) -> Result<(), Error> {
+    lock: Arc<dyn Lock>,
+) -> Result<JoinHandle<()>, Error> {
     let run_all = move || {
+        // The directory is not free as long as a job may write to it.
+        let _lock = lock;
         loop {
             let next = jobs.lock().recv();
-            let Ok((mailbox, job)) = next else { return };
+            let Ok(Order { mailbox, job }) = next else { return };
             mailbox.push(Input::Done(run(job, &reader)));
         }
     };
     std::thread::Builder::new()
         .name(name.into())
         .spawn(run_all)
-        .map(drop)
         .map_err(|error| Error::Storage { what: format!("cannot start a disk thread: {error}") })
 }
 

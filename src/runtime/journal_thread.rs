@@ -87,11 +87,11 @@ pub(super) fn start(
     mailboxes: Vec<Arc<Mailbox>>,
     gate: Arc<JournalGate>,
     retain_bytes: u64,
-    lock: Box<dyn Lock>,
+    lock: Arc<dyn Lock>,
 ) -> Result<(JournalQueue, JoinHandle<()>), Error> {
     let (sender, receiver) = channel();
     let preparer = journal.preparer();
-    let preparing = spawn_preparer(preparer, mailboxes.clone(), gate.clone(), retain_bytes)?;
+    let (preparing, preparer) = spawn_preparer(preparer, mailboxes.clone(), gate.clone(), retain_bytes)?;
     let queue = JournalQueue { sender, gate: gate.clone() };
     let mut writer = Writer { journal, mailboxes, gate, preparing, waiting: Vec::new() };
     let thread = std::thread::Builder::new()
@@ -99,7 +99,8 @@ pub(super) fn start(
         .spawn(move || {
             writer.run(&receiver);
             drop(writer);
-            // Nothing writes any more: the directory is free.
+            let _ = preparer.join();
+            // The disk threads hold the other copies: when the last of them ends, the directory is free.
             drop(lock);
         })
         .map_err(|error| Error::Storage { what: format!("cannot start the journal's thread: {error}") })?;
@@ -157,7 +158,10 @@ impl Writer {
     }
 
     fn commit(&mut self) {
-        if self.waiting.is_empty() || self.gate.failed.load(Ordering::Relaxed) {
+        if self.gate.failed.load(Ordering::Relaxed) {
+            self.waiting.clear();
+        }
+        if self.waiting.is_empty() {
             return;
         }
         loop {
@@ -173,7 +177,8 @@ impl Writer {
                     break;
                 }
                 Err(JournalError::Full { .. }) => {
-                    // Nothing was written. What waits stays waiting; new writes are refused until there is room.
+                    // Nothing was written. New writes are refused until segments are given back. What waits may use the
+                    // headroom: the state can only be flushed, and segments be given back, when it is synced.
                     if !self.gate.full.swap(true, Ordering::Relaxed) {
                         tracing::warn!("the journal's disk is full; writes are refused until there is room");
                     }
@@ -181,6 +186,14 @@ impl Writer {
                         mailbox.push(Input::Flush);
                     }
                     let _ = self.preparing.send(());
+                    match self.journal.commit_from_headroom(&mut batches) {
+                        Ok(committed) => {
+                            self.gate.synced.fetch_add(committed.bytes, Ordering::Relaxed);
+                            break;
+                        }
+                        Err(JournalError::Full { .. }) => {}
+                        Err(error) => return self.fail(&error),
+                    }
                     if self.gate.ending.load(Ordering::Acquire) {
                         self.waiting.clear();
                         return;
@@ -215,9 +228,9 @@ fn spawn_preparer(
     mailboxes: Vec<Arc<Mailbox>>,
     gate: Arc<JournalGate>,
     retain_bytes: u64,
-) -> Result<Sender<()>, Error> {
+) -> Result<(Sender<()>, JoinHandle<()>), Error> {
     let (sender, receiver) = channel::<()>();
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("journal-prepare".into())
         .spawn(move || {
             loop {
@@ -234,11 +247,12 @@ fn spawn_preparer(
         .map_err(|error| Error::Storage {
             what: format!("cannot start the journal's second thread: {error}"),
         })?;
-    Ok(sender)
+    Ok((sender, thread))
 }
 
 fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain_bytes: u64) {
-    let segments = preparer.segments();
+    // Segments that are only made ready hold nothing yet.
+    let segments: Vec<_> = preparer.segments().into_iter().filter(|segment| segment.bytes > 0).collect();
     // The newest segments that fit the retained bytes stay for peers that were away.
     let mut bytes = 0;
     let mut oldest = None;
@@ -254,7 +268,10 @@ fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, 
     let first = retained.0.min(needed);
     if segments.first().is_some_and(|segment| segment.generation.0 < first) {
         match preparer.reclaim(Generation(first)) {
-            Ok(_) => mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Reclaimed(first))),
+            Ok(_) => {
+                gate.full.store(false, Ordering::Relaxed);
+                mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Reclaimed(first)));
+            }
             Err(error) => tracing::debug!(%error, "segments could not be reclaimed"),
         }
     }

@@ -10,7 +10,6 @@ mod mailbox;
 mod open;
 mod worker_thread;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -24,6 +23,7 @@ use crate::error::Error;
 use crate::node::route::{Dealing, Route};
 use crate::request::{Ask, Outcome, Request};
 use crate::status::Status;
+use crate::transport::Counts;
 use journal_thread::{JournalGate, JournalQueue};
 use mailbox::{Input, Mailbox};
 
@@ -38,7 +38,7 @@ pub(crate) struct Runtime {
     gate: Arc<JournalGate>,
     boot: u32,
     disk_id: u64,
-    directory: PathBuf,
+    counts: Arc<Counts>,
     threads: Mutex<Threads>,
     /// Held while the node runs: ends the listener and the founding when dropped.
     stop: Mutex<Option<mpsc::Sender<()>>>,
@@ -82,7 +82,8 @@ impl Runtime {
         Ok((self.dealing.worker(self.route.bucket(hash)) as usize, hash))
     }
 
-    /// A thread's tokio runtime, one after the other: for connections that are to run beside the workers.
+    /// A worker thread's tokio runtime, one after the other: for connections that are to run beside the workers.
+    #[cfg(feature = "server")]
     pub(crate) fn next_handle(&self) -> tokio::runtime::Handle {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         self.handles[next % self.handles.len()].clone()
@@ -111,7 +112,8 @@ impl Runtime {
             status.buckets_learning += report.votes.1;
             up.push(report.peers_up);
         }
-        status.counters = counters.list();
+        status.counters = counters.list().into_iter().chain(self.counts.list()).collect();
+        status.counters.sort_unstable();
         status.peers = self
             .config
             .topology()
@@ -127,18 +129,13 @@ impl Runtime {
         Ok(status)
     }
 
-    /// Where the node keeps its data.
-    pub(crate) fn directory(&self) -> &std::path::Path {
-        &self.directory
-    }
-
     /// Stops taking calls, ends what is under way, syncs, and frees the directory.
     pub(crate) async fn close(&self) {
         self.stop.lock().take();
         for mailbox in &self.mailboxes {
             mailbox.push(Input::Stop);
         }
-        let Threads { workers, journal } = std::mem::take(&mut *self.threads.lock());
+        let Threads { workers, journal, disk } = std::mem::take(&mut *self.threads.lock());
         let queue = self.journal.clone();
         // Threads are waited for where waiting harms nobody. The journal's outlives those that write to it.
         let _ = tokio::task::spawn_blocking(move || {
@@ -146,7 +143,7 @@ impl Runtime {
                 let _ = thread.join();
             }
             queue.stop();
-            if let Some(thread) = journal {
+            for thread in journal.into_iter().chain(disk) {
                 let _ = thread.join();
             }
         })
@@ -163,9 +160,9 @@ impl Runtime {
         for mailbox in &self.mailboxes {
             mailbox.kill();
         }
-        let Threads { workers, journal } = std::mem::take(&mut *self.threads.lock());
+        let Threads { workers, journal, disk } = std::mem::take(&mut *self.threads.lock());
         let _ = tokio::task::spawn_blocking(move || {
-            for thread in workers.into_iter().chain(journal) {
+            for thread in workers.into_iter().chain(journal).chain(disk) {
                 let _ = thread.join();
             }
         })
@@ -178,6 +175,7 @@ impl Runtime {
 struct Threads {
     workers: Vec<JoinHandle<()>>,
     journal: Option<JoinHandle<()>>,
+    disk: Vec<JoinHandle<()>>,
 }
 
 impl Drop for Runtime {

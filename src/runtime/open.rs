@@ -36,22 +36,24 @@ use crate::transport::{self, Counts, Hello, Limits, Listener, PROTOCOL_VERSION, 
 const PAYLOAD_BYTES_MAX: u32 = VALUE_BYTES_LIMIT as u32 + (1 << 20);
 
 pub(super) async fn open(config: Config) -> Result<Runtime, Error> {
-    let (recovered, disk, lock) = {
+    let opened = {
         let config = config.clone();
         tokio::task::spawn_blocking(move || recover(&config))
             .await
             .map_err(|error| Error::Storage { what: format!("recovery ended early: {error}") })??
     };
-    start(config, recovered, disk, lock).await
+    start(config, opened).await
 }
 
 struct Opened {
     recovered: Recovered,
     route: Arc<Route>,
     table: u64,
+    disk: Arc<dyn Disk>,
+    lock: Box<dyn Lock>,
 }
 
-fn recover(config: &Config) -> Result<(Opened, Arc<dyn Disk>, Box<dyn Lock>), Error> {
+fn recover(config: &Config) -> Result<Opened, Error> {
     let directory = config.data_directory().ok_or_else(|| Error::invalid("directory", "none", "a path"))?;
     let real = RealDisk::new(directory).map_err(|error| storage(directory, &error))?;
     let disk: Arc<dyn Disk> = match config.sync {
@@ -75,6 +77,7 @@ fn recover(config: &Config) -> Result<(Opened, Arc<dyn Disk>, Box<dyn Lock>), Er
         table,
         parts: config.parts,
         boots: 0,
+        intent: None,
         founding: None,
         amnesia: Amnesia::default(),
     };
@@ -111,7 +114,7 @@ fn recover(config: &Config) -> Result<(Opened, Arc<dyn Disk>, Box<dyn Lock>), Er
     for damage in &recovered.report.damage {
         tracing::warn!(%damage, "the journal is damaged");
     }
-    Ok((Opened { recovered, route, table }, disk, lock))
+    Ok(Opened { recovered, route, table, disk, lock })
 }
 
 fn journal_config(config: &Config) -> JournalConfig {
@@ -170,19 +173,15 @@ fn peers(config: &Config) -> Vec<(u16, String)> {
         .collect()
 }
 
-async fn start(
-    config: Config,
-    opened: Opened,
-    disk: Arc<dyn Disk>,
-    lock: Box<dyn Lock>,
-) -> Result<Runtime, Error> {
-    let Opened { recovered, route, table } = opened;
+async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
+    let Opened { recovered, route, table, disk, lock } = opened;
     let Recovered { identity, mut journal, workers, dealing, .. } = recovered;
     // From here on, an unused journal means a lost one.
     journal.witness().map_err(|error| crate::node::journal_error(&error))?;
     let mailboxes: Vec<Arc<Mailbox>> = workers.iter().map(|_| Arc::default()).collect();
     let gate = JournalGate::new(workers.len());
-    let pool = DiskPool::start(&journal.reader())?;
+    let lock: Arc<dyn Lock> = Arc::from(lock);
+    let (pool, disk_threads) = DiskPool::start(&journal.reader(), &lock)?;
     let (queue, journal_thread) =
         journal_thread::start(journal, mailboxes.clone(), gate.clone(), config.journal_retain_bytes, lock)?;
     let hello = Hello {
@@ -200,10 +199,11 @@ async fn start(
         groups: u32::from(config.topology().groups()),
     };
     let nodes = config.topology().nodes.iter().map(|node| transport::NodeId(node.id));
+    let counts = Arc::new(Counts::default());
     let setup = Setup {
         identity: transport::Identity::new(hello, nodes),
         limits: Limits { peer_buffer_bytes_max: config.peer_buffer_bytes_max as usize, ..Limits::default() },
-        counts: Arc::new(Counts::default()),
+        counts: Arc::clone(&counts),
     };
     let addresses = peers(&config)
         .iter()
@@ -211,7 +211,7 @@ async fn start(
         .collect::<Result<Vec<_>, Error>>()?;
     let (foundings, heard) = mpsc::unbounded_channel();
     let clock = Clock::start();
-    let mut threads = Threads { workers: Vec::new(), journal: Some(journal_thread) };
+    let mut threads = Threads { workers: Vec::new(), journal: Some(journal_thread), disk: disk_threads };
     let mut handles = Vec::new();
     for (index, worker) in workers.into_iter().enumerate() {
         let parts = worker_thread::Parts {
@@ -235,7 +235,7 @@ async fn start(
     let runtime = Runtime {
         boot: identity.boots,
         disk_id: identity.disk,
-        directory: config.data_directory().unwrap_or(Path::new("")).to_path_buf(),
+        counts,
         route,
         dealing,
         mailboxes: mailboxes.clone(),
@@ -252,7 +252,13 @@ async fn start(
     }
     let others: Vec<u16> = group_peers(&config);
     let alone = others.is_empty();
-    let foundation = Foundation::new(identity.node, identity.disk, others, identity.founding.clone());
+    let foundation = Foundation::new(
+        identity.node,
+        identity.disk,
+        others,
+        identity.intent.clone(),
+        identity.founding.clone(),
+    );
     let founder = Founder { foundation, identity, disk, mailboxes };
     if alone {
         founder.found_alone()?;
@@ -357,8 +363,15 @@ impl Founder {
                 continue;
             }
             self.foundation.hear(from.0, founding);
+            // An intention may be all that was missing.
+            if let Verdict::Intend(members) = self.foundation.verdict()
+                && let Err(error) = self.intend(members)
+            {
+                tracing::error!(%error, "the intention to found the group could not be written down");
+                return;
+            }
             let result = match self.foundation.verdict() {
-                Verdict::Wait => Ok(()),
+                Verdict::Wait | Verdict::Intend(_) => Ok(()),
                 Verdict::New(members) => self.found(members, false),
                 Verdict::Late(members) => {
                     tracing::warn!(
@@ -372,6 +385,15 @@ impl Founder {
                 return;
             }
         }
+    }
+
+    /// Writes down whom this disk will found the group with, then tells the others.
+    fn intend(&mut self, members: Vec<(u16, u64)>) -> Result<(), Error> {
+        self.identity.intent = Some(members.clone());
+        self.identity.write(&*self.disk, Path::new(""))?;
+        self.foundation.intend(members);
+        self.tell(false);
+        Ok(())
     }
 
     /// Writes the founding down, then lets the workers vote, or learn.

@@ -61,6 +61,7 @@ pub(super) async fn run(parts: Parts) {
         frame_bytes_max,
         waiting: Waiting::default(),
         frame: Vec::new(),
+        outstanding: 0,
     };
     thread.run().await;
     thread.mailbox.close();
@@ -80,6 +81,8 @@ struct WorkerThread {
     frame_bytes_max: usize,
     waiting: Waiting,
     frame: Vec<u8>,
+    /// Submissions that the journal has not given back.
+    outstanding: u64,
 }
 
 impl WorkerThread {
@@ -87,7 +90,7 @@ impl WorkerThread {
         let mut inputs = Vec::new();
         loop {
             if !self.mailbox.take(&mut inputs) {
-                return;
+                return self.die();
             }
             if inputs.is_empty() {
                 let sleep = self.clock.until(self.worker.next_timer()).max(Duration::from_millis(1));
@@ -97,7 +100,7 @@ impl WorkerThread {
                     () = tokio::time::sleep(sleep) => {}
                 }
                 if !self.mailbox.take(&mut inputs) {
-                    return;
+                    return self.die();
                 }
             }
             let now = self.clock.now_ms();
@@ -121,6 +124,14 @@ impl WorkerThread {
         }
     }
 
+    /// Killed: callers are told what is known of their calls, and nothing else happens any more.
+    fn die(&mut self) {
+        self.worker.close();
+        for (call, outcome) in self.worker.effects().replies.drain(..) {
+            self.waiting.answer(call, outcome);
+        }
+    }
+
     /// Handles an input; says whether it was the order to stop.
     fn input(&mut self, now: u64, input: Input) -> bool {
         match input {
@@ -132,7 +143,10 @@ impl WorkerThread {
             Input::LinkUp { peer } => self.worker.peer_up(now, peer),
             Input::LinkDown { peer } => self.worker.peer_down(now, peer),
             Input::Incoming(incoming) => self.links.accept(incoming),
-            Input::Synced(submission) => self.worker.journal_synced(now, submission),
+            Input::Synced(submission) => {
+                self.outstanding -= 1;
+                self.worker.journal_synced(now, submission);
+            }
             Input::JournalFailed(cause) => self.worker.journal_failed(&cause),
             Input::Reclaimed(first) => self.worker.segments_reclaimed(first),
             Input::Done(done) => self.worker.job_done(now, done),
@@ -160,14 +174,14 @@ impl WorkerThread {
     /// Lets a turn's effects out.
     fn end_turn(&mut self, now: u64) {
         self.worker.flush(now);
-        let needed = self.worker.oldest_needed_segment().unwrap_or(u64::MAX);
+        let submissions: Vec<Submission> = self.worker.effects().take_submissions().collect();
+        self.outstanding += submissions.len() as u64;
+        // Records that are not indexed yet lie at or behind the newest that is. This is said before they can be written.
+        let unindexed = if self.outstanding > 0 { self.worker.newest_indexed_segment() } else { u64::MAX };
+        let needed = self.worker.oldest_needed_segment().unwrap_or(u64::MAX).min(unindexed);
         self.gate.needed[self.index].store(needed, Ordering::Release);
-        let effects = self.worker.effects();
-        if effects.has_submissions() {
-            let submissions: Vec<Submission> = effects.take_submissions().collect();
-            for submission in submissions {
-                self.journal.submit(self.index, submission);
-            }
+        for submission in submissions {
+            self.journal.submit(self.index, submission);
         }
         let effects = self.worker.effects();
         for job in effects.jobs.drain(..) {

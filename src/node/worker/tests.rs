@@ -42,6 +42,7 @@ fn worker(me: u16, nodes: u16, client: u64) -> Worker {
         table: 1,
         parts: 1,
         boots: 0,
+        intent: None,
         founding: Some(Vec::new()),
         amnesia: Amnesia::default(),
     };
@@ -68,10 +69,13 @@ fn worker(me: u16, nodes: u16, client: u64) -> Worker {
         clients: vec![client],
     };
     // A founded disk with an unused journal has lost its own; this one is new, so it votes.
-    let mut recovered =
-        recover(Plan { identity: Identity { founding: None, ..plan.identity.clone() }, ..plan }).unwrap();
+    let mut recovered = recover(Plan {
+        identity: Identity { intent: None, founding: None, ..plan.identity.clone() },
+        ..plan
+    })
+    .unwrap();
     let mut worker = recovered.workers.remove(0);
-    worker.found(0, wire::Founding { disk: u64::from(me), members: Some(Vec::new()) }, false);
+    worker.found(0, wire::Founding { disk: u64::from(me), intent: None, members: Some(Vec::new()) }, false);
     for peer in peers {
         worker.peer_up(0, peer);
     }
@@ -287,8 +291,9 @@ fn numbers_at_the_end_of_their_range_do_no_harm() {
         Item::Probe { round: u64::MAX, buckets: vec![(bucket, end), (Bucket(u32::MAX), end)] },
         Item::ProbeAnswer { round: u64::MAX, exceptions: Vec::new() },
         Item::ForwardAnswer { call, outcome },
-        Item::FloorAsk { buckets: vec![bucket, Bucket(u32::MAX)] },
-        Item::FloorAnswer { buckets: vec![(bucket, end), (Bucket(u32::MAX), end)] },
+        Item::FloorAsk { nonce: 1, buckets: vec![bucket, Bucket(u32::MAX)] },
+        Item::Nudge { buckets: vec![bucket, Bucket(u32::MAX)] },
+        Item::FloorAnswer { nonce: 1, buckets: vec![(bucket, end), (Bucket(u32::MAX), end)] },
     ];
     for (now, item) in (0..).step_by(50).zip(items) {
         tell(&mut worker, now, 2, &item);

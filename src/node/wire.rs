@@ -1,7 +1,7 @@
 //! What nodes say to one another: the items inside a frame's body.
 //!
 //! A body is a series of items, each a kind byte and fixed little-endian fields; the frame around it carries the length
-//! and the checksum. Items for many buckets share one frame. FORMAT.md beside this file draws them.
+//! and the checksum. Items for many buckets share one frame. Each kind's bytes stand with its encoder and its decoder.
 //!
 //! **A decoder here never panics and never allocates by a number it read**: lists are read one element at a time from
 //! bytes that are there.

@@ -33,6 +33,7 @@ pub(crate) struct Runtime {
     route: Arc<Route>,
     dealing: Dealing,
     mailboxes: Vec<Arc<Mailbox>>,
+    #[cfg(feature = "server")]
     handles: Vec<tokio::runtime::Handle>,
     journal: JournalQueue,
     gate: Arc<JournalGate>,
@@ -42,6 +43,7 @@ pub(crate) struct Runtime {
     threads: Mutex<Threads>,
     /// Held while the node runs: ends the listener and the founding when dropped.
     stop: Mutex<Option<mpsc::Sender<()>>>,
+    #[cfg(feature = "server")]
     next: std::sync::atomic::AtomicUsize,
 }
 

@@ -239,11 +239,13 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         route,
         dealing,
         mailboxes: mailboxes.clone(),
+        #[cfg(feature = "server")]
         handles: handles.clone(),
         journal: queue,
         gate,
         threads: parking_lot::Mutex::new(threads),
         stop: parking_lot::Mutex::new(Some(stop)),
+        #[cfg(feature = "server")]
         next: std::sync::atomic::AtomicUsize::new(0),
         config: config.clone(),
     };

@@ -1,6 +1,6 @@
 //! Test only: rules of the protocol that a test can break, one at a time, to prove that the checks notice.
 //!
-//! Without the feature `plant`, [`on`] is the constant `false`, and nothing of this is left in the product.
+//! Without the feature `plant`, `on` is the constant `false`, and nothing of this is left in the product.
 
 #![cfg_attr(not(feature = "plant"), allow(unreachable_pub, reason = "public with the feature only"))]
 

@@ -52,6 +52,13 @@ impl Processes {
         for (node, child) in starting.into_iter().enumerate() {
             processes.nodes[node] = Some(up(child));
         }
+        // Being up is not being founded: each node serves once all of them have met.
+        for node in 0..nodes {
+            let mut client = processes.client(node);
+            while !client.call(&["INFO"]).contains("buckets_learning:0\r\n") {
+                std::thread::yield_now();
+            }
+        }
         processes
     }
 

@@ -49,6 +49,7 @@ struct World {
     random: u64,
     /// Of 100 frames, so many are lost, doubled, or overtaken.
     trouble: u64,
+    memtable_bytes: usize,
     replies: BTreeMap<u64, Outcome>,
     next_call: u64,
     members: Vec<(u16, u64)>,
@@ -56,6 +57,11 @@ struct World {
 
 impl World {
     fn new(seed: u64, trouble: u64) -> Self {
+        // A memtable so small that flushes and merges go on all the time.
+        Self::with_memtable(seed, trouble, 64 << 10)
+    }
+
+    fn with_memtable(seed: u64, trouble: u64, memtable_bytes: usize) -> Self {
         let machines: Vec<Machine> = (1..=3)
             .map(|node| Machine { node: thermocline_routing_table::NodeId(node), zone: Zone(node) })
             .collect();
@@ -74,6 +80,7 @@ impl World {
             now: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             trouble,
+            memtable_bytes,
             replies: BTreeMap::new(),
             next_call: 0,
             members: (1..=3).map(|node| (node, u64::from(node) * 100)).collect(),
@@ -127,7 +134,7 @@ impl World {
             state: StateConfig {
                 window_span_ms: 1000,
                 sinks: false,
-                memtable_bytes: 64 << 10,
+                memtable_bytes: self.memtable_bytes,
                 ..StateConfig::default()
             },
             route: self.route.clone(),
@@ -471,7 +478,7 @@ fn compare_and_set_counts_right() {
 #[test]
 #[ignore = "prints a figure"]
 fn speed() {
-    let mut world = World::new(1, 0);
+    let mut world = World::with_memtable(1, 0, 64 << 20);
     let value = "x".repeat(200);
     let turn = |world: &mut World, puts: u64| {
         for _ in 0..puts {

@@ -540,6 +540,11 @@ impl Worker {
         }
     }
 
+    /// How many calls are not answered yet.
+    pub(crate) fn calls_under_way(&self) -> usize {
+        self.calls.len()
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }

@@ -68,22 +68,36 @@ struct Queue {
     closed: bool,
     /// The worker is to stop where it is.
     killed: bool,
+    /// The worker waits for something urgent, and lets calls and frames gather meanwhile.
+    gathering: bool,
+    /// Something urgent is in the queue.
+    urgent: bool,
 }
 
 impl Mailbox {
     /// Adds an input. The worker is woken only by the first one of a batch.
     pub(super) fn push(&self, input: Input) {
-        let was_empty = {
+        let wake = {
             let mut queue = self.queue.lock();
             if queue.closed {
                 return;
             }
+            let urgent = !matches!(input, Input::Call { .. } | Input::Frame { .. });
             queue.inputs.push(input);
-            queue.inputs.len() == 1
+            queue.urgent |= urgent;
+            let gathered = urgent && std::mem::take(&mut queue.gathering);
+            gathered || (queue.inputs.len() == 1 && !queue.gathering)
         };
-        if was_empty {
+        if wake {
             self.wake.notify_one();
         }
+    }
+
+    /// Has calls and frames gather without waking the worker; says no when something urgent is there already.
+    pub(super) fn gather(&self) -> bool {
+        let mut queue = self.queue.lock();
+        queue.gathering = !(queue.urgent || queue.killed);
+        queue.gathering
     }
 
     /// Exchanges the queue with an empty vector, whose memory is used from then on; says whether to go on at all.
@@ -91,6 +105,7 @@ impl Mailbox {
         debug_assert!(emptied.is_empty());
         let mut queue = self.queue.lock();
         std::mem::swap(&mut queue.inputs, emptied);
+        (queue.gathering, queue.urgent) = (false, false);
         !queue.killed
     }
 

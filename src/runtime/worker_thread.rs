@@ -24,6 +24,12 @@ use crate::transport::{self, Direction, Hello, Inbox, LinkError, Links, Setup, f
 /// At most so many inputs are handled before their effects are let out.
 const TURN_INPUTS_MAX: usize = 4096;
 
+/// With so many calls under way, turns are as long as commits.
+const GATHER_CALLS: usize = 24;
+
+/// A turn waits no longer than this for a commit, about: a slow disk must not hold up reads.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+
 /// What a worker thread is made of.
 pub(super) struct Parts {
     pub(super) index: usize,
@@ -89,6 +95,16 @@ impl WorkerThread {
     async fn run(&mut self) {
         let mut inputs = Vec::new();
         loop {
+            // Under load, what comes while a commit is on its way to the disk waits for it: one turn, one frame a peer and one
+            // commit then serve many calls. With few callers nothing waits.
+            if self.outstanding > 0 && self.worker.calls_under_way() >= GATHER_CALLS && self.mailbox.gather()
+            {
+                tokio::select! {
+                    biased;
+                    () = self.mailbox.wait() => {}
+                    () = tokio::time::sleep(GATHER_MAX) => {}
+                }
+            }
             if !self.mailbox.take(&mut inputs) {
                 return self.die();
             }

@@ -25,7 +25,8 @@ struct NodeOfTopology {
 
 /// Writes the topology into `folder` and returns the arguments of node `id`.
 pub(crate) fn arguments(folder: &Path, nodes: &[Node], id: u64) -> io::Result<Vec<String>> {
-    let file = folder.join("topology.toml");
+    // A file for each node: the others may be reading theirs at this moment.
+    let file = folder.join(format!("topology-{id}.toml"));
     std::fs::write(&file, topology(nodes)?)?;
     Ok(vec![
         "serve".to_owned(),

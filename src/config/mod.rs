@@ -155,7 +155,8 @@ impl Config {
         /// How long a window of time is, in milliseconds: 1 minute to 366 days, by default a day. Fixed when the
         /// directory is made. Of a cluster, the topology says it.
         window_span_ms: u64,
-        /// How many threads work on buckets: 1 to 64, by default one for each core.
+        /// How many threads work on buckets: 1 to 64, by default one for each core, and never more than divide `parts`. All nodes
+        /// of a cluster must have as many: others are refused when they connect.
         workers: u32,
         /// Into how many parts the state is split: 1 to 256, by default 16. Fixed when the directory is made.
         parts: u32,

@@ -1,8 +1,9 @@
 //! What a worker wants done, and what it is told when it is.
 
+use bytes::Bytes;
 use thermocline_paxos::{Bucket, Command, NodeId, Record, Slot, Ticket};
 use thermocline_tiers::hot::journal::{
-    JournalBatch, JournalConfig, JournalError, Position, RecordHead, RecordKind,
+    JournalBatch, JournalConfig, JournalError, JournalReader, Position, RecordHead, RecordKind,
 };
 use thermocline_tiers::hot::state::{
     Finished, GetJob, Job as StateJob, Page, Record as StateRecord, ScanJob, StateError,
@@ -127,6 +128,47 @@ pub(crate) enum Job {
     State(usize, StateJob),
     /// Chosen commands for another node, from the journal, from slot `from` on without a gap.
     Fetch { to: NodeId, bucket: Bucket, from: Slot, places: Vec<Position>, bytes_max: usize },
+}
+
+impl Job {
+    /// Does it, blocking.
+    pub(crate) fn run(self, reader: &JournalReader) -> Done {
+        match self {
+            Self::Get(key, get) => Done::Got(key, get.run()),
+            Self::Scan(key, scan) => Done::Scanned(key, scan.run()),
+            Self::State(part, job) => Done::State(part, job.run()),
+            Self::Fetch { to, bucket, from, places, bytes_max } => {
+                let commands = read_commands(reader, &places, bytes_max);
+                Done::Fetched { to, bucket, from, commands }
+            }
+        }
+    }
+}
+
+/// Reads commands until one is missing or damaged, or the bytes are enough.
+fn read_commands(reader: &JournalReader, places: &[Position], bytes_max: usize) -> Vec<Command> {
+    let mut commands = Vec::new();
+    let (mut buffer, mut bytes) = (Vec::new(), 0);
+    for place in places {
+        let record = match reader.read(*place, &mut buffer) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::debug!(%error, "a command for a peer could not be read");
+                break;
+            }
+        };
+        let slot = Slot(record.head.slot.0);
+        let payload = Bytes::copy_from_slice(record.payload);
+        bytes += payload.len();
+        match record_codec::decode(record.head.kind.0, slot, payload) {
+            Ok(Record::Accept { command, .. } | Record::Chosen { command, .. }) => commands.push(command),
+            _ => break,
+        }
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    commands
 }
 
 /// The end of a [`Job`].

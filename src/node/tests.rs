@@ -11,9 +11,8 @@ use thermocline_tiers::disk::{Disk, MemoryDisk, Unsynced};
 use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalConfig, JournalReader};
 use thermocline_tiers::hot::state::StateConfig;
 
-use super::effects::{Done, Job, Submission};
+use super::effects::{Job, Submission};
 use super::identity::{Amnesia, Identity};
-use super::record_codec;
 use super::recovery::{Plan, recover};
 use super::route::{Dealing, Route};
 use super::wire::Founding;
@@ -209,7 +208,7 @@ impl World {
         let jobs: Vec<Job> = effects.jobs.drain(..).collect();
         effects.founding.clear();
         for job in jobs {
-            let done = run(job, &running.reader);
+            let done = job.run(&running.reader);
             running.worker.job_done(now, done);
         }
         let mut sent = Vec::new();
@@ -311,29 +310,6 @@ impl World {
             self.step();
         }
         panic!("call {call} was not answered in 4,000 ms, now {}", self.now);
-    }
-}
-
-fn run(job: Job, reader: &JournalReader) -> Done {
-    match job {
-        Job::Get(key, job) => Done::Got(key, job.run()),
-        Job::Scan(key, job) => Done::Scanned(key, job.run()),
-        Job::State(part, job) => Done::State(part, job.run()),
-        Job::Fetch { to, bucket, from, places, .. } => {
-            let mut commands = Vec::new();
-            let mut buffer = Vec::new();
-            for place in places {
-                let Ok(record) = reader.read(place, &mut buffer) else { break };
-                let slot = thermocline_paxos::Slot(record.head.slot.0);
-                let payload = Bytes::copy_from_slice(record.payload);
-                match record_codec::decode(record.head.kind.0, slot, payload).unwrap() {
-                    thermocline_paxos::Record::Accept { command, .. }
-                    | thermocline_paxos::Record::Chosen { command, .. } => commands.push(command),
-                    other => panic!("no command in {other:?}"),
-                }
-            }
-            Done::Fetched { to, bucket, from, commands }
-        }
     }
 }
 

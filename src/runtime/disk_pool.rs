@@ -7,16 +7,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use thermocline_paxos::{Command, Record, Slot};
 use thermocline_tiers::disk::Lock;
-use thermocline_tiers::hot::journal::{JournalReader, Position};
+use thermocline_tiers::hot::journal::JournalReader;
 
 use super::mailbox::{Input, Mailbox};
 use crate::error::Error;
-use crate::node::effects::{Done, Job};
-use crate::node::record_codec;
+use crate::node::effects::Job;
 
 /// How many threads read.
 const READERS: usize = 2;
@@ -74,50 +71,11 @@ fn spawn(
         loop {
             let next = jobs.lock().recv();
             let Ok(Order { mailbox, job }) = next else { return };
-            mailbox.push(Input::Done(run(job, &reader)));
+            mailbox.push(Input::Done(job.run(&reader)));
         }
     };
     std::thread::Builder::new()
         .name(name.into())
         .spawn(run_all)
         .map_err(|error| Error::Storage { what: format!("cannot start a disk thread: {error}") })
-}
-
-/// Does a job, blocking.
-fn run(job: Job, reader: &JournalReader) -> Done {
-    match job {
-        Job::Get(key, get) => Done::Got(key, get.run()),
-        Job::Scan(key, scan) => Done::Scanned(key, scan.run()),
-        Job::State(part, job) => Done::State(part, job.run()),
-        Job::Fetch { to, bucket, from, places, bytes_max } => {
-            let commands = read_commands(reader, &places, bytes_max);
-            Done::Fetched { to, bucket, from, commands }
-        }
-    }
-}
-
-/// Reads commands until one is missing or damaged, or the bytes are enough.
-fn read_commands(reader: &JournalReader, places: &[Position], bytes_max: usize) -> Vec<Command> {
-    let mut commands = Vec::new();
-    let (mut buffer, mut bytes) = (Vec::new(), 0);
-    for place in places {
-        let record = match reader.read(*place, &mut buffer) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::debug!(%error, "a command for a peer could not be read");
-                break;
-            }
-        };
-        let slot = Slot(record.head.slot.0);
-        let payload = Bytes::copy_from_slice(record.payload);
-        bytes += payload.len();
-        match record_codec::decode(record.head.kind.0, slot, payload) {
-            Ok(Record::Accept { command, .. } | Record::Chosen { command, .. }) => commands.push(command),
-            _ => break,
-        }
-        if bytes >= bytes_max {
-            break;
-        }
-    }
-    commands
 }

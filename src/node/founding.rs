@@ -8,12 +8,18 @@
 //! its place, this disk has forgotten what the other promised (I6).
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
+use thermocline_tiers::disk::Disk;
+
+use super::identity::Identity;
 use super::wire::Founding;
+use crate::error::Error;
 
 /// What a node knows of its group's founding.
 #[derive(Clone, Debug)]
-pub(crate) struct Foundation {
+struct Foundation {
     me: u16,
     disk: u64,
     /// The other nodes that must be heard.
@@ -27,7 +33,7 @@ pub(crate) struct Foundation {
 
 /// What follows from what was heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+enum Verdict {
     /// Not everybody was heard, or not everybody intends the same.
     Wait,
     /// Everybody was heard, and is empty: these nodes and disks are to be written down as the intent, and told.
@@ -39,7 +45,7 @@ pub(crate) enum Verdict {
 }
 
 impl Foundation {
-    pub(crate) fn new(
+    fn new(
         me: u16,
         disk: u64,
         others: Vec<u16>,
@@ -50,23 +56,23 @@ impl Foundation {
     }
 
     /// What to tell the other nodes.
-    pub(crate) fn tell(&self) -> Founding {
+    fn tell(&self) -> Founding {
         Founding { disk: self.disk, intent: self.intent.clone(), members: self.members.clone() }
     }
 
-    pub(crate) fn is_founded(&self) -> bool {
+    fn is_founded(&self) -> bool {
         self.members.is_some()
     }
 
     /// A node has told its state. To be asked again with [`verdict`](Self::verdict).
-    pub(crate) fn hear(&mut self, from: u16, founding: Founding) {
+    fn hear(&mut self, from: u16, founding: Founding) {
         if self.others.contains(&from) {
             self.heard.insert(from, founding);
         }
     }
 
     /// What follows, as long as this node is not founded.
-    pub(crate) fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> Verdict {
         let mine = (self.me, self.disk);
         let founded = self.heard.values().find_map(|founding| founding.members.as_ref());
         if let Some(members) = founded {
@@ -93,14 +99,102 @@ impl Foundation {
     }
 
     /// The intent is durable.
-    pub(crate) fn intend(&mut self, members: Vec<(u16, u64)>) {
+    fn intend(&mut self, members: Vec<(u16, u64)>) {
         debug_assert!(self.intent.is_none(), "an intent never changes");
         self.intent = Some(members);
     }
 
     /// The founding is durable.
-    pub(crate) fn founded(&mut self, members: Vec<(u16, u64)>) {
+    fn founded(&mut self, members: Vec<(u16, u64)>) {
         self.members = Some(members);
+    }
+}
+
+/// What the workers are told: what this node knows now, and whether the group was founded without this disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) founding: Founding,
+    pub(crate) late: bool,
+}
+
+/// Makes durable what follows from what was heard, before anybody is told.
+pub(crate) struct Founder {
+    foundation: Foundation,
+    identity: Identity,
+    disk: Arc<dyn Disk>,
+}
+
+impl Founder {
+    /// For a group of this node and `others`.
+    pub(crate) fn new(identity: Identity, others: Vec<u16>, disk: Arc<dyn Disk>) -> Self {
+        let foundation = Foundation::new(
+            identity.node,
+            identity.disk,
+            others,
+            identity.intent.clone(),
+            identity.founding.clone(),
+        );
+        Self { foundation, identity, disk }
+    }
+
+    /// What the workers are told first. A group of one founds itself.
+    ///
+    /// # Errors
+    /// When the founding cannot be written down.
+    pub(crate) fn begin(&mut self) -> Result<Told, Error> {
+        if self.foundation.others.is_empty() && !self.foundation.is_founded() {
+            let members = vec![(self.identity.node, self.identity.disk)];
+            return self.found(members, false);
+        }
+        Ok(self.told(false))
+    }
+
+    /// Another node has told its state. Returns what the workers are to be told then, in this order.
+    ///
+    /// # Errors
+    /// When what follows cannot be written down: this node takes no part in the founding any more.
+    pub(crate) fn hear(&mut self, from: u16, founding: Founding) -> Result<Vec<Told>, Error> {
+        let mut told = Vec::new();
+        if self.foundation.is_founded() {
+            return Ok(told);
+        }
+        self.foundation.hear(from, founding);
+        // An intention may be all that was missing.
+        if let Verdict::Intend(members) = self.foundation.verdict() {
+            told.push(self.intend(members)?);
+        }
+        match self.foundation.verdict() {
+            Verdict::Wait | Verdict::Intend(_) => {}
+            Verdict::New(members) => told.push(self.found(members, false)?),
+            Verdict::Late(members) => {
+                tracing::warn!(
+                    "this disk was not there when the group was founded: it learns, and votes when it has a floor"
+                );
+                told.push(self.found(members, true)?);
+            }
+        }
+        Ok(told)
+    }
+
+    /// Writes down whom this disk will found the group with.
+    fn intend(&mut self, members: Vec<(u16, u64)>) -> Result<Told, Error> {
+        self.identity.intent = Some(members.clone());
+        self.identity.write(&*self.disk, Path::new(""))?;
+        self.foundation.intend(members);
+        Ok(self.told(false))
+    }
+
+    /// Writes the founding down: from then on the workers vote, or learn.
+    fn found(&mut self, members: Vec<(u16, u64)>, late: bool) -> Result<Told, Error> {
+        self.identity.founding = Some(members.clone());
+        self.identity.amnesia.everywhere |= late;
+        self.identity.write(&*self.disk, Path::new(""))?;
+        self.foundation.founded(members);
+        Ok(self.told(late))
+    }
+
+    fn told(&self, late: bool) -> Told {
+        Told { founding: self.foundation.tell(), late }
     }
 }
 

@@ -22,7 +22,7 @@ use super::{Runtime, Threads};
 use crate::config::{Config, Sync};
 use crate::error::Error;
 use crate::node::command::VALUE_BYTES_LIMIT;
-use crate::node::founding::{Foundation, Verdict};
+use crate::node::founding::{Founder, Told};
 use crate::node::identity::{Amnesia, Identity};
 use crate::node::recovery::{self, Plan, Recovered};
 use crate::node::route::{Dealing, Route};
@@ -254,18 +254,10 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
     }
     let others: Vec<u16> = group_peers(&config);
     let alone = others.is_empty();
-    let foundation = Foundation::new(
-        identity.node,
-        identity.disk,
-        others,
-        identity.intent.clone(),
-        identity.founding.clone(),
-    );
-    let founder = Founder { foundation, identity, disk, mailboxes };
-    if alone {
-        founder.found_alone()?;
-    } else {
-        handles[0].spawn(founder.run(heard, stopped));
+    let mut founder = Founder::new(identity, others, disk);
+    tell(&mailboxes, founder.begin()?);
+    if !alone {
+        handles[0].spawn(found(founder, mailboxes, heard, stopped));
     }
     Ok(runtime)
 }
@@ -327,91 +319,35 @@ fn resolve(address: &str) -> Result<SocketAddr, Error> {
     address.to_socket_addrs().map_err(|_| unknown())?.next().ok_or_else(unknown)
 }
 
-/// Learns from the other nodes whether the group is new, and makes what follows durable.
-struct Founder {
-    foundation: Foundation,
-    identity: Identity,
-    disk: Arc<dyn Disk>,
+/// Hears the other nodes until the store stops, and tells the workers what follows.
+async fn found(
+    mut founder: Founder,
     mailboxes: Vec<Arc<Mailbox>>,
-}
-
-impl Founder {
-    /// A group of one founds itself.
-    fn found_alone(mut self) -> Result<(), Error> {
-        if !self.foundation.is_founded() {
-            let members = vec![(self.identity.node, self.identity.disk)];
-            self.found(members, false)?;
-        }
-        self.tell(false);
-        Ok(())
-    }
-
-    async fn run(
-        mut self,
-        mut heard: mpsc::UnboundedReceiver<(NodeId, Founding)>,
-        mut stopped: mpsc::Receiver<()>,
-    ) {
-        self.tell(false);
-        loop {
-            let (from, founding) = tokio::select! {
-                biased;
-                _ = stopped.recv() => return,
-                next = heard.recv() => match next {
-                    Some(next) => next,
-                    None => return,
-                },
-            };
-            if self.foundation.is_founded() {
-                continue;
-            }
-            self.foundation.hear(from.0, founding);
-            // An intention may be all that was missing.
-            if let Verdict::Intend(members) = self.foundation.verdict()
-                && let Err(error) = self.intend(members)
-            {
-                tracing::error!(%error, "the intention to found the group could not be written down");
-                return;
-            }
-            let result = match self.foundation.verdict() {
-                Verdict::Wait | Verdict::Intend(_) => Ok(()),
-                Verdict::New(members) => self.found(members, false),
-                Verdict::Late(members) => {
-                    tracing::warn!(
-                        "this disk was not there when the group was founded: it learns, and votes when it has a floor"
-                    );
-                    self.found(members, true)
-                }
-            };
-            if let Err(error) = result {
+    mut heard: mpsc::UnboundedReceiver<(NodeId, Founding)>,
+    mut stopped: mpsc::Receiver<()>,
+) {
+    loop {
+        let (from, founding) = tokio::select! {
+            biased;
+            _ = stopped.recv() => return,
+            next = heard.recv() => match next {
+                Some(next) => next,
+                None => return,
+            },
+        };
+        match founder.hear(from.0, founding) {
+            Ok(told) => told.into_iter().for_each(|told| tell(&mailboxes, told)),
+            Err(error) => {
                 tracing::error!(%error, "the founding could not be written down");
                 return;
             }
         }
     }
+}
 
-    /// Writes down whom this disk will found the group with, then tells the others.
-    fn intend(&mut self, members: Vec<(u16, u64)>) -> Result<(), Error> {
-        self.identity.intent = Some(members.clone());
-        self.identity.write(&*self.disk, Path::new(""))?;
-        self.foundation.intend(members);
-        self.tell(false);
-        Ok(())
-    }
-
-    /// Writes the founding down, then lets the workers vote, or learn.
-    fn found(&mut self, members: Vec<(u16, u64)>, late: bool) -> Result<(), Error> {
-        self.identity.founding = Some(members.clone());
-        self.identity.amnesia.everywhere |= late;
-        self.identity.write(&*self.disk, Path::new(""))?;
-        self.foundation.founded(members);
-        self.tell(late);
-        Ok(())
-    }
-
-    fn tell(&self, late: bool) {
-        for mailbox in &self.mailboxes {
-            mailbox.push(Input::Founded { founding: self.foundation.tell(), late });
-        }
+fn tell(mailboxes: &[Arc<Mailbox>], told: Told) {
+    for mailbox in mailboxes {
+        mailbox.push(Input::Founded { founding: told.founding.clone(), late: told.late });
     }
 }
 

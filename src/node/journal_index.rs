@@ -51,6 +51,22 @@ impl JournalIndex {
         }
     }
 
+    /// Whether a bucket's commands stay without a gap when this record is taken in. A gap among the records of one start would
+    /// mean that a slot was decided here and never written down.
+    pub(crate) fn follows(&self, placed: &Placed) -> bool {
+        let last = self.commands.get(&placed.bucket.0).and_then(VecDeque::back);
+        !placed.has_command || last.is_none_or(|(last, _)| *last == placed.slot || last.next() == placed.slot)
+    }
+
+    /// Recovery is over. A bucket whose records do not reach the slot that it goes on with has lost some of them, or is ahead
+    /// of them through a transfer: what is left of them serves nobody.
+    pub(crate) fn recovered(&mut self, chosen: impl Fn(Bucket) -> Slot) {
+        self.commands.retain(|bucket, commands| {
+            let chosen = chosen(Bucket(*bucket));
+            commands.back().is_some_and(|(last, _)| *last == chosen || *last == chosen.next())
+        });
+    }
+
     /// Where the commands of slots `from..=through` lie, without a gap, at most `count` of them.
     pub(crate) fn chosen(&self, bucket: Bucket, from: Slot, through: Slot, count: usize) -> Vec<Position> {
         let Some(commands) = self.commands.get(&bucket.0) else { return Vec::new() };
@@ -100,5 +116,45 @@ impl JournalIndex {
     pub(crate) fn reclaimed(&mut self, first: u64) {
         self.first_segment = self.first_segment.max(first);
         self.segments = self.segments.split_off(&first);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thermocline_tiers::hot::journal::Generation;
+
+    fn placed(slot: u64) -> Placed {
+        let position = Some(Position { generation: Generation(1), offset: slot as u32, length: 1 });
+        Placed { bucket: Bucket(3), slot: Slot(slot), has_command: true, position }
+    }
+
+    fn slots(index: &JournalIndex) -> Vec<u32> {
+        index.chosen(Bucket(3), Slot(5), Slot(9), 9).iter().map(|place| place.offset).collect()
+    }
+
+    #[test]
+    fn a_gap_is_noticed_and_ends_what_is_served() {
+        let mut index = JournalIndex::default();
+        for slot in [5, 6, 6] {
+            assert!(index.follows(&placed(slot)));
+            index.insert(&placed(slot));
+        }
+        assert!(!index.follows(&placed(8)) && !index.follows(&placed(5)));
+        assert!(index.follows(&Placed { has_command: false, ..placed(8) }), "a floor, or a promise");
+        assert_eq!(slots(&index), [5, 6]);
+        index.insert(&placed(8));
+        assert_eq!(slots(&index), [0_u32; 0]);
+    }
+
+    #[test]
+    fn records_that_do_not_reach_the_chosen_slot_are_forgotten_after_recovery() {
+        for (chosen, kept) in [(4, false), (5, true), (6, true), (7, false)] {
+            let mut index = JournalIndex::default();
+            index.insert(&placed(5));
+            index.insert(&placed(6));
+            index.recovered(|_| Slot(chosen));
+            assert_eq!(!slots(&index).is_empty(), kept, "chosen {chosen}");
+        }
     }
 }

@@ -114,10 +114,11 @@ impl Worker {
         core: Core,
         parts: Vec<Part>,
         peers: &[NodeId],
-        index: JournalIndex,
+        mut index: JournalIndex,
         effects: Effects,
         founded: bool,
     ) -> Self {
+        index.recovered(|bucket| core.status(bucket).chosen);
         let buckets = route.buckets();
         Self {
             random: settings.seed | 1,
@@ -240,6 +241,12 @@ impl Worker {
     /// The journal has synced a submission, and its records know their positions.
     pub(crate) fn journal_synced(&mut self, now: u64, submission: Submission) {
         for placed in &submission.records {
+            debug_assert!(
+                self.index.follows(placed),
+                "bucket {} has a gap in the journal before slot {}",
+                placed.bucket.0,
+                placed.slot.0
+            );
             self.index.insert(placed);
         }
         self.synced = submission.through;

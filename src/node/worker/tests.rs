@@ -240,32 +240,46 @@ fn sync(worker: &mut Worker, first: u32) {
     }
 }
 
+/// What node `node` says of slot 1 of a bucket: an empty command of its own, voted for or chosen.
+fn first_slot(bucket: Bucket, node: u16, round: u32, chosen: bool) -> Item {
+    let originator = Originator { node: NodeId(node), boot: Boot { disk: u64::from(node), count: 1 } };
+    let ballot = Ballot { round, node: originator.node, boot: originator.boot };
+    let command = Command { id: Some(CommandId { originator, sequence: 1 }), payload: Bytes::new() };
+    Item::Paxos(Message {
+        bucket,
+        slot: Slot(1),
+        promised: ballot,
+        accepted: Some(Accepted { ballot, id: command.id, command: Some(command) }),
+        durable: false,
+        chosen,
+        missing: false,
+        known: Known::default(),
+        chosen_through: Slot(u64::from(chosen)),
+    })
+}
+
+#[test]
+fn a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it() {
+    let mut worker = worker(1, 3, 7);
+    let (_, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(2));
+    tell(&mut worker, 0, 2, &first_slot(bucket, 2, 0, true));
+    let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
+    assert_eq!(worker.part(bucket).applied(state_bucket).0, 1, "applied as soon as it is known to be chosen");
+    worker.flush_parts();
+    assert!(worker.effects().jobs.is_empty(), "the journal does not have slot 1 yet");
+    sync(&mut worker, 100);
+    let jobs: Vec<Job> = worker.effects().jobs.drain(..).collect();
+    assert!(matches!(jobs[..], [Job::State(..)]), "{} jobs", jobs.len());
+}
+
 #[test]
 fn a_vote_that_lost_is_never_fetched_as_chosen() {
     let mut worker = worker(1, 3, 7);
     let (_, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(2));
-    let of = |node: u16, round| {
-        let originator = Originator { node: NodeId(node), boot: Boot { disk: u64::from(node), count: 1 } };
-        let command = Command { id: Some(CommandId { originator, sequence: 1 }), payload: Bytes::new() };
-        (Ballot { round, node: originator.node, boot: originator.boot }, command)
-    };
-    let message = |(ballot, command): (Ballot, Command), chosen| {
-        Item::Paxos(Message {
-            bucket,
-            slot: Slot(1),
-            promised: ballot,
-            accepted: Some(Accepted { ballot, id: command.id, command: Some(command) }),
-            durable: false,
-            chosen,
-            missing: false,
-            known: Known::default(),
-            chosen_through: Slot(u64::from(chosen)),
-        })
-    };
-    tell(&mut worker, 0, 2, &message(of(2, 0), false));
+    tell(&mut worker, 0, 2, &first_slot(bucket, 2, 0, false));
     sync(&mut worker, 100);
     assert_eq!(worker.index.chosen(bucket, Slot(1), Slot(1), 9).len(), 1, "the vote stands in the index");
-    tell(&mut worker, 0, 3, &message(of(3, 1), true));
+    tell(&mut worker, 0, 3, &first_slot(bucket, 3, 1, true));
     tell(&mut worker, 0, 2, &Item::Fetch { bucket, from: Slot(1), through: Slot(1) });
     assert!(worker.effects().jobs.is_empty(), "what was chosen is not in the index yet");
     sync(&mut worker, 200);

@@ -96,12 +96,13 @@ pub enum Error {
         /// File, offset and what was wrong.
         what: String,
     },
-    /// The operating system or the directory refused: in use by another process, of another node or cluster,
-    /// unreadable, made with other fixed settings.
+    /// The operating system, a disk or the directory refused; `kind` says how.
     ///
     /// Mend what it names, then open the store again.
     #[error("storage: {what}")]
     Storage {
+        /// What is to be mended: another process, a setting, a disk without room, a broken disk.
+        kind: StorageKind,
         /// The file and the cause.
         what: String,
     },
@@ -110,7 +111,66 @@ pub enum Error {
     Closed,
 }
 
+/// What stands behind an [`Error::Storage`].
+///
+/// ```
+/// use thermocline::{Config, Error, StorageKind, Store};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let root = tempfile::tempdir()?;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let config = Config::embedded(root.path());
+/// let store = Store::open(config.clone()).await?;
+/// let second = Store::open(config).await.err();
+/// assert!(matches!(second, Some(Error::Storage { kind: StorageKind::Locked, .. })));
+/// # store.close().await;
+/// # Ok::<(), Error>(())
+/// # })?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StorageKind {
+    /// Another process, or another store of this one, has the directory.
+    Locked,
+    /// The directory is another node's or another cluster's, was made with other fixed settings, or in a format that this
+    /// version does not know.
+    Foreign,
+    /// The disk or the quota has no room.
+    Full,
+    /// A write or a sync failed that a promise depends on. It is not tried again: the node takes no part any more until it is
+    /// opened anew.
+    SyncFailed,
+    /// The disk or the file system refused to open, read or write.
+    Io,
+    /// The operating system refused something else: a thread, an address, random numbers.
+    System,
+}
+
+impl StorageKind {
+    /// What an operating system's error about a file amounts to.
+    pub(crate) fn of(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Io,
+        }
+    }
+}
+
+/// What an [`Error::Overloaded`] names while the journal's disk has no room.
+pub(crate) const JOURNAL_DISK: &str = "the journal's disk";
+
 impl Error {
+    /// An [`Error::Storage`].
+    pub(crate) fn storage(kind: StorageKind, what: impl Into<String>) -> Self {
+        Self::Storage { kind, what: what.into() }
+    }
+
+    /// The [`Error::Storage`] of a file that the operating system refused.
+    pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::storage(StorageKind::of(error), format!("{}: {error}", path.display()))
+    }
+
     /// An [`Error::Invalid`].
     pub(crate) fn invalid(
         what: impl Into<String>,
@@ -180,7 +240,7 @@ mod tests {
             Error::invalid("limit", "0", "1"),
             Error::Conflict { current: None },
             Error::Corrupt { what: "block".to_owned() },
-            Error::Storage { what: "directory".to_owned() },
+            Error::storage(StorageKind::Locked, "directory"),
             Error::Closed,
         ];
         assert!(!final_ones.iter().any(Error::is_retryable));

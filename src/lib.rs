@@ -79,7 +79,7 @@ pub use store::{CURSOR_BYTES, Cursor, Order, Page, Records};
 pub use token::{Resolution, Token};
 
 // What it says of itself, and what can go wrong.
-pub use error::Error;
+pub use error::{Error, StorageKind};
 pub use status::{Peer, Status};
 
 // Limits of calls; those of a store are in its configuration.

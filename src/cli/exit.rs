@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::error::Error;
+use crate::error::{Error, JOURNAL_DISK, StorageKind};
 use crate::topology::Topology;
 
 /// What `--help` says of it.
@@ -90,10 +90,7 @@ impl From<Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        let code = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::Full,
-            _ => Code::Disk,
-        };
+        let code = if StorageKind::of(&error) == StorageKind::Full { Code::Full } else { Code::Disk };
         Self { code, message: error.to_string() }
     }
 }
@@ -102,21 +99,14 @@ fn code_of(error: &Error) -> Code {
     match error {
         Error::Invalid { .. } => Code::Usage,
         Error::Corrupt { .. } => Code::Corrupt,
-        Error::Overloaded { what, .. } if what.contains("disk") => Code::Full,
-        Error::Storage { what } => code_of_storage(what),
+        Error::Overloaded { what, .. } if *what == JOURNAL_DISK => Code::Full,
+        Error::Storage { kind, .. } => match kind {
+            StorageKind::Full => Code::Full,
+            StorageKind::Locked | StorageKind::Foreign => Code::Directory,
+            StorageKind::SyncFailed | StorageKind::Io => Code::Disk,
+            StorageKind::System => Code::Other,
+        },
         _ => Code::Other,
-    }
-}
-
-/// A storage error names its cause in words only.
-fn code_of_storage(what: &str) -> Code {
-    let says = |words: &[&str]| words.iter().any(|word| what.contains(word));
-    if says(&["No space left", "Disk quota exceeded", "os error 28", "os error 122"]) {
-        Code::Full
-    } else if says(&["in use", "configured is"]) {
-        Code::Directory
-    } else {
-        Code::Disk
     }
 }
 
@@ -126,18 +116,20 @@ mod tests {
 
     #[test]
     fn every_kind_of_error_has_its_code() {
-        let storage = |what: &str| code_of(&Error::Storage { what: what.to_owned() });
+        let storage = |kind| code_of(&Error::storage(kind, "something"));
         assert_eq!(code_of(&Error::invalid("a", "b", "c")), Code::Usage);
         assert_eq!(code_of(&Error::Corrupt { what: "block".to_owned() }), Code::Corrupt);
-        assert_eq!(code_of(&Error::Overloaded { what: "disk", limit: "1 GiB".to_owned() }), Code::Full);
+        assert_eq!(code_of(&Error::Overloaded { what: JOURNAL_DISK, limit: "1 GiB".to_owned() }), Code::Full);
         assert_eq!(code_of(&Error::Overloaded { what: "call queue", limit: "5".to_owned() }), Code::Other);
         assert_eq!(code_of(&Error::Closed), Code::Other);
-        let full = std::io::Error::from_raw_os_error(28);
-        assert_eq!(storage(&format!("journal/1: {full}")), Code::Full);
-        assert_eq!(Failure::from(full).code, Code::Full);
-        assert_eq!(storage("data: the directory is in use by another process"), Code::Directory);
-        assert_eq!(storage("data: the node is 3, configured is 2"), Code::Directory);
-        assert_eq!(storage("journal/1: Input/output error (os error 5)"), Code::Disk);
+        assert_eq!(Failure::from(std::io::Error::from(std::io::ErrorKind::StorageFull)).code, Code::Full);
+        assert_eq!(Failure::from(std::io::Error::other("broken")).code, Code::Disk);
+        assert_eq!(storage(StorageKind::Full), Code::Full);
+        assert_eq!(storage(StorageKind::Locked), Code::Directory);
+        assert_eq!(storage(StorageKind::Foreign), Code::Directory);
+        assert_eq!(storage(StorageKind::SyncFailed), Code::Disk);
+        assert_eq!(storage(StorageKind::Io), Code::Disk);
+        assert_eq!(storage(StorageKind::System), Code::Other);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use thermocline_routing_table::BucketCount;
 
-use crate::error::Error;
+use crate::error::{Error, StorageKind};
 
 pub(crate) const WINDOW_SPAN_MS_DEFAULT: u64 = 24 * 3_600 * 1_000;
 pub(crate) const WINDOW_SPAN_MS_MIN: u64 = 60 * 1_000;
@@ -47,7 +47,8 @@ pub(crate) fn toml_error(what: &str, text: &str, error: &toml::de::Error) -> Err
 }
 
 pub(crate) fn read_text(what: &str, path: &Path) -> Result<String, Error> {
-    let storage = |cause: String| Error::Storage { what: format!("{what} {}: {cause}", path.display()) };
+    let storage =
+        |cause: String| Error::storage(StorageKind::Io, format!("{what} {}: {cause}", path.display()));
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
     read.map_err(|error| storage(error.to_string()))?;

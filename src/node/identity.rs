@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use thermocline_tiers::disk::{Disk, OpenMode};
 
 use crate::encoding;
-use crate::error::Error;
+use crate::error::{Error, StorageKind};
 
 const MAGIC: &[u8; 8] = b"TCIDENT1";
 const FILE: &str = "identity";
@@ -80,15 +80,15 @@ impl Identity {
         let file = match disk.open(&path, OpenMode::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(storage(&path, &error)),
+            Err(error) => return Err(Error::file(&path, &error)),
         };
         let corrupt = |what: &str| Error::Corrupt { what: format!("{}: {what}", path.display()) };
-        let length = file.len().map_err(|error| storage(&path, &error))?;
+        let length = file.len().map_err(|error| Error::file(&path, &error))?;
         if !(16..=BYTES_MAX as u64 + 16).contains(&length) {
             return Err(corrupt(&format!("{length} bytes long")));
         }
         let mut bytes = vec![0; length as usize];
-        file.read_exact_at(&mut bytes, 0).map_err(|error| storage(&path, &error))?;
+        file.read_exact_at(&mut bytes, 0).map_err(|error| Error::file(&path, &error))?;
         let (head, rest) = bytes.split_at(16);
         if &head[..8] != MAGIC {
             return Err(corrupt("not an identity, or of an unknown format"));
@@ -106,7 +106,7 @@ impl Identity {
     /// [`Error::Storage`].
     pub(crate) fn write(&self, disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
         let rest = encoding::encode::<BYTES_MAX, Self>(self)
-            .map_err(|error| Error::Storage { what: format!("identity: {error}") })?;
+            .map_err(|error| Error::storage(StorageKind::Io, format!("identity: {error}")))?;
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&(rest.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&rest).to_le_bytes());
@@ -123,7 +123,7 @@ impl Identity {
             disk.rename(&new, &path)?;
             disk.sync_directory(directory)
         };
-        replace().map_err(|error| storage(&path, &error))
+        replace().map_err(|error| Error::file(&path, &error))
     }
 
     /// Whether the directory is what the configuration takes it for.
@@ -132,9 +132,8 @@ impl Identity {
     /// [`Error::Storage`] naming the first thing that differs, with both values.
     pub(crate) fn check(&self, wanted: &Self, directory: &Path) -> Result<(), Error> {
         let differs = |what: &str, found: String, wanted: String| {
-            Err(Error::Storage {
-                what: format!("{}: {what} is {found}, configured is {wanted}", shown(directory)),
-            })
+            let what = format!("{}: {what} is {found}, configured is {wanted}", shown(directory));
+            Err(Error::storage(StorageKind::Foreign, what))
         };
         if self.cluster != wanted.cluster {
             return differs("the cluster", self.cluster.clone(), wanted.cluster.clone());
@@ -161,8 +160,4 @@ impl Identity {
 
 fn shown(directory: &Path) -> String {
     if directory == Path::new("") { "the directory".into() } else { directory.display().to_string() }
-}
-
-fn storage(path: &Path, error: &io::Error) -> Error {
-    Error::Storage { what: format!("{}: {error}", path.display()) }
 }

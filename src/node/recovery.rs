@@ -22,7 +22,7 @@ use super::journal_index::JournalIndex;
 use super::record_codec;
 use super::route::{Dealing, Route};
 use super::worker::{Settings, Worker};
-use crate::error::Error;
+use crate::error::{Error, StorageKind};
 
 /// What recovery is told.
 pub(crate) struct Plan {
@@ -129,8 +129,9 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
                 // What was lost may be votes above the floor.
                 restored.vote = Vote::LearnerOnly;
             }
-            core.open(bucket, plan.route.replicas(bucket), restored)
-                .map_err(|error| Error::Storage { what: format!("bucket {}: {error:?}", bucket.0) })?;
+            core.open(bucket, plan.route.replicas(bucket), restored).map_err(|error| {
+                Error::storage(StorageKind::Foreign, format!("bucket {}: {error:?}", bucket.0))
+            })?;
         }
         let own: Vec<Part> = (0..dealing.parts)
             .filter(|part| dealing.worker_of_part(*part) == index)
@@ -169,8 +170,9 @@ fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> 
         }
         None => wanted.clone(),
     };
-    identity.boots = identity.boots.checked_add(1).ok_or_else(|| Error::Storage {
-        what: "the directory was opened 4,294,967,295 times; it has no boot number left".into(),
+    identity.boots = identity.boots.checked_add(1).ok_or_else(|| {
+        let what = "the directory was opened 4,294,967,295 times; it has no boot number left";
+        Error::storage(StorageKind::Foreign, what)
     })?;
     identity.write(disk, directory)?;
     Ok(identity)

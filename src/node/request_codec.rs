@@ -5,7 +5,7 @@
 use bytes::{Buf, BufMut, Bytes};
 
 use super::wire::{Malformed, get_bytes, need, put_bytes};
-use crate::error::Error;
+use crate::error::{Error, StorageKind};
 use crate::key::{Key, Position, Record, Version};
 use crate::request::{Answer, Ask, Consistency, Outcome, Request, ScanQuery};
 use crate::token::{Resolution, Token};
@@ -189,8 +189,16 @@ fn put_error(out: &mut Vec<u8>, error: &Error) {
             out.put_u8(38);
             put_bytes(out, what.as_bytes());
         }
-        Error::Storage { what } => {
+        Error::Storage { kind, what } => {
             out.put_u8(39);
+            out.put_u8(match kind {
+                StorageKind::Locked => 0,
+                StorageKind::Foreign => 1,
+                StorageKind::Full => 2,
+                StorageKind::SyncFailed => 3,
+                StorageKind::Io => 4,
+                StorageKind::System => 5,
+            });
             put_bytes(out, what.as_bytes());
         }
         Error::Closed => out.put_u8(40),
@@ -213,7 +221,19 @@ fn get_error(kind: u8, body: &mut Bytes) -> Result<Error, Malformed> {
         36 => Error::Overloaded { what: "a queue of the serving node", limit: text(body)? },
         37 => Error::Unavailable { reason: text(body)? },
         38 => Error::Corrupt { what: text(body)? },
-        39 => Error::Storage { what: text(body)? },
+        39 => {
+            need(body, 1)?;
+            let kind = match body.get_u8() {
+                0 => StorageKind::Locked,
+                1 => StorageKind::Foreign,
+                2 => StorageKind::Full,
+                3 => StorageKind::SyncFailed,
+                4 => StorageKind::Io,
+                5 => StorageKind::System,
+                _ => return Err(MALFORMED),
+            };
+            Error::Storage { kind, what: text(body)? }
+        }
         40 => Error::Unavailable { reason: "the serving node is closing".into() },
         _ => return Err(MALFORMED),
     })

@@ -23,7 +23,7 @@ use super::record_codec;
 use super::route::{Dealing, Route};
 use super::timers::{Timer, Timers};
 use super::wire::{self, Founding, Item};
-use crate::error::Error;
+use crate::error::{Error, StorageKind};
 
 /// What a worker is told when it is made.
 #[derive(Debug, Clone)]
@@ -528,7 +528,7 @@ impl Worker {
     pub(crate) fn journal_failed(&mut self, cause: &str) {
         self.founded = false;
         for key in self.calls.keys().collect::<Vec<_>>() {
-            let reason = Error::Storage { what: format!("the journal failed: {cause}") };
+            let reason = Error::storage(StorageKind::SyncFailed, format!("the journal failed: {cause}"));
             let outcome = Err(self.given_up(key, reason));
             self.finish(key, outcome);
         }

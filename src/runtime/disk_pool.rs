@@ -12,7 +12,7 @@ use thermocline_tiers::disk::Lock;
 use thermocline_tiers::hot::journal::JournalReader;
 
 use super::mailbox::{Input, Mailbox};
-use crate::error::Error;
+use crate::error::{Error, StorageKind};
 use crate::node::effects::Job;
 
 /// How many threads read.
@@ -77,5 +77,5 @@ fn spawn(
     std::thread::Builder::new()
         .name(name.into())
         .spawn(run_all)
-        .map_err(|error| Error::Storage { what: format!("cannot start a disk thread: {error}") })
+        .map_err(|error| Error::storage(StorageKind::System, format!("cannot start a disk thread: {error}")))
 }

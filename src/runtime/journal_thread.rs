@@ -10,7 +10,7 @@ use thermocline_tiers::disk::Lock;
 use thermocline_tiers::hot::journal::{Generation, Journal, JournalBatch, JournalError, Preparer};
 
 use super::mailbox::{Input, Mailbox};
-use crate::error::Error;
+use crate::error::{Error, StorageKind};
 use crate::node::effects::Submission;
 
 /// A full journal is tried again after so long.
@@ -103,7 +103,9 @@ pub(super) fn start(
             // The disk threads hold the other copies: when the last of them ends, the directory is free.
             drop(lock);
         })
-        .map_err(|error| Error::Storage { what: format!("cannot start the journal's thread: {error}") })?;
+        .map_err(|error| {
+            Error::storage(StorageKind::System, format!("cannot start the journal's thread: {error}"))
+        })?;
     Ok((queue, thread))
 }
 
@@ -244,8 +246,8 @@ fn spawn_preparer(
                 }
             }
         })
-        .map_err(|error| Error::Storage {
-            what: format!("cannot start the journal's second thread: {error}"),
+        .map_err(|error| {
+            Error::storage(StorageKind::System, format!("cannot start the journal's second thread: {error}"))
         })?;
     Ok((sender, thread))
 }

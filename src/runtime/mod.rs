@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, JOURNAL_DISK, StorageKind};
 use crate::node::route::{Dealing, Route};
 use crate::request::{Ask, Outcome, Request};
 use crate::status::Status;
@@ -57,12 +57,11 @@ impl Runtime {
     pub(crate) async fn call(&self, request: Request) -> Outcome {
         let (worker, hash) = self.place(&request)?;
         if self.gate.failed.load(Ordering::Relaxed) {
-            return Err(Error::Storage {
-                what: "the journal failed; this node takes no calls any more".into(),
-            });
+            let what = "the journal failed; this node takes no calls any more";
+            return Err(Error::storage(StorageKind::SyncFailed, what));
         }
         if self.gate.full.load(Ordering::Relaxed) && matches!(request.ask, Ask::Write { .. }) {
-            return Err(Error::Overloaded { what: "the journal's disk", limit: "no room is left".into() });
+            return Err(Error::Overloaded { what: JOURNAL_DISK, limit: "no room is left".into() });
         }
         let (reply, answer) = oneshot::channel();
         self.mailboxes[worker].push(Input::Call { request, hash, reply });

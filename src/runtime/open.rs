@@ -20,7 +20,7 @@ use super::mailbox::{Input, Mailbox};
 use super::worker_thread;
 use super::{Runtime, Threads};
 use crate::config::{Config, Sync};
-use crate::error::Error;
+use crate::error::{Error, StorageKind};
 use crate::node::command::VALUE_BYTES_LIMIT;
 use crate::node::founding::{Founder, Told};
 use crate::node::identity::{Amnesia, Identity};
@@ -38,9 +38,9 @@ const PAYLOAD_BYTES_MAX: u32 = VALUE_BYTES_LIMIT as u32 + (1 << 20);
 pub(super) async fn open(config: Config) -> Result<Runtime, Error> {
     let opened = {
         let config = config.clone();
-        tokio::task::spawn_blocking(move || recover(&config))
-            .await
-            .map_err(|error| Error::Storage { what: format!("recovery ended early: {error}") })??
+        tokio::task::spawn_blocking(move || recover(&config)).await.map_err(|error| {
+            Error::storage(StorageKind::System, format!("recovery ended early: {error}"))
+        })??
     };
     start(config, opened).await
 }
@@ -55,16 +55,17 @@ struct Opened {
 
 fn recover(config: &Config) -> Result<Opened, Error> {
     let directory = config.data_directory().ok_or_else(|| Error::invalid("directory", "none", "a path"))?;
-    let real = RealDisk::new(directory).map_err(|error| storage(directory, &error))?;
+    let real = RealDisk::new(directory).map_err(|error| Error::file(directory, &error))?;
     let disk: Arc<dyn Disk> = match config.sync {
         Sync::Disk => Arc::new(real),
         Sync::None => Arc::new(Unsynced(real)),
     };
     let lock = disk.lock(Path::new("")).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
-            Error::Storage { what: format!("{} is in use by another process", directory.display()) }
+            let what = format!("{} is in use by another process", directory.display());
+            Error::storage(StorageKind::Locked, what)
         }
-        _ => storage(directory, &error),
+        _ => Error::file(directory, &error),
     })?;
     let topology = config.topology();
     let (route, table) = route(topology)?;
@@ -273,7 +274,8 @@ fn group_peers(config: &Config) -> Vec<u16> {
 fn spawn_worker(
     parts: worker_thread::Parts,
 ) -> Result<(std::thread::JoinHandle<()>, tokio::runtime::Handle), Error> {
-    let cannot = |error: io::Error| Error::Storage { what: format!("cannot start a worker: {error}") };
+    let cannot =
+        |error: io::Error| Error::storage(StorageKind::System, format!("cannot start a worker: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     let handle = runtime.handle().clone();
     let thread = std::thread::Builder::new()
@@ -298,12 +300,13 @@ async fn listen(
     let address = resolve(&address)?;
     let mailboxes = mailboxes.to_vec();
     let bound = handle.spawn(async move { Listener::bind(address, setup).await }).await;
+    let cannot = |error: &dyn std::fmt::Display| {
+        Error::storage(StorageKind::System, format!("cannot listen at {address}: {error}"))
+    };
     let listener = match bound {
         Ok(Ok(listener)) => listener,
-        Ok(Err(error)) => {
-            return Err(Error::Storage { what: format!("cannot listen at {address}: {error}") });
-        }
-        Err(error) => return Err(Error::Storage { what: format!("cannot listen at {address}: {error}") }),
+        Ok(Err(error)) => return Err(cannot(&error)),
+        Err(error) => return Err(cannot(&error)),
     };
     handle.spawn(listener.run(
         move |worker, incoming| {
@@ -415,11 +418,8 @@ impl File for UnsyncedFile {
 /// A random number of the operating system's.
 fn random() -> Result<u64, Error> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::Storage { what: format!("the system gives no random numbers: {error}") })?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::storage(StorageKind::System, format!("the system gives no random numbers: {error}"))
+    })?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-fn storage(path: &Path, error: &io::Error) -> Error {
-    Error::Storage { what: format!("{}: {error}", path.display()) }
 }

@@ -1,6 +1,6 @@
 //! One process, one replica.
 
-use thermocline::{Config, Error, Key, Resolution, Store, Version};
+use thermocline::{Config, Error, Key, Resolution, StorageKind, Store, Version};
 
 fn config(directory: &std::path::Path) -> Config {
     Config::embedded(directory).buckets(1024).workers(2).parts(4).memtable_bytes(1 << 20)
@@ -91,7 +91,7 @@ async fn a_directory_is_taken_by_one_store_only() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::open(config(root.path())).await.unwrap();
     let second = Store::open(config(root.path())).await.err().unwrap();
-    assert!(matches!(&second, Error::Storage { what } if what.contains("in use")), "{second}");
+    assert!(matches!(&second, Error::Storage { kind: StorageKind::Locked, .. }), "{second}");
     store.close().await;
     Store::open(config(root.path())).await.unwrap().close().await;
 }
@@ -102,7 +102,7 @@ async fn a_directory_of_other_settings_is_refused() {
     Store::open(config(root.path())).await.unwrap().close().await;
     let other = Store::open(config(root.path()).buckets(2048)).await.err().unwrap();
     assert!(
-        matches!(&other, Error::Storage { what } if what.contains("1024") && what.contains("2048")),
+        matches!(&other, Error::Storage { kind: StorageKind::Foreign, what } if what.contains("1024") && what.contains("2048")),
         "{other}"
     );
 }

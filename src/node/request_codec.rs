@@ -296,3 +296,38 @@ fn get_record(body: &mut Bytes) -> Result<Record, Malformed> {
     let expires_at = (expires != 0).then_some(expires);
     Ok(Record { key: Key { entity, position }, value, version, expires_at })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_kind_on_its_way() {
+        let token = Token { client: 1, counter: 2, bucket: 3, born: 4 };
+        let kinds = [
+            StorageKind::Locked,
+            StorageKind::Foreign,
+            StorageKind::Full,
+            StorageKind::SyncFailed,
+            StorageKind::Io,
+            StorageKind::System,
+        ];
+        let mut errors = vec![
+            Error::Conflict { current: Some(Version(7)) },
+            Error::Conflict { current: None },
+            Error::Contended,
+            Error::Unknown(token),
+            Error::invalid("limit", "0", "1"),
+            Error::Unavailable { reason: "no majority".into() },
+            Error::Corrupt { what: "block".into() },
+        ];
+        errors.extend(kinds.map(|kind| Error::storage(kind, "disk")));
+        for error in errors {
+            let mut bytes = Vec::new();
+            put_outcome(&mut bytes, &Err(error.clone()));
+            assert_eq!(get_outcome(&mut bytes.into()).unwrap(), Err(error));
+        }
+        let unknown_kind = Bytes::from_static(&[39, 6, 0, 0, 0, 0]);
+        assert!(get_outcome(&mut unknown_kind.clone()).is_err());
+    }
+}

@@ -11,6 +11,7 @@ const AT_REST: u32 = u32::MAX;
 /// What is under way in one bucket.
 #[derive(Debug, Default)]
 pub(crate) struct Active {
+    bucket: Bucket,
     /// Writes that wait for a slot, oldest first.
     pub(crate) pending: VecDeque<CallKey>,
     /// The own command in the core, if `proposed` is set, and the writes that ride in it, in its order.
@@ -20,8 +21,20 @@ pub(crate) struct Active {
     pub(crate) waiting: Vec<(Slot, CallKey)>,
     /// Missing slots asked from a node, and when.
     pub(crate) fetching: Option<(NodeId, u64)>,
+    /// The slot that is open here, if something was accepted or proposed in it.
+    pub(crate) open: Option<OpenSlot>,
     /// Whether the bucket is in the worker's list of buckets to drive.
     pub(crate) driven: bool,
+}
+
+/// A slot in which something is accepted or proposed, and which is not known to be decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenSlot {
+    pub(crate) slot: Slot,
+    /// When the own proposal in it is sent again; `u64::MAX` when there is none.
+    pub(crate) resend_at: u64,
+    /// When it may have lost its proposer and is finished from here; `u64::MAX` while nothing is accepted in it.
+    pub(crate) finish_at: u64,
 }
 
 impl Active {
@@ -30,6 +43,7 @@ impl Active {
             && self.proposed.is_none()
             && self.waiting.is_empty()
             && self.fetching.is_none()
+            && self.open.is_none()
             && !self.driven
     }
 }
@@ -55,6 +69,7 @@ impl ActiveBuckets {
                 self.places.push(Active::default());
                 self.places.len() as u32 - 1
             });
+            self.places[*place as usize].bucket = bucket;
         }
         &mut self.places[*place as usize]
     }
@@ -64,6 +79,21 @@ impl ActiveBuckets {
             AT_REST => None,
             place => Some(&mut self.places[place as usize]),
         }
+    }
+
+    /// The bucket's open slot, made anew when an earlier one was.
+    pub(crate) fn open(&mut self, bucket: Bucket, slot: Slot) -> &mut OpenSlot {
+        let open = &mut self.enter(bucket).open;
+        if open.is_some_and(|open| open.slot != slot) {
+            *open = None;
+        }
+        open.get_or_insert(OpenSlot { slot, resend_at: u64::MAX, finish_at: u64::MAX })
+    }
+
+    /// The open slots for which it is time, at `now`, with their buckets.
+    pub(crate) fn overdue(&self, now: u64) -> Vec<(Bucket, OpenSlot)> {
+        let open = self.places.iter().filter_map(|active| Some((active.bucket, active.open?)));
+        open.filter(|(_, open)| open.resend_at.min(open.finish_at) <= now).collect()
     }
 
     /// Puts the bucket to rest if nothing is under way in it any more.

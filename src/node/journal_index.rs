@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use hashbrown::HashMap;
 use thermocline_paxos::{Bucket, Slot};
 use thermocline_tiers::hot::journal::Position;
 use thermocline_tiers::hot::state::Part;
@@ -13,10 +12,10 @@ use super::effects::Placed;
 use super::route::Dealing;
 
 /// One worker's share of the index.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct JournalIndex {
-    /// For each bucket, the last record that carries a command, by slot without gaps.
-    commands: HashMap<u32, VecDeque<(Slot, Position)>>,
+    /// For each bucket, the last record of each slot that carries a command.
+    commands: Vec<Commands>,
     /// For each segment, the bucket and slot of every record that may still be needed.
     segments: BTreeMap<u64, Vec<(Bucket, Slot)>>,
     /// Segments below this one are gone.
@@ -25,61 +24,92 @@ pub(crate) struct JournalIndex {
     newest: u64,
 }
 
+/// The commands of one bucket: of slots without a gap.
+#[derive(Debug, Default)]
+struct Commands {
+    first: Slot,
+    places: VecDeque<Position>,
+}
+
+impl Commands {
+    /// The slot after the last.
+    fn end(&self) -> Slot {
+        Slot(self.first.0.saturating_add(self.places.len() as u64))
+    }
+
+    fn insert(&mut self, slot: Slot, position: Position, first_segment: u64) {
+        if slot.next() == self.end()
+            && let Some(place) = self.places.back_mut()
+        {
+            // A later record of the same slot replaces the earlier: the last one is what was chosen, once the slot is decided.
+            *place = position;
+            return;
+        }
+        if slot != self.end() || self.places.is_empty() {
+            // A gap (slots taken from a transfer) ends what can be served from here.
+            self.places.clear();
+            self.first = slot;
+        } else if self.places.len() == self.places.capacity() {
+            // Looked for only when memory is short, to touch one end of a bucket's places and not both.
+            while self.places.front().is_some_and(|place| place.generation.0 < first_segment) {
+                self.places.pop_front();
+                self.first = self.first.next();
+            }
+        }
+        self.places.push_back(position);
+    }
+}
+
 impl JournalIndex {
+    /// An index of buckets below `buckets`.
+    pub(crate) fn new(buckets: u32) -> Self {
+        Self {
+            commands: (0..buckets).map(|_| Commands::default()).collect(),
+            segments: BTreeMap::new(),
+            first_segment: 0,
+            newest: 0,
+        }
+    }
+
     /// Takes a synced record in. Records of a bucket come in the order of their slots.
     pub(crate) fn insert(&mut self, placed: &Placed) {
         let Some(position) = placed.position else { return };
         let Placed { bucket, slot, .. } = *placed;
         self.newest = self.newest.max(position.generation.0);
         self.segments.entry(position.generation.0).or_default().push((bucket, slot));
-        if !placed.has_command {
-            return;
-        }
-        let commands = self.commands.entry(bucket.0).or_default();
-        while commands.front().is_some_and(|(_, position)| position.generation.0 < self.first_segment) {
-            commands.pop_front();
-        }
-        match commands.back_mut() {
-            // A later record of the same slot replaces the earlier: the last one is what was chosen, once the slot is decided.
-            Some((last, place)) if *last == slot => *place = position,
-            Some((last, _)) if last.0 + 1 != slot.0 => {
-                // A gap (slots taken from a transfer) ends what can be served from here.
-                commands.clear();
-                commands.push_back((slot, position));
-            }
-            _ => commands.push_back((slot, position)),
+        if placed.has_command {
+            self.commands[bucket.0 as usize].insert(slot, position, self.first_segment);
         }
     }
 
     /// Whether a bucket's commands stay without a gap when this record is taken in. A gap among the records of one start would
     /// mean that a slot was decided here and never written down.
     pub(crate) fn follows(&self, placed: &Placed) -> bool {
-        let last = self.commands.get(&placed.bucket.0).and_then(VecDeque::back);
-        !placed.has_command || last.is_none_or(|(last, _)| *last == placed.slot || last.next() == placed.slot)
+        let commands = &self.commands[placed.bucket.0 as usize];
+        let end = commands.end();
+        !placed.has_command || commands.places.is_empty() || placed.slot == end || placed.slot.next() == end
     }
 
     /// Recovery is over. A bucket whose records do not reach the slot that it goes on with has lost some of them, or is ahead
     /// of them through a transfer: what is left of them serves nobody.
     pub(crate) fn recovered(&mut self, chosen: impl Fn(Bucket) -> Slot) {
-        self.commands.retain(|bucket, commands| {
-            let chosen = chosen(Bucket(*bucket));
-            commands.back().is_some_and(|(last, _)| *last == chosen || *last == chosen.next())
-        });
+        for (bucket, commands) in (0..).map(Bucket).zip(&mut self.commands) {
+            let (chosen, end) = (chosen(bucket), commands.end());
+            if end != chosen.next() && end != chosen.next().next() {
+                *commands = Commands::default();
+            }
+        }
     }
 
     /// Where the commands of slots `from..=through` lie, without a gap, at most `count` of them.
     pub(crate) fn chosen(&self, bucket: Bucket, from: Slot, through: Slot, count: usize) -> Vec<Position> {
-        let Some(commands) = self.commands.get(&bucket.0) else { return Vec::new() };
-        let start = commands.partition_point(|(slot, _)| *slot < from);
-        if commands.get(start).is_none_or(|(slot, _)| *slot != from) {
+        let Some(commands) = self.commands.get(bucket.0 as usize) else { return Vec::new() };
+        if from < commands.first || from >= commands.end() || through < from {
             return Vec::new();
         }
-        commands
-            .range(start..)
-            .take_while(|(slot, _)| *slot <= through)
-            .take(count)
-            .map(|(_, place)| *place)
-            .collect()
+        let start = (from.0 - commands.first.0) as usize;
+        let wanted = usize::try_from(through.0 - from.0).map_or(count, |slots| count.min(slots + 1));
+        commands.places.range(start..).take(wanted).copied().collect()
     }
 
     /// Forgets segments of which every record is decided, applied and durable in the state.
@@ -135,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_noticed_and_ends_what_is_served() {
-        let mut index = JournalIndex::default();
+        let mut index = JournalIndex::new(64);
         for slot in [5, 6, 6] {
             assert!(index.follows(&placed(slot)));
             index.insert(&placed(slot));
@@ -150,7 +180,7 @@ mod tests {
     #[test]
     fn records_that_do_not_reach_the_chosen_slot_are_forgotten_after_recovery() {
         for (chosen, kept) in [(4, false), (5, true), (6, true), (7, false)] {
-            let mut index = JournalIndex::default();
+            let mut index = JournalIndex::new(64);
             index.insert(&placed(5));
             index.insert(&placed(6));
             index.recovered(|_| Slot(chosen));

@@ -73,7 +73,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let mut replay = Replayer {
         replicas: HashMap::new(),
         floors: HashMap::new(),
-        indexes: (0..dealing.workers).map(|_| JournalIndex::default()).collect(),
+        indexes: (0..dealing.workers).map(|_| JournalIndex::new(identity.buckets)).collect(),
         dealing,
         parts: &mut parts,
         report: Report::default(),
@@ -145,7 +145,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             ..plan.settings.clone()
         };
         let effects = Effects::new(plan.journal.clone());
-        let index = std::mem::take(&mut indexes[index as usize]);
+        let index = std::mem::replace(&mut indexes[index as usize], JournalIndex::new(0));
         workers.push(Worker::new(
             settings,
             plan.route.clone(),

@@ -50,6 +50,8 @@ pub(crate) struct Settings {
 pub(crate) struct Worker {
     pub(super) settings: Settings,
     pub(super) route: Arc<Route>,
+    /// A bit for each bucket: whether it is this worker's.
+    owned: Vec<u64>,
     pub(super) core: Core,
     pub(super) parts: Vec<Part>,
     pub(super) peers: Vec<Peer>,
@@ -120,7 +122,14 @@ impl Worker {
     ) -> Self {
         index.recovered(|bucket| core.status(bucket).chosen);
         let buckets = route.buckets();
+        let mut owned = vec![0; buckets as usize / 64 + 1];
+        for bucket in (0..buckets).map(Bucket) {
+            if settings.dealing.worker(bucket) == settings.index && route.holds(settings.me, bucket) {
+                owned[bucket.0 as usize / 64] |= 1 << (bucket.0 % 64);
+            }
+        }
         Self {
+            owned,
             random: settings.seed | 1,
             route,
             core,
@@ -211,9 +220,7 @@ impl Worker {
 
     /// Whether the bucket is one of this worker's. A peer with another number of workers sends all items to all of ours.
     pub(super) fn owns(&self, bucket: Bucket) -> bool {
-        bucket.0 < self.route.buckets()
-            && self.settings.dealing.worker(bucket) == self.settings.index
-            && self.route.holds(self.settings.me, bucket)
+        self.owned.get(bucket.0 as usize / 64).is_some_and(|bits| bits >> (bucket.0 % 64) & 1 != 0)
     }
 
     /// A link to another node opened: it may lack what this node has.
@@ -286,6 +293,7 @@ impl Worker {
         }
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP_MS;
+            self.look_after_open_slots(now);
             self.expire_calls(now);
             self.reroute_forwarded(now, None);
             self.widen_rounds(now, None);
@@ -315,16 +323,25 @@ impl Worker {
         self.timers.next().map_or(sweep, |timer| timer.min(sweep))
     }
 
+    /// Slots that stay open too long: the own proposal is sent again, another's is finished.
+    fn look_after_open_slots(&mut self, now: u64) {
+        for (bucket, open) in self.active.overdue(now) {
+            let slot = open.slot;
+            if open.resend_at <= now {
+                self.counters.resends += 1;
+                self.core.retry(bucket, &mut self.out);
+                self.active.open(bucket, slot).resend_at = now + self.settings.resend_ms;
+            }
+            if open.finish_at <= now {
+                self.active.open(bucket, slot).finish_at = u64::MAX;
+                self.timer(now, Timer::Finish(bucket, slot));
+            }
+        }
+    }
+
     fn timer(&mut self, now: u64, timer: Timer) {
         match timer {
-            Timer::Resend(bucket, slot) => {
-                if self.core.status(bucket).chosen < slot {
-                    self.counters.resends += 1;
-                    self.core.retry(bucket, &mut self.out);
-                    self.timers.resend(now + self.settings.resend_ms, bucket, slot);
-                }
-            }
-            Timer::Undecided(bucket, slot) | Timer::Finish(bucket, slot) => {
+            Timer::Finish(bucket, slot) => {
                 let status = self.core.status(bucket);
                 if status.chosen.0 + 1 == slot.0 && self.founded {
                     if status.proposing {
@@ -379,7 +396,7 @@ impl Worker {
                 let (kind, slot) = record_codec::head(&persist.record);
                 if kind_watches(kind) {
                     let due = now + UNDECIDED_MS + self.draw(UNDECIDED_MS);
-                    self.timers.undecided(due, persist.bucket, slot);
+                    self.active.open(persist.bucket, slot).finish_at = due;
                 }
                 self.effects.journal(persist.bucket, persist.ticket, &persist.record);
             }

@@ -128,7 +128,7 @@ impl Worker {
                 active.riding = riding;
                 let slot = Slot(self.core.status(bucket).chosen.0 + 1);
                 self.counters.proposals += 1;
-                self.timers.resend(now + self.settings.resend_ms, bucket, slot);
+                self.active.open(bucket, slot).resend_at = now + self.settings.resend_ms;
             }
             Err(ProposeError::Busy) => {
                 // Another's slot is being finished; its end drives the bucket again.
@@ -148,15 +148,30 @@ impl Worker {
 
     /// A slot is decided: applies its command and answers those who waited for it.
     pub(super) fn chosen(&mut self, now: u64, bucket: Bucket, slot: Slot, command: &Command) {
+        if let Some(active) = self.active.get_mut(bucket)
+            && active.open.is_some_and(|open| open.slot <= slot)
+        {
+            active.open = None;
+        }
+        self.apply_chosen(now, bucket, slot, command);
+        if let Some(active) = self.active.get_mut(bucket) {
+            if !active.pending.is_empty() && !std::mem::replace(&mut active.driven, true) {
+                self.driven.push(bucket);
+            }
+            self.active.leave(bucket);
+        }
+    }
+
+    fn apply_chosen(&mut self, now: u64, bucket: Bucket, slot: Slot, command: &Command) {
         let place = self.settings.dealing.place(bucket);
         let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
-        let applied = self.parts[place].applied(state_bucket);
-        if self.failed.contains(&bucket.0) {
+        if !self.failed.is_empty() && self.failed.contains(&bucket.0) {
             if let Some(active) = self.active.get_mut(bucket) {
                 active.proposed = None;
             }
             return;
         }
+        let applied = self.parts[place].applied(state_bucket);
         if applied.0 >= slot.0 {
             return;
         }
@@ -195,12 +210,6 @@ impl Worker {
         }
         self.decisions = decisions;
         self.slot_applied(bucket, slot);
-        if let Some(active) = self.active.get_mut(bucket) {
-            if !active.pending.is_empty() && !std::mem::replace(&mut active.driven, true) {
-                self.driven.push(bucket);
-            }
-            self.active.leave(bucket);
-        }
     }
 
     /// The core has given an own command up.

@@ -1,0 +1,80 @@
+//! Histories that are right by construction hold, those made wrong do not, and the methods agree on the rest.
+
+use proptest::prelude::*;
+use thermocline_checkers::linearizability;
+
+use crate::common::generate::{Step, Thing, history, steps};
+use crate::common::suite;
+use crate::common::wrong::{self, Wrong};
+
+fn a_step() -> impl Strategy<Value = Step> {
+    (0_u8..5, any::<u8>(), any::<u8>(), 0_u8..8, 0_u8..16, 0_u8..16, any::<u8>()).prop_map(
+        |(process, what, choice, wait, before, after, fate)| Step {
+            process,
+            what,
+            choice,
+            wait,
+            before,
+            after,
+            fate,
+        },
+    )
+}
+
+fn a_thing() -> impl Strategy<Value = Thing> {
+    proptest::sample::select(Thing::ALL.to_vec())
+}
+
+proptest! {
+    #[test]
+    fn a_right_history_holds(thing in a_thing(), steps in proptest::collection::vec(a_step(), 0..60)) {
+        prop_assert_eq!(suite::right(thing, &history(thing, &steps, 16)), Ok(()));
+    }
+
+    #[test]
+    fn a_history_made_wrong_does_not_hold(
+        thing in a_thing(),
+        how in proptest::sample::select(Wrong::ALL.to_vec()),
+        steps in proptest::collection::vec(a_step(), 20..60),
+    ) {
+        if let Some(wrong) = wrong::make(&history(thing, &steps, 8), how) {
+            prop_assert_eq!(suite::wrong(thing, how, &wrong), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_methods_agree_on_any_history(
+        thing in a_thing(),
+        steps in proptest::collection::vec(a_step(), 2..40),
+        swaps in proptest::collection::vec((any::<usize>(), any::<usize>()), 0..3),
+        trouble in 0_u8..24,
+    ) {
+        let mut history = history(thing, &steps, trouble);
+        for (one, other) in swaps {
+            history = wrong::disturb(&history, one, other);
+        }
+        if let Err(why) = suite::agree(thing, &history) {
+            prop_assert!(false, "{}", why);
+        }
+    }
+}
+
+/// Every way to make a history wrong finds its place somewhere, so that none of the properties above is empty.
+#[test]
+fn every_way_to_be_wrong_occurs() {
+    for how in Wrong::ALL {
+        let found = Thing::ALL.iter().any(|&thing| {
+            (0..50).any(|seed| wrong::make(&history(thing, &steps(seed, 60), 8), how).is_some())
+        });
+        assert!(found, "{how:?} never fits");
+    }
+}
+
+#[test]
+fn ten_thousand_operations_of_a_key_are_within_the_budget() {
+    for thing in [Thing::Register, Thing::Unversioned] {
+        let history = history(thing, &steps(7, 10_000), 1);
+        let verdict = linearizability::check(&history);
+        assert!(verdict.holds(), "{thing:?}: {verdict}");
+    }
+}

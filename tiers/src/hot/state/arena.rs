@@ -1,7 +1,8 @@
 //! Bytes of a memtable, copied one behind the other into large chunks and given back all at once.
 
-/// The size of a chunk in bytes.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// The size of the first chunk in bytes. Each next one is as large as all before it, up to [`CHUNK_BYTES_MAX`]: little is held for little.
+const CHUNK_BYTES_MIN: usize = 4 * 1024;
+const CHUNK_BYTES_MAX: usize = 256 * 1024;
 
 /// Where something begins in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +63,32 @@ impl Arena {
         {
             return self.current;
         }
-        let capacity = if len > CHUNK_BYTES / 4 { len } else { CHUNK_BYTES };
+        let ordinary = self.bytes.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
+        let is_large = len > ordinary / 4;
+        let capacity = if is_large { len } else { ordinary };
         self.chunks.push(Vec::with_capacity(capacity));
         self.bytes += capacity;
         let chunk = self.chunks.len() - 1;
-        if capacity == CHUNK_BYTES {
+        if !is_large {
             self.current = chunk;
         }
         chunk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_in_proportion_to_what_is_in_it() {
+        let mut arena = Arena::default();
+        let mut pushed = 0;
+        for len in [1, 40, 900, 70, 5_000, 3, 200_000].iter().cycle().take(7_000) {
+            let location = arena.push(&[&vec![b'x'; *len]]);
+            assert!(arena.slice(location, *len).iter().all(|byte| *byte == b'x'));
+            pushed += len;
+            assert!(arena.bytes() <= 2 * pushed + CHUNK_BYTES_MIN + CHUNK_BYTES_MAX.min(pushed));
+        }
     }
 }

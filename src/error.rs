@@ -64,7 +64,8 @@ pub enum Error {
     /// Try again at once, or better after a short random pause.
     #[error("contended: other writers kept winning; not applied")]
     Contended,
-    /// A bounded queue or a disk is full. Not applied.
+    /// A bounded queue or a disk is full. Not applied. (A write under a token that its caller brought is refused with
+    /// [`Unknown`](Self::Unknown): of earlier attempts a full queue knows nothing.)
     ///
     /// Try again later, with fewer calls under way.
     #[error("overloaded: {what} is full (limit {limit})")]
@@ -178,6 +179,12 @@ impl Error {
         bound: impl Into<String>,
     ) -> Self {
         Self::Invalid { what: what.into(), value: value.into(), bound: bound.into() }
+    }
+
+    /// What a refusal says of a mutation whose caller brought the token: only this attempt was not applied. Of the attempts before
+    /// it, which may have been applied, the refusal knows nothing.
+    pub(crate) fn of_attempt(self, given: Option<Token>) -> Self {
+        given.map_or(self, Self::Unknown)
     }
 
     /// Whether the same call can succeed later without a change by the caller. Of [`Error::Unknown`] that holds for a

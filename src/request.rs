@@ -104,6 +104,16 @@ pub(crate) enum Ask {
     },
 }
 
+impl Ask {
+    /// The token that the caller of a write brought.
+    pub(crate) fn given_token(&self) -> Option<Token> {
+        match self {
+            Self::Write { token, .. } => *token,
+            _ => None,
+        }
+    }
+}
+
 /// A question with its terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -138,6 +148,8 @@ pub(crate) enum Answer {
         /// A slot that is chosen in the bucket.
         chosen: u64,
     },
+    /// A forwarded write's token was taken out of use; no copy of it was or will be applied. Nodes say this to one another only.
+    Burned,
 }
 
 /// The outcome of a request.

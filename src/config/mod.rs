@@ -161,7 +161,7 @@ impl Config {
         /// Into how many parts the state is split: 1 to 256, by default 16. Fixed when the directory is made.
         parts: u32,
         /// How many bytes of applied writes each part keeps in memory before it flushes them: 64 KiB to 1 GiB, by
-        /// default 16 MiB.
+        /// default 16 MiB. A part that has twice as much takes no write until it is flushed.
         memtable_bytes: u64,
         /// How long a file of the journal is, in bytes: 1 MiB to 1 GiB, by default 64 MiB. Taken as more where the
         /// longest command needs it.
@@ -169,7 +169,7 @@ impl Config {
         /// How many bytes of the journal are kept for peers that were away, beyond what the node needs itself: 0 to
         /// 1 TiB, by default 1 GiB.
         journal_retain_bytes: u64,
-        /// How many calls can be under way at each worker: 1 to 2^20, by default 65,536.
+        /// How many calls can be under way at each worker: 1 to 2^20, by default 65,536. Their writes have at most 256 MiB together.
         calls_max: u32,
         /// How many bytes of waiting writes ride in one slot: 1 KiB to 16 MiB, by default 256 KiB. Taken as more where
         /// the longest value or the fullest batch needs it, because each of them rides in one slot.

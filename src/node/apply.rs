@@ -24,6 +24,8 @@ pub(crate) enum Verdict {
     Expired,
     /// Its outcome, if it had one, is no longer remembered.
     Forgotten,
+    /// Its token names a birth that had not come when the slot was decided: no node made it.
+    Forged,
     /// Another entry of the same command changes the same record. It may be proposed again under a new token.
     Crowded,
 }
@@ -35,6 +37,13 @@ pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     /// Decided here, not by an earlier slot or an earlier copy: only then it changes the state.
     fresh: bool,
+}
+
+#[cfg(test)]
+impl Decision {
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
 }
 
 /// The outcome's status byte in the state.
@@ -60,9 +69,11 @@ pub(crate) fn apply(
     decisions.clear();
     let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
     let mut seen = Seen::default();
+    let mut decided = Decided::default();
     // First decide, reading only; then write. The state takes a command whole.
     for entry in entries(payload).map_while(Result::ok) {
-        let (verdict, fresh) = decide(part, state_bucket, slot, &entry, &mut seen, decisions)?;
+        let (verdict, fresh) =
+            decide(part, state_bucket, slot, &entry, &mut seen, decided.find(decisions, &entry.token))?;
         decisions.push(Decision { token: entry.token, verdict, fresh });
     }
     let mut batch = part.apply(state_bucket, thermocline_tiers::hot::Slot(slot.0));
@@ -108,14 +119,15 @@ fn decide<'a>(
     slot: Slot,
     entry: &Entry<'a>,
     seen: &mut Seen<'a>,
-    earlier: &[Decision],
+    earlier: Option<Verdict>,
 ) -> Result<(Verdict, bool), StateError> {
     // Two copies of one entry can ride in one command: the first decides for both.
-    let same = |decision: &&Decision| {
-        decision.token.client == entry.token.client && decision.token.counter == entry.token.counter
-    };
-    if let Some(decision) = earlier.iter().find(same) {
-        return Ok((decision.verdict, false));
+    if let Some(verdict) = earlier {
+        return Ok((verdict, false));
+    }
+    // A token is born at a slot that is chosen, and what it names is decided in a later one.
+    if entry.token.born >= slot.0 {
+        return Ok((Verdict::Forged, false));
     }
     if let Some(verdict) = remembered(part, Bucket(bucket.0), &entry.token)? {
         return Ok((verdict, false));
@@ -153,7 +165,7 @@ fn decide<'a>(
 fn write(batch: &mut Apply<'_>, entry: &Entry<'_>, verdict: Verdict) {
     let token = TokenKey { client: entry.token.client, counter: entry.token.counter };
     let (status, detail) = match verdict {
-        Verdict::Expired | Verdict::Forgotten | Verdict::Crowded => return,
+        Verdict::Expired | Verdict::Forgotten | Verdict::Forged | Verdict::Crowded => return,
         Verdict::Applied(_) => (status::APPLIED, 0),
         Verdict::Conflict(Some(version)) => (status::CONFLICT, version.0),
         Verdict::Conflict(None) => (status::CONFLICT_ABSENT, 0),
@@ -175,6 +187,32 @@ fn write(batch: &mut Apply<'_>, entry: &Entry<'_>, verdict: Verdict) {
             }
             Change::Trim { through } => batch.trim(entity, through),
         }
+    }
+}
+
+/// Finds what was decided for a token earlier in the same command.
+#[derive(Default)]
+struct Decided {
+    /// Of the first so many decisions.
+    by_token: std::collections::HashMap<(u64, u64), Verdict>,
+    indexed: usize,
+}
+
+impl Decided {
+    /// Up to so many decisions are looked through; nearly all commands have no more.
+    const LOOKED_THROUGH_MAX: usize = 16;
+
+    fn find(&mut self, earlier: &[Decision], token: &EntryToken) -> Option<Verdict> {
+        let name = |token: &EntryToken| (token.client, token.counter);
+        if earlier.len() <= Self::LOOKED_THROUGH_MAX {
+            let same = |decision: &&Decision| name(&decision.token) == name(token);
+            return earlier.iter().find(same).map(|decision| decision.verdict);
+        }
+        for decision in &earlier[self.indexed..] {
+            self.by_token.entry(name(&decision.token)).or_insert(decision.verdict);
+        }
+        self.indexed = earlier.len();
+        self.by_token.get(&name(token)).copied()
     }
 }
 
@@ -203,19 +241,21 @@ impl<'a> Seen<'a> {
     }
 
     fn insert(&mut self, entity: &[u8], mutations: super::command::Mutations<'_>) -> bool {
-        let mut places = Vec::new();
+        let mut added = Vec::new();
         for change in mutations {
             let position = match change {
                 Change::Put { position, .. } | Change::Delete { position, .. } => Some(position),
                 Change::Trim { .. } => None,
             };
             let place = (entity.to_vec(), position);
-            if self.all.contains(&place) || places.contains(&place) {
+            if !self.all.insert(place.clone()) {
+                for place in added {
+                    self.all.remove(&place);
+                }
                 return false;
             }
-            places.push(place);
+            added.push(place);
         }
-        self.all.extend(places);
         true
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use thermocline_paxos::{Bucket, NodeId};
 
 use crate::key::Key;
-use crate::request::ScanQuery;
+use crate::request::{Answer, ScanQuery};
 use crate::token::Token;
 
 /// Names a call within its worker, now and never again: the generation tells a reused place from its earlier tenants.
@@ -53,6 +53,15 @@ pub(crate) enum Work {
     Read(Read),
 }
 
+impl Work {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Write(write) => write.entry.len(),
+            Self::Read(_) => 0,
+        }
+    }
+}
+
 /// A write on its way into the log.
 #[derive(Debug)]
 pub(crate) struct Write {
@@ -99,12 +108,28 @@ pub(crate) enum Read {
     Resolve(Token),
 }
 
+impl Read {
+    /// Whether an answer is one to this question.
+    pub(crate) fn is_answered_by(&self, answer: &Answer) -> bool {
+        match (self, answer) {
+            (Self::Get(key), Answer::Got(record)) => record.as_ref().is_none_or(|record| record.key == *key),
+            (Self::Scan(query), Answer::Page { records, .. }) => {
+                records.iter().all(|record| record.key.entity == query.entity)
+            }
+            (Self::Resolve(_), Answer::Resolved(_)) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The calls of a worker: a slab whose keys are never mistaken for later ones.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     places: Vec<Place>,
     free: Vec<u32>,
     live: usize,
+    /// Bytes of the entries of all writes.
+    write_bytes: usize,
     first_generation: u32,
 }
 
@@ -125,8 +150,14 @@ impl Calls {
         self.live
     }
 
+    /// Bytes of the entries of all writes among them.
+    pub(crate) fn write_bytes(&self) -> usize {
+        self.write_bytes
+    }
+
     pub(crate) fn insert(&mut self, call: Call) -> CallKey {
         self.live += 1;
+        self.write_bytes += call.work.bytes();
         if let Some(index) = self.free.pop() {
             let place = &mut self.places[index as usize];
             place.call = Some(call);
@@ -157,6 +188,7 @@ impl Calls {
         place.generation = place.generation.wrapping_add(1);
         self.free.push(key.index);
         self.live -= 1;
+        self.write_bytes -= call.work.bytes();
         Some(call)
     }
 

@@ -11,11 +11,15 @@ use super::wire::Item;
 use super::worker::{FetchAsked, Worker};
 
 /// At most so many buckets are fetched at the same time, so that catching up does not stand in the way of the living.
-const FETCHES_MAX: usize = 256;
+pub(crate) const FETCHES_MAX: usize = 64;
 
-/// At most so many commands, and about so many bytes, in one answer.
+/// At most so many commands in one answer, and so many bytes before the last of them. All answers that can be under way together fit
+/// the buffer of a link, unless single commands are longer: then those are lost that do not fit, and asked for again.
 const FETCH_COMMANDS_MAX: usize = 256;
-const FETCH_BYTES_MAX: usize = 1 << 20;
+pub(crate) const FETCH_BYTES_MAX: usize = 128 << 10;
+
+/// At most so many answers are read from the journal at the same time.
+pub(crate) const FETCH_JOBS_MAX: usize = 16;
 
 /// At most so many fetches of other nodes wait for the journal; who asks more asks again later.
 const FETCHES_ASKED_MAX: usize = 1024;
@@ -74,11 +78,14 @@ impl Worker {
 
     /// Answers the fetches for which enough is synced.
     pub(super) fn answer_fetches(&mut self) {
-        while self.fetches_asked.front().is_some_and(|asked| asked.after <= self.synced) {
+        while self.fetch_jobs < FETCH_JOBS_MAX
+            && self.fetches_asked.front().is_some_and(|asked| asked.after <= self.synced)
+        {
             let Some(FetchAsked { to, bucket, first, last, .. }) = self.fetches_asked.pop_front() else {
                 break;
             };
             let places = self.index.chosen(bucket, first, last, FETCH_COMMANDS_MAX);
+            self.fetch_jobs += 1;
             self.effects.jobs.push(Job::Fetch {
                 to,
                 bucket,
@@ -100,6 +107,11 @@ impl Worker {
         chosen: Slot,
     ) {
         if !self.owns(bucket) || !self.founded {
+            return;
+        }
+        if !commands.is_empty() && self.is_saturated(bucket) {
+            // As if it had been lost: asked for again later.
+            self.counters.dropped_full += 1;
             return;
         }
         if first.0.checked_add(commands.len() as u64 + 1).is_none() {

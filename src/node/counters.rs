@@ -31,6 +31,8 @@ counters! {
     contended,
     /// Calls that ran out of time.
     deadlines,
+    /// Items of peers that were dropped because the journal or the state was behind.
+    dropped_full,
     /// Catch-up questions asked.
     fetches,
     /// Undecided slots that this node set out to decide.

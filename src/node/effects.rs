@@ -26,6 +26,8 @@ pub(crate) struct Effects {
     /// Records for the journal, in the order of their tickets; the last one is still being filled.
     submissions: Vec<Submission>,
     spare: Vec<Submission>,
+    /// Records and bytes that were given to the journal and are not synced.
+    unsynced: (usize, usize),
     scratch: Vec<u8>,
     config: JournalConfig,
 }
@@ -72,6 +74,7 @@ impl Effects {
         loop {
             let Some(last) = self.submissions.last_mut() else { unreachable!("one was made above") };
             let scratch = &self.scratch;
+            let before = last.batch.byte_len();
             match last.batch.push(head, |payload| payload.put(scratch)) {
                 Ok(_) => {
                     last.records.push(Placed {
@@ -81,6 +84,8 @@ impl Effects {
                         position: None,
                     });
                     last.through = ticket;
+                    self.unsynced.0 += 1;
+                    self.unsynced.1 += last.batch.byte_len() - before;
                     return;
                 }
                 Err(JournalError::BatchFull { .. }) if !last.batch.is_empty() => {
@@ -105,8 +110,15 @@ impl Effects {
         self.submissions.drain(..)
     }
 
-    /// Gives a submission's memory back.
+    /// How many records, and bytes of them, the journal has not synced yet.
+    pub(super) fn unsynced(&self) -> (usize, usize) {
+        self.unsynced
+    }
+
+    /// A submission is synced: its memory is used again.
     pub(crate) fn recycle(&mut self, mut submission: Submission) {
+        self.unsynced.0 -= submission.records.len();
+        self.unsynced.1 -= submission.batch.byte_len();
         submission.batch.clear();
         submission.records.clear();
         if self.spare.len() < SPARE_MAX {
@@ -184,12 +196,58 @@ pub(crate) struct Peer {
     pub(crate) node: NodeId,
     /// Whether there is a link to it.
     pub(crate) up: bool,
-    /// Items for the next frame's body.
+    /// Items for the next frames' bodies.
     pub(crate) out: Vec<u8>,
+    /// Where in `out` a body ends before its own end does.
+    cuts: Vec<usize>,
 }
 
 impl Peer {
     pub(crate) fn new(node: NodeId) -> Self {
-        Self { node, up: false, out: Vec::new() }
+        Self { node, up: false, out: Vec::new(), cuts: Vec::new() }
+    }
+
+    /// Adds an item, in a new body if the last one is long already: a frame has a limit, and all that is in one too many is lost.
+    pub(crate) fn add(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        if self.out.is_empty() {
+            self.cuts.clear();
+        }
+        if self.out.len() - self.cuts.last().copied().unwrap_or(0) >= BODY_BYTES {
+            self.cuts.push(self.out.len());
+        }
+        put(&mut self.out);
+    }
+
+    /// What there is to tell, in bodies of frames.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &[u8]> {
+        let cuts = if self.out.is_empty() { &[] } else { &self.cuts[..] };
+        let starts = std::iter::once(0).chain(cuts.iter().copied());
+        let ends = cuts.iter().copied().chain(std::iter::once(self.out.len()));
+        starts.zip(ends).map(|(start, end)| &self.out[start..end]).filter(|body| !body.is_empty())
+    }
+}
+
+/// From so many bytes on, a body takes no further item.
+const BODY_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_told_in_bodies_that_stay_far_below_a_frame() {
+        let mut peer = Peer::new(NodeId(2));
+        for round in 0..2 {
+            assert_eq!(peer.bodies().count(), 0, "round {round}");
+            let items: Vec<Vec<u8>> = (0..100_u8).map(|item| vec![item; 100_000]).collect();
+            for item in &items {
+                peer.add(|out| out.extend_from_slice(item));
+            }
+            let bodies: Vec<&[u8]> = peer.bodies().collect();
+            assert!(bodies.len() > 5 && bodies.iter().all(|body| body.len() < BODY_BYTES + 100_000));
+            assert!(bodies.iter().all(|body| body.len() % 100_000 == 0), "no item is split");
+            assert_eq!(bodies.concat(), items.concat());
+            peer.out.clear();
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::calls::{Call, CallKey, Read, Source, Work, Write};
 use super::command::{self, Change, EntryKind};
 use super::wire::Item;
 use super::worker::Worker;
-use super::write::fingerprint;
+use super::write::{burned, fingerprint, forged};
 use crate::error::Error;
 use crate::key::{Key, Position};
 use crate::request::{Answer, Ask, Consistency, Outcome, Request};
@@ -24,14 +24,18 @@ impl Worker {
     /// A call by a caller of this process. `call` comes back with the answer; `hash` is the entity's.
     pub(crate) fn call(&mut self, now: u64, call: u64, hash: u64, request: Request) {
         let source = Source::Local(call);
-        if self.calls.len() >= self.settings.calls_max {
-            self.counters.refused += 1;
-            let limit = format!("{} calls (calls_max)", self.settings.calls_max);
-            return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
+        if let Some(error) = self.refuses_call() {
+            let error = error.of_attempt(request.ask.given_token());
+            return self.answer(source, Err(error));
         }
         let deadline = now + u64::from(request.deadline_ms);
         let bucket = match &request.ask {
-            Ask::Resolve(token) if token.bucket < self.route.buckets() => Bucket(token.bucket),
+            Ask::Resolve(token) if token.bucket < self.route.buckets() => {
+                if self.is_from_the_future(token) {
+                    return self.answer(source, Err(forged(token)));
+                }
+                Bucket(token.bucket)
+            }
             Ask::Resolve(token) => {
                 let bound = format!("of a bucket below {}", self.route.buckets());
                 return self.answer(source, Err(Error::invalid("token", token.to_string(), bound)));
@@ -89,6 +93,9 @@ impl Worker {
         if !self.owns(bucket) || self.failed.contains(&bucket.0) {
             return self.place_elsewhere(now, key, None);
         }
+        if !self.founded {
+            return self.cannot_place(key, "the node takes no part in its group yet".into());
+        }
         let passed_on = matches!(call.source, Source::Peer { hops, .. } if hops >= HOPS_MAX);
         let busy_here = self.active.get_mut(bucket).is_some_and(|active| active.proposed.is_some());
         match self.better_proposer(bucket) {
@@ -106,10 +113,35 @@ impl Worker {
             others.find(|node| *node != self.settings.me && Some(*node) != avoid && self.is_up(*node));
         match other {
             Some(node) if !passed_on => self.forward(now, key, node),
-            _ => {
-                let reason = Error::Unavailable { reason: "no replica of the bucket can be reached".into() };
-                let outcome = Err(self.given_up(key, reason));
-                self.finish(key, outcome);
+            _ => self.cannot_place(key, "no replica of the bucket can be reached".into()),
+        }
+    }
+
+    /// Nobody takes a call at present. One of this process waits until somebody does, or until its deadline; another node is told,
+    /// and sees to it by itself.
+    fn cannot_place(&mut self, key: CallKey, reason: String) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.forwarded = None;
+        let bucket = call.bucket;
+        let error = if self.failed.contains(&bucket.0) {
+            Error::Corrupt { what: format!("bucket {} cannot be read at this node", bucket.0) }
+        } else if matches!(call.source, Source::Local(_)) {
+            return self.parked.push(key);
+        } else {
+            Error::Unavailable { reason }
+        };
+        let outcome = Err(self.given_up(key, error));
+        self.finish(key, outcome);
+    }
+
+    /// Tries calls again that nobody took.
+    pub(super) fn place_parked(&mut self, now: u64) {
+        for key in std::mem::take(&mut self.parked) {
+            match self.calls.get(key).map(|call| (&call.work, call.bucket)) {
+                Some((Work::Write(_), _)) => self.place_write(now, key),
+                Some((Work::Read(_), bucket)) if self.owns(bucket) => self.read_called(bucket, key),
+                Some((Work::Read(_), _)) => self.place_elsewhere(now, key, None),
+                None => {}
             }
         }
     }
@@ -164,9 +196,8 @@ impl Worker {
             return;
         }
         let source = Source::Peer { node: from, call, hops };
-        if self.calls.len() >= self.settings.calls_max {
-            let limit = format!("{} calls (calls_max)", self.settings.calls_max);
-            return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
+        if let Some(error) = self.refuses_call() {
+            return self.answer(source, Err(error));
         }
         self.take_read(
             now,
@@ -215,6 +246,10 @@ impl Worker {
                     EntryKind::Burn => {
                         (token, super::calls::Touches { entity: token.client, record: None }, true)
                     }
+                    EntryKind::Write { mutations, .. } if has_duplicates(mutations) => {
+                        self.counters.malformed_items += 1;
+                        return;
+                    }
                     EntryKind::Write { entity, mutations } => {
                         let hash = super::entity_hash(entity);
                         if self.route.bucket(hash) != bucket {
@@ -233,12 +268,13 @@ impl Worker {
                 return;
             }
         };
-        if self.calls.len() >= self.settings.calls_max || entry.len() > self.settings.command_bytes_max {
-            let limit = format!(
-                "{} calls, {} bytes a write",
-                self.settings.calls_max, self.settings.command_bytes_max
-            );
-            return self.answer(source, Err(Error::Overloaded { what: "the queue of calls", limit }));
+        if entry.len() > self.settings.command_bytes_max {
+            let bound = format!("at most {} bytes (command_bytes_max)", self.settings.command_bytes_max);
+            let error = Error::invalid("write", format!("{} bytes", entry.len()), bound);
+            return self.answer(source, Err(error));
+        }
+        if let Some(error) = self.refuses_call().or_else(|| self.refuses_write(bucket, entry.len())) {
+            return self.answer(source, Err(error));
         }
         let write = Write { token, entry, touches, copies: 0, given: false, burn, attempts: 0 };
         let deadline = now + u64::from(deadline_ms);
@@ -253,10 +289,30 @@ impl Worker {
         if call.forwarded.is_none_or(|(to, _)| to != from) {
             return;
         }
-        let bucket = call.bucket;
-        let can_try = call.deadline > now && self.owns(bucket) && self.core.fresh(bucket).voting;
+        match call.work {
+            Work::Write(_) => self.forwarded_write_answered(now, from, key, outcome),
+            Work::Read(_) => self.forwarded_read_answered(from, key, outcome),
+        }
+    }
+
+    fn forwarded_read_answered(&mut self, from: NodeId, key: CallKey, outcome: Outcome) {
+        let Some(Call { work: Work::Read(read), .. }) = self.calls.get(key) else { return };
+        match outcome {
+            Ok(answer) if read.is_answered_by(&answer) => self.finish(key, Ok(answer)),
+            Err(Error::Unavailable { reason }) => self.cannot_place(key, reason),
+            // Errors of writes only, and answers to other questions.
+            Ok(_) | Err(Error::Conflict { .. } | Error::Contended | Error::Unknown(_)) => {
+                self.counters.malformed_items += 1;
+                self.cannot_place(key, format!("node {} answered another question", from.0));
+            }
+            Err(error) => self.finish(key, Err(error)),
+        }
+    }
+
+    fn forwarded_write_answered(&mut self, now: u64, from: NodeId, key: CallKey, outcome: Outcome) {
         let Some(call) = self.calls.get_mut(key) else { return };
-        let Work::Write(write) = &mut call.work else { return self.finish(key, outcome) };
+        let (bucket, in_time) = (call.bucket, call.deadline > now);
+        let Work::Write(write) = &mut call.work else { return };
         match outcome {
             // The copy that was passed on never applies. Others may have, unless outcomes of that age are still remembered.
             Ok(Answer::Expired { chosen }) => {
@@ -268,20 +324,35 @@ impl Worker {
                     self.finish(key, Err(unknown));
                 }
             }
-            Err(error) if !matches!(error, Error::Conflict { .. }) => {
+            Ok(Answer::Burned) if !write.burn => self.finish(key, Err(burned())),
+            Ok(Answer::Written(version)) if !write.burn => self.finish(key, Ok(Answer::Written(version))),
+            Ok(Answer::Resolved(resolution)) if write.burn => {
+                self.finish(key, Ok(Answer::Resolved(resolution)));
+            }
+            Ok(_) => {
+                // Whatever the node did, it did not say it.
+                self.counters.malformed_items += 1;
+                tracing::warn!(from = from.0, "an answer to another question");
+                let unknown = Error::Unknown(write.token);
+                self.finish(key, Err(unknown));
+            }
+            Err(Error::Conflict { current }) => self.finish(key, Err(Error::Conflict { current })),
+            Err(error) => {
                 // The node refuses its copy for sure; of other copies it says nothing.
                 if !matches!(error, Error::Unknown(_)) {
                     write.copies = write.copies.saturating_sub(1);
                 }
                 call.forwarded = None;
-                if error.is_retryable() && can_try {
-                    self.enqueue(now, bucket, key);
-                } else {
-                    let outcome = Err(self.given_up(key, error));
-                    self.finish(key, outcome);
+                let can_try = in_time && self.owns(bucket) && self.core.fresh(bucket).voting;
+                match error {
+                    error if error.is_retryable() && can_try => self.enqueue(now, bucket, key),
+                    Error::Unavailable { reason } => self.cannot_place(key, reason),
+                    error => {
+                        let outcome = Err(self.given_up(key, error));
+                        self.finish(key, outcome);
+                    }
                 }
             }
-            outcome => self.finish(key, outcome),
         }
     }
 
@@ -315,6 +386,12 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether two changes are to the same place: such an entry is refused in every slot, so that it must not be proposed.
+fn has_duplicates(mutations: command::Mutations<'_>) -> bool {
+    let mut places = std::collections::HashSet::new();
+    mutations.count() > 1 && !mutations.map(position_of).all(|place| places.insert(place))
 }
 
 fn position_of(change: Change<'_>) -> Option<Position> {

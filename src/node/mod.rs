@@ -8,7 +8,7 @@
 pub(crate) mod active;
 pub(crate) mod apply;
 pub(crate) mod calls;
-mod catch_up;
+pub(crate) mod catch_up;
 pub(crate) mod command;
 pub(crate) mod counters;
 pub(crate) mod effects;
@@ -16,6 +16,7 @@ mod forward;
 pub(crate) mod founding;
 pub(crate) mod identity;
 pub(crate) mod journal_index;
+pub(crate) mod load;
 mod read;
 pub(crate) mod record_codec;
 pub(crate) mod recovery;

@@ -15,7 +15,6 @@ use super::apply;
 use super::calls::{Call, CallKey, Calls, Read, Work};
 use super::command::EntryToken;
 use super::effects::Job;
-use super::timers::Timer;
 use super::wire::{self, Item, ProbeException};
 use super::worker::Worker;
 use crate::error::Error;
@@ -179,7 +178,7 @@ impl Worker {
             }
             round.asked.push(node);
             if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) {
-                wire::put_probe(&mut peer.out, number, about.into_iter());
+                peer.add(|out| wire::put_probe(out, number, about.into_iter()));
             }
         }
     }
@@ -314,7 +313,7 @@ impl Worker {
         }
         active.waiting.extend(reads.iter().map(|key| (slot, *key)));
         if undecided {
-            self.timers.at(now + FINISH_MS, Timer::Finish(bucket, slot));
+            self.finish_at(now + FINISH_MS, bucket, slot);
         }
         let chosen = self.core.status(bucket).chosen;
         // Through the slot before an undecided one, or through the slot itself, somebody has commands that are missing here.

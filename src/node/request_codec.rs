@@ -116,6 +116,7 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
             out.put_u8(6);
             out.put_u64_le(*chosen);
         }
+        Ok(Answer::Burned) => out.put_u8(7),
         Err(error) => put_error(out, error),
     }
 }
@@ -153,6 +154,7 @@ pub(super) fn get_outcome(body: &mut Bytes) -> Result<Outcome, Malformed> {
             need(body, 8)?;
             Answer::Expired { chosen: body.get_u64_le() }
         }
+        7 => Answer::Burned,
         kind => return get_error(kind, body).map(Err),
     };
     Ok(Ok(answer))

@@ -30,6 +30,11 @@ impl Timers {
         self.heap.push(Reverse((due, timer)));
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Takes one timer that is due.
     pub(crate) fn due(&mut self, now: u64) -> Option<Timer> {
         if self.heap.peek().is_some_and(|Reverse((due, _))| *due <= now) {

@@ -62,6 +62,8 @@ pub(crate) struct Worker {
     pub(super) active: ActiveBuckets,
     /// Active buckets that have something to do at the next flush.
     pub(super) driven: Vec<Bucket>,
+    /// Active buckets that have something to do once their part has room.
+    pub(super) held_buckets: Vec<Bucket>,
     /// Buckets whose state cannot be read: they are not served from here.
     pub(super) failed: HashSet<u32>,
     pub(super) rounds: Rounds,
@@ -72,6 +74,11 @@ pub(crate) struct Worker {
     pub(super) decisions: Vec<Decision>,
     pub(super) out: Output,
     spare: Output,
+    /// Calls of this process that nobody takes at present.
+    pub(super) parked: Vec<CallKey>,
+    next_parked: u64,
+    /// Slots for which a timer to finish them is set: one for all reads that wait.
+    finishing: HashSet<(Bucket, Slot)>,
     /// Whether this node takes part in consensus: false until its group is founded.
     pub(super) founded: bool,
     founding: Option<Founding>,
@@ -89,6 +96,8 @@ pub(crate) struct Worker {
     /// The buckets in `catch_up`, each once.
     pub(super) catch_up_holds: HashSet<u32>,
     pub(super) fetches: usize,
+    /// Reads of the journal for other nodes that are under way.
+    pub(super) fetch_jobs: usize,
     /// Fetches of other nodes that wait until what was recorded before them is synced.
     pub(super) fetches_asked: VecDeque<FetchAsked>,
     /// Jobs of parts that wait until the record of that ticket is synced.
@@ -140,6 +149,7 @@ impl Worker {
             next_token: 1,
             active: ActiveBuckets::new(buckets),
             driven: Vec::new(),
+            held_buckets: Vec::new(),
             failed: HashSet::new(),
             rounds: Rounds::starting_at(settings.client >> 1),
             timers: Timers::default(),
@@ -149,6 +159,9 @@ impl Worker {
             decisions: Vec::new(),
             out: Output::default(),
             spare: Output::default(),
+            parked: Vec::new(),
+            next_parked: 0,
+            finishing: HashSet::new(),
             founded,
             founding: None,
             next_straggler: 0,
@@ -159,6 +172,7 @@ impl Worker {
             catch_up: VecDeque::new(),
             catch_up_holds: HashSet::new(),
             fetches: 0,
+            fetch_jobs: 0,
             fetches_asked: VecDeque::new(),
             held_jobs: VecDeque::new(),
             last_ticket: Ticket::default(),
@@ -191,7 +205,7 @@ impl Worker {
     fn item(&mut self, now: u64, from: NodeId, item: Item) {
         match item {
             Item::Paxos(message) => {
-                if self.founded && self.owns(message.bucket) {
+                if self.founded && self.owns(message.bucket) && !self.has_no_room_for(&message) {
                     self.core.receive(from, message, &mut self.out);
                 }
             }
@@ -228,6 +242,7 @@ impl Worker {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
         peer.up = true;
         self.introduce(node);
+        self.place_parked(now);
         self.pump(now);
     }
 
@@ -276,9 +291,12 @@ impl Worker {
                     tracing::error!(part, %error, "a flush or merge failed");
                 }
                 self.index.settle(&self.parts, self.settings.dealing);
+                self.driven.append(&mut self.held_buckets);
                 self.maintain_part(part);
             }
             Done::Fetched { to, bucket, from, commands } => {
+                self.fetch_jobs -= 1;
+                self.answer_fetches();
                 let chosen = self.core.status(bucket).chosen;
                 self.say(to, &Item::FetchAnswer { bucket, from, commands, chosen });
             }
@@ -298,6 +316,10 @@ impl Worker {
             self.reroute_forwarded(now, None);
             self.widen_rounds(now, None);
             self.continue_catch_up(now);
+            if now >= self.next_parked {
+                self.next_parked = now + PARKED_MS;
+                self.place_parked(now);
+            }
             if self.founded && now >= self.next_floor_question {
                 let learning = self.ask_for_floors();
                 self.next_floor_question = if learning == 0 { u64::MAX } else { now + FLOOR_MS };
@@ -342,6 +364,7 @@ impl Worker {
     fn timer(&mut self, now: u64, timer: Timer) {
         match timer {
             Timer::Finish(bucket, slot) => {
+                self.finishing.remove(&(bucket, slot));
                 let status = self.core.status(bucket);
                 if status.chosen.0 + 1 == slot.0 && self.founded {
                     if status.proposing {
@@ -351,10 +374,10 @@ impl Worker {
                         self.core.propose_no_op(bucket, &mut self.out);
                     }
                     let due = now + self.settings.resend_ms + self.draw(self.settings.resend_ms);
-                    self.timers.at(due, Timer::Finish(bucket, slot));
+                    self.finish_at(due, bucket, slot);
                 } else if status.chosen < slot && self.is_waited_for(bucket, slot) {
                     // The slots before it are still being fetched.
-                    self.timers.at(now + self.settings.resend_ms, Timer::Finish(bucket, slot));
+                    self.finish_at(now + self.settings.resend_ms, bucket, slot);
                 }
             }
             Timer::Retry(bucket) => self.core.retry(bucket, &mut self.out),
@@ -363,15 +386,27 @@ impl Worker {
         self.pump(now);
     }
 
+    /// Has a slot decided at some time, once for all who wait for it.
+    pub(super) fn finish_at(&mut self, due: u64, bucket: Bucket, slot: Slot) {
+        if self.finishing.insert((bucket, slot)) {
+            self.timers.at(due, Timer::Finish(bucket, slot));
+        }
+    }
+
     /// Ends a turn: proposes what has gathered, asks what reads need. Effects are complete after it.
     pub(crate) fn flush(&mut self, now: u64) {
         self.start_round(now);
-        while let Some(bucket) = self.driven.pop() {
+        // While the journal is behind, they stay where they are until it has synced something.
+        while !self.journal_is_behind()
+            && let Some(bucket) = self.driven.pop()
+        {
             self.drive(now, bucket);
         }
         self.pump(now);
         // What the pump settled may have made more to do.
-        while let Some(bucket) = self.driven.pop() {
+        while !self.journal_is_behind()
+            && let Some(bucket) = self.driven.pop()
+        {
             self.drive(now, bucket);
             self.pump(now);
         }
@@ -404,7 +439,7 @@ impl Worker {
                 if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == send.to)
                     && peer.up
                 {
-                    wire::put_paxos(&mut peer.out, &send.message);
+                    peer.add(|out| wire::put_paxos(out, &send.message));
                 }
             }
             for event in out.events.drain(..) {
@@ -441,7 +476,7 @@ impl Worker {
         if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == to)
             && peer.up
         {
-            wire::put(&mut peer.out, item);
+            peer.add(|out| wire::put(out, item));
         }
     }
 
@@ -528,6 +563,7 @@ impl Worker {
             self.introduce(node);
         }
         self.next_floor_question = now;
+        self.place_parked(now);
         self.pump(now);
     }
 
@@ -593,6 +629,9 @@ fn kind_watches(kind: u8) -> bool {
 
 /// How often calls are looked through for deadlines and hedges, in milliseconds.
 const SWEEP_MS: u64 = 5;
+
+/// How often calls that nobody takes are tried again, in milliseconds.
+const PARKED_MS: u64 = 20;
 
 /// How often a replica that only learns asks for its vote floors, in milliseconds.
 const FLOOR_MS: u64 = 250;

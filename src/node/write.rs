@@ -15,6 +15,9 @@ use crate::token::{Resolution, Token};
 /// At most so many writes ride in one command: bounds the work of keeping them apart.
 const ENTRIES_MAX: usize = 128;
 
+/// A node is never so many slots behind its bucket.
+const TOKEN_AHEAD_MAX: u64 = 1 << 40;
+
 /// A write goes through the core at most so often before its caller is told that it is contended.
 const ATTEMPTS_MAX: u32 = 6;
 
@@ -41,11 +44,17 @@ impl Worker {
             );
             return self.answer(source, Err(error));
         }
+        if self.is_from_the_future(&token) {
+            return self.answer(source, Err(forged(&token)));
+        }
         let entry = command::encode_write(&token, entity, mutations);
         if entry.len() > self.settings.command_bytes_max {
             let bound = format!("at most {} bytes (command_bytes_max)", self.settings.command_bytes_max);
             return self
                 .answer(source, Err(Error::invalid("write", format!("{} bytes", entry.len()), bound)));
+        }
+        if let Some(error) = self.refuses_write(bucket, entry.len()) {
+            return self.answer(source, Err(error.of_attempt(given.then_some(token))));
         }
         let write = Write {
             token,
@@ -80,6 +89,12 @@ impl Worker {
         self.enqueue(now, bucket, key);
     }
 
+    /// Whether a token's birth is so far ahead that this node cannot just be behind. What is nearer is found out where it is decided.
+    pub(super) fn is_from_the_future(&self, token: &Token) -> bool {
+        let chosen = self.core.status(Bucket(token.bucket)).chosen.0;
+        token.born > chosen.saturating_add(TOKEN_AHEAD_MAX)
+    }
+
     /// A token that was never used, born where this node believes the bucket to be.
     pub(super) fn new_token(&mut self, bucket: Bucket) -> Token {
         let counter = self.next_token;
@@ -104,6 +119,9 @@ impl Worker {
 
     /// Proposes the bucket's pending writes, if its slot is free.
     pub(super) fn drive(&mut self, now: u64, bucket: Bucket) {
+        if self.part(bucket).is_full() {
+            return self.held_buckets.push(bucket);
+        }
         let Some(active) = self.active.get_mut(bucket) else { return };
         active.driven = false;
         if active.proposed.is_some() {
@@ -252,7 +270,7 @@ impl Worker {
 
     /// A write's entry was decided in a slot.
     fn settle(&mut self, now: u64, key: CallKey, verdict: Verdict, slot: Slot) {
-        let Some(Call { bucket, work: Work::Write(write), .. }) = self.calls.get_mut(key) else {
+        let Some(Call { source, bucket, work: Work::Write(write), .. }) = self.calls.get_mut(key) else {
             return;
         };
         let bucket = *bucket;
@@ -262,14 +280,14 @@ impl Worker {
             verdict => verdict,
         };
         let outcome = if write.burn {
-            Ok(Answer::Resolved(resolution(verdict)))
+            resolution(verdict).map(Answer::Resolved).ok_or_else(|| forged(&write.token))
         } else {
             match verdict {
                 Verdict::Applied(version) => Ok(Answer::Written(version)),
                 Verdict::Conflict(current) => Err(Error::Conflict { current }),
-                Verdict::Burned => {
-                    Err(Error::Unavailable { reason: "its token was taken out of use by a resolve".into() })
-                }
+                Verdict::Burned if matches!(source, Source::Peer { .. }) => Ok(Answer::Burned),
+                Verdict::Burned => Err(burned()),
+                Verdict::Forged => Err(forged(&write.token)),
                 Verdict::Forgotten => Err(Error::Unknown(write.token)),
                 // Other copies may be under way, so the token stays.
                 Verdict::Crowded => return self.enqueue(now, bucket, key),
@@ -419,14 +437,26 @@ fn gather(
     }
 }
 
-fn resolution(verdict: Verdict) -> Resolution {
+/// What a burn's verdict says of the token; nothing, if no node can have made it.
+fn resolution(verdict: Verdict) -> Option<Resolution> {
     match verdict {
-        Verdict::Applied(version) => Resolution::Committed(version),
-        Verdict::Forgotten => Resolution::Forgotten,
+        Verdict::Applied(version) => Some(Resolution::Committed(version)),
+        Verdict::Forgotten => Some(Resolution::Forgotten),
         Verdict::Conflict(_) | Verdict::Burned | Verdict::Expired | Verdict::Crowded => {
-            Resolution::NotCommitted
+            Some(Resolution::NotCommitted)
         }
+        Verdict::Forged => None,
     }
+}
+
+/// Of a write whose token somebody resolved before it was decided.
+pub(super) fn burned() -> Error {
+    Error::Unavailable { reason: "its token was taken out of use by a resolve".into() }
+}
+
+/// Of a token that names a birth that has not come yet.
+pub(super) fn forged(token: &Token) -> Error {
+    Error::invalid("token", token.to_string(), "born at a slot that was chosen when it was made")
 }
 
 /// What a write changes, in fingerprints.

@@ -1,14 +1,19 @@
 //! How everything reaches a worker: one queue, one wake-up for however much is in it.
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use thermocline_paxos::NodeId;
 use tokio::sync::{Notify, oneshot};
 
+use crate::error::Error;
 use crate::node::effects::{Done, Submission};
+use crate::node::load::{WRITES_BYTES_MAX, frame_bytes, question_bytes};
 use crate::node::wire::Founding;
 use crate::request::{Outcome, Request};
 use crate::transport::Incoming;
+
+/// So many bytes of frames may wait for a worker; what is more is dropped, as links may do.
+const FRAMES_BYTES_MAX: usize = 64 << 20;
 
 /// Something that happened, for a worker.
 pub(super) enum Input {
@@ -64,6 +69,12 @@ pub(super) struct Mailbox {
 #[derive(Default)]
 struct Queue {
     inputs: Vec<Input>,
+    /// How many calls are among them, and how many bytes calls and frames take.
+    calls: usize,
+    calls_bytes: usize,
+    frames_bytes: usize,
+    /// Frames dropped so far.
+    frames_dropped: u64,
     /// The worker is gone: what comes is dropped, and with it the senders that callers wait for.
     closed: bool,
     /// The worker is to stop where it is.
@@ -75,19 +86,55 @@ struct Queue {
 }
 
 impl Mailbox {
-    /// Adds an input. The worker is woken only by the first one of a batch.
+    /// Adds a call, unless `calls_max` wait already, or as many bytes as may.
+    pub(super) fn push_call(
+        &self,
+        request: Request,
+        hash: u64,
+        reply: oneshot::Sender<Outcome>,
+        calls_max: usize,
+    ) -> Result<(), Error> {
+        let bytes = question_bytes(&request.ask);
+        let mut queue = self.queue.lock();
+        if queue.calls >= calls_max || queue.calls_bytes + bytes > WRITES_BYTES_MAX {
+            let limit = format!("{calls_max} calls (calls_max), {WRITES_BYTES_MAX} bytes");
+            return Err(Error::Overloaded { what: "the queue of calls", limit });
+        }
+        queue.calls += 1;
+        queue.calls_bytes += bytes;
+        self.add(queue, Input::Call { request, hash, reply });
+        Ok(())
+    }
+
+    /// How many frames were dropped because too many waited.
+    pub(super) fn frames_dropped(&self) -> u64 {
+        self.queue.lock().frames_dropped
+    }
+
+    /// Adds an input.
     pub(super) fn push(&self, input: Input) {
-        let wake = {
-            let mut queue = self.queue.lock();
-            if queue.closed {
+        let mut queue = self.queue.lock();
+        if let Input::Frame { body, .. } = &input {
+            if queue.frames_bytes + frame_bytes(body) > FRAMES_BYTES_MAX {
+                queue.frames_dropped += 1;
                 return;
             }
-            let urgent = !matches!(input, Input::Call { .. } | Input::Frame { .. });
-            queue.inputs.push(input);
-            queue.urgent |= urgent;
-            let gathered = urgent && std::mem::take(&mut queue.gathering);
-            gathered || (queue.inputs.len() == 1 && !queue.gathering)
-        };
+            queue.frames_bytes += frame_bytes(body);
+        }
+        self.add(queue, input);
+    }
+
+    /// The worker is woken only by the first input of a batch.
+    fn add(&self, mut queue: MutexGuard<'_, Queue>, input: Input) {
+        if queue.closed {
+            return;
+        }
+        let urgent = !matches!(input, Input::Call { .. } | Input::Frame { .. });
+        queue.inputs.push(input);
+        queue.urgent |= urgent;
+        let gathered = urgent && std::mem::take(&mut queue.gathering);
+        let wake = gathered || (queue.inputs.len() == 1 && !queue.gathering);
+        drop(queue);
         if wake {
             self.wake.notify_one();
         }
@@ -106,6 +153,7 @@ impl Mailbox {
         let mut queue = self.queue.lock();
         std::mem::swap(&mut queue.inputs, emptied);
         (queue.gathering, queue.urgent) = (false, false);
+        (queue.calls, queue.calls_bytes, queue.frames_bytes) = (0, 0, 0);
         !queue.killed
     }
 
@@ -128,5 +176,70 @@ impl Mailbox {
     /// Waits until something is pushed.
     pub(super) async fn wait(&self) {
         self.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Key, Position};
+    use crate::request::{Ask, Consistency, Expect, Mutation};
+
+    fn request(value_bytes: usize) -> Request {
+        let value = Bytes::from(vec![0; value_bytes]);
+        let put = Mutation::Put { position: Position::Undated, value, expires_at: None, expect: Expect::Any };
+        let entity = Bytes::from_static(b"alice");
+        let ask = match value_bytes {
+            0 => Ask::Get(Key::undated(entity)),
+            _ => Ask::Write { entity, mutations: vec![put], token: None },
+        };
+        Request { ask, deadline_ms: 1, consistency: Consistency::Linearizable }
+    }
+
+    fn push(mailbox: &Mailbox, value_bytes: usize) -> Result<(), Error> {
+        mailbox.push_call(request(value_bytes), 0, oneshot::channel().0, 100)
+    }
+
+    #[test]
+    fn calls_are_taken_up_to_their_number_and_again_when_the_worker_has_taken_them() {
+        let mailbox = Mailbox::default();
+        for _ in 0..2 {
+            for _ in 0..100 {
+                push(&mailbox, 0).unwrap();
+            }
+            let refusal = push(&mailbox, 0);
+            assert!(
+                matches!(refusal, Err(Error::Overloaded { what: "the queue of calls", .. })),
+                "{refusal:?}"
+            );
+            let mut taken = Vec::new();
+            assert!(mailbox.take(&mut taken));
+            assert_eq!(taken.len(), 100);
+        }
+    }
+
+    #[test]
+    fn writes_are_taken_up_to_their_bytes() {
+        let mailbox = Mailbox::default();
+        let value = 16 << 20;
+        let taken = (0..100).take_while(|_| push(&mailbox, value).is_ok()).count();
+        assert_eq!(taken, WRITES_BYTES_MAX / value - 1, "what is beside the values takes room, too");
+        push(&mailbox, 0).unwrap();
+    }
+
+    #[test]
+    fn frames_past_their_bytes_are_dropped_and_counted() {
+        let mailbox = Mailbox::default();
+        let body = Bytes::from(vec![0; 1 << 20]);
+        for _ in 0..70 {
+            mailbox.push(Input::Frame { from: NodeId(1), body: body.clone() });
+        }
+        let mut taken = Vec::new();
+        mailbox.take(&mut taken);
+        assert_eq!((taken.len() as u64 + mailbox.frames_dropped(), taken.len()), (70, 63));
+        mailbox.push(Input::Frame { from: NodeId(1), body });
+        taken.clear();
+        mailbox.take(&mut taken);
+        assert_eq!(taken.len(), 1);
     }
 }

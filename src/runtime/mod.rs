@@ -55,7 +55,13 @@ impl Runtime {
 
     /// Asks the node; the answer of a mutation comes even if the future is dropped, to nobody.
     pub(crate) async fn call(&self, request: Request) -> Outcome {
-        let (worker, hash) = self.place(&request)?;
+        let given = request.ask.given_token();
+        self.ask(request).await.unwrap_or_else(|refusal| Err(refusal.of_attempt(given)))
+    }
+
+    /// The outcome, or why the node did not take the question.
+    async fn ask(&self, request: Request) -> Result<Outcome, Error> {
+        let (worker, hash) = self.place(&request);
         if self.gate.failed.load(Ordering::Relaxed) {
             let what = "the journal failed; this node takes no calls any more";
             return Err(Error::storage(StorageKind::SyncFailed, what));
@@ -64,23 +70,23 @@ impl Runtime {
             return Err(Error::Overloaded { what: JOURNAL_DISK, limit: "no room is left".into() });
         }
         let (reply, answer) = oneshot::channel();
-        self.mailboxes[worker].push(Input::Call { request, hash, reply });
-        answer.await.map_err(worker_thread::closed)?
+        self.mailboxes[worker].push_call(request, hash, reply, self.config.calls_max as usize)?;
+        answer.await.map_err(worker_thread::closed)
     }
 
     /// The worker of a request, and its entity's hash.
-    fn place(&self, request: &Request) -> Result<(usize, u64), Error> {
+    fn place(&self, request: &Request) -> (usize, u64) {
         let entity: &Bytes = match &request.ask {
             Ask::Write { entity, .. } | Ask::NewToken { entity } => entity,
             Ask::Get(key) => &key.entity,
             Ask::Scan(query) => &query.entity,
             Ask::Resolve(token) => {
                 let bucket = thermocline_paxos::Bucket(token.bucket);
-                return Ok((self.dealing.worker(bucket) as usize, 0));
+                return (self.dealing.worker(bucket) as usize, 0);
             }
         };
         let hash = crate::node::entity_hash(entity);
-        Ok((self.dealing.worker(self.route.bucket(hash)) as usize, hash))
+        (self.dealing.worker(self.route.bucket(hash)) as usize, hash)
     }
 
     /// A worker thread's tokio runtime, one after the other: for connections that are to run beside the workers.
@@ -113,7 +119,9 @@ impl Runtime {
             status.buckets_learning += report.votes.1;
             up.push(report.peers_up);
         }
-        status.counters = counters.list().into_iter().chain(self.counts.list()).collect();
+        let dropped = self.mailboxes.iter().map(|mailbox| mailbox.frames_dropped()).sum();
+        let queues = [("frames_dropped_full_queue", dropped)];
+        status.counters = counters.list().into_iter().chain(self.counts.list()).chain(queues).collect();
         status.counters.sort_unstable();
         status.peers = self
             .config

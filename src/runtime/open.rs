@@ -35,6 +35,9 @@ use crate::transport::{self, Counts, Hello, Limits, Listener, PROTOCOL_VERSION, 
 /// The longest payload of a journal record: a command of one entry with the longest value, and what is around it.
 const PAYLOAD_BYTES_MAX: u32 = VALUE_BYTES_LIMIT as u32 + (1 << 20);
 
+/// So many words of other nodes about their founding may wait to be heard.
+const FOUNDINGS_MAX: usize = 1024;
+
 pub(super) async fn open(config: Config) -> Result<Runtime, Error> {
     let opened = {
         let config = config.clone();
@@ -210,7 +213,7 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         .iter()
         .map(|(node, address)| Ok((NodeId(*node), resolve(address)?)))
         .collect::<Result<Vec<_>, Error>>()?;
-    let (foundings, heard) = mpsc::unbounded_channel();
+    let (foundings, heard) = mpsc::channel(FOUNDINGS_MAX);
     let clock = Clock::start();
     let mut threads = Threads { workers: Vec::new(), journal: Some(journal_thread), disk: disk_threads };
     let mut handles = Vec::new();
@@ -326,7 +329,7 @@ fn resolve(address: &str) -> Result<SocketAddr, Error> {
 async fn found(
     mut founder: Founder,
     mailboxes: Vec<Arc<Mailbox>>,
-    mut heard: mpsc::UnboundedReceiver<(NodeId, Founding)>,
+    mut heard: mpsc::Receiver<(NodeId, Founding)>,
     mut stopped: mpsc::Receiver<()>,
 ) {
     loop {

@@ -43,7 +43,7 @@ pub(super) struct Parts {
     /// The other nodes, with their addresses.
     pub(super) peers: Vec<(NodeId, SocketAddr)>,
     /// Where what other nodes say of their founding goes.
-    pub(super) foundings: mpsc::UnboundedSender<(NodeId, Founding)>,
+    pub(super) foundings: mpsc::Sender<(NodeId, Founding)>,
     pub(super) seed: u64,
 }
 
@@ -83,7 +83,7 @@ struct WorkerThread {
     pool: DiskPool,
     clock: Clock,
     links: Links,
-    foundings: mpsc::UnboundedSender<(NodeId, Founding)>,
+    foundings: mpsc::Sender<(NodeId, Founding)>,
     frame_bytes_max: usize,
     waiting: Waiting,
     frame: Vec<u8>,
@@ -204,7 +204,8 @@ impl WorkerThread {
             self.pool.submit(&self.mailbox, job);
         }
         for (node, founding) in effects.founding.drain(..) {
-            let _ = self.foundings.send((node, founding));
+            // Who says it too often is heard later: it is said again with every new link.
+            let _ = self.foundings.try_send((node, founding));
         }
         for (call, outcome) in effects.replies.drain(..) {
             self.waiting.answer(call, outcome);
@@ -213,16 +214,18 @@ impl WorkerThread {
             if peer.out.is_empty() {
                 continue;
             }
-            self.frame.clear();
-            let start = frame::begin(&mut self.frame);
-            self.frame.extend_from_slice(&peer.out);
-            peer.out.clear();
-            match frame::finish(&mut self.frame, start, frame::Kind::Body, self.frame_bytes_max) {
-                Ok(_) => {
-                    self.links.send(transport::NodeId(peer.node.0), &mut self.frame);
+            for body in peer.bodies() {
+                self.frame.clear();
+                let start = frame::begin(&mut self.frame);
+                self.frame.extend_from_slice(body);
+                match frame::finish(&mut self.frame, start, frame::Kind::Body, self.frame_bytes_max) {
+                    Ok(_) => {
+                        self.links.send(transport::NodeId(peer.node.0), &mut self.frame);
+                    }
+                    Err(error) => tracing::warn!(peer = peer.node.0, %error, "a frame was not sent"),
                 }
-                Err(error) => tracing::warn!(peer = peer.node.0, %error, "a frame was not sent"),
             }
+            peer.out.clear();
         }
     }
 }

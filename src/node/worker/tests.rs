@@ -20,12 +20,34 @@ use crate::node::recovery::{Plan, recover};
 use crate::node::route::{Dealing, Route};
 use crate::node::wire::{self, Item};
 use crate::node::worker::{Settings, Worker};
-use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Request, ScanQuery};
+use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Request, ScanQuery};
+
+mod answers;
+mod bounds;
+mod tokens;
 
 const BUCKETS: u32 = 1024;
+const MEMTABLE_BYTES: usize = 4 << 20;
 
 /// The worker of node `me` among nodes 1 to `nodes` in three zones, founded, with links to all of them.
 fn worker(me: u16, nodes: u16, client: u64) -> Worker {
+    let mut worker = newcomer(me, nodes, client);
+    found(&mut worker, me);
+    for peer in (1..=nodes).filter(|node| *node != me) {
+        worker.peer_up(0, NodeId(peer));
+    }
+    for peer in worker.peers() {
+        peer.out.clear();
+    }
+    worker
+}
+
+fn found(worker: &mut Worker, me: u16) {
+    worker.found(0, wire::Founding { disk: u64::from(me), intent: None, members: Some(Vec::new()) }, false);
+}
+
+/// The same worker before its group is founded, without a link.
+fn newcomer(me: u16, nodes: u16, client: u64) -> Worker {
     let machines: Vec<Machine> = (1..=nodes)
         .map(|node| Machine { node: thermocline_routing_table::NodeId(node), zone: Zone(node % 3) })
         .collect();
@@ -62,7 +84,7 @@ fn worker(me: u16, nodes: u16, client: u64) -> Worker {
         identity,
         workers: 1,
         journal: JournalConfig::with_segment_bytes(1 << 20),
-        state: StateConfig { sinks: false, ..StateConfig::default() },
+        state: StateConfig { sinks: false, memtable_bytes: MEMTABLE_BYTES, ..StateConfig::default() },
         route: Arc::new(Route::new(&map, &[placement])),
         peers: peers.clone(),
         settings,
@@ -74,15 +96,7 @@ fn worker(me: u16, nodes: u16, client: u64) -> Worker {
         ..plan
     })
     .unwrap();
-    let mut worker = recovered.workers.remove(0);
-    worker.found(0, wire::Founding { disk: u64::from(me), intent: None, members: Some(Vec::new()) }, false);
-    for peer in peers {
-        worker.peer_up(0, peer);
-    }
-    for peer in worker.peers() {
-        peer.out.clear();
-    }
-    worker
+    recovered.workers.remove(0)
 }
 
 /// What the worker has told a node since it was asked last.
@@ -229,6 +243,11 @@ fn a_long_stretch_of_expired_records_is_one_empty_page() {
     assert_eq!(worker.effects().replies, [(5, Ok(Answer::Page { records: Vec::new(), end: true }))]);
 }
 
+/// The replies to callers of this process since the last time.
+fn replies(worker: &mut Worker) -> Vec<(u64, Outcome)> {
+    std::mem::take(&mut worker.effects().replies)
+}
+
 /// Has all that was recorded synced, each record at an offset of its own, from `first` on.
 fn sync(worker: &mut Worker, first: u32) {
     let submissions: Vec<Submission> = worker.effects().take_submissions().collect();
@@ -242,9 +261,13 @@ fn sync(worker: &mut Worker, first: u32) {
 
 /// What node `node` says of slot 1 of a bucket: an empty command of its own, voted for or chosen.
 fn first_slot(bucket: Bucket, node: u16, round: u32, chosen: bool) -> Item {
+    first_command(bucket, node, round, chosen, Bytes::new())
+}
+
+fn first_command(bucket: Bucket, node: u16, round: u32, chosen: bool, payload: Bytes) -> Item {
     let originator = Originator { node: NodeId(node), boot: Boot { disk: u64::from(node), count: 1 } };
     let ballot = Ballot { round, node: originator.node, boot: originator.boot };
-    let command = Command { id: Some(CommandId { originator, sequence: 1 }), payload: Bytes::new() };
+    let command = Command { id: Some(CommandId { originator, sequence: 1 }), payload };
     Item::Paxos(Message {
         bucket,
         slot: Slot(1),

@@ -1,0 +1,87 @@
+//! What a worker takes on, and what it refuses while it has too much: the bounds of its queues (I16).
+//!
+//! Callers are told [`Error::Overloaded`] at once. Peers are told nothing: what they ask for is dropped as if it had been lost, and they
+//! ask again. Both end by themselves when the disk has caught up.
+
+use bytes::Bytes;
+use thermocline_paxos::{Bucket, Message};
+
+use super::worker::Worker;
+use crate::error::Error;
+use crate::request::{Ask, Mutation};
+
+/// So many bytes of records may wait for the journal, at each worker. Past it the worker votes for nothing and proposes nothing.
+pub(crate) const UNSYNCED_BYTES_MAX: usize = 64 << 20;
+
+/// So many records may wait for the journal, at each worker; in the consensus core as many wait to count.
+pub(crate) const UNSYNCED_RECORDS_MAX: usize = 1 << 18;
+
+/// So many bytes of writes may be under way at each worker, beside the limit on their number.
+pub(crate) const WRITES_BYTES_MAX: usize = 256 << 20;
+
+/// Room that a call needs beside the bytes of its write, in bytes: about what its places in queues and maps take.
+const CALL_BYTES: usize = 256;
+
+impl Worker {
+    /// Why a write of so many bytes cannot be taken now, if it cannot.
+    pub(super) fn refuses_write(&mut self, bucket: Bucket, bytes: usize) -> Option<Error> {
+        let refusal = if self.calls.write_bytes() + bytes > WRITES_BYTES_MAX {
+            let limit = format!("{WRITES_BYTES_MAX} bytes");
+            Some(Error::Overloaded { what: "the writes under way", limit })
+        } else if self.owns(bucket) && self.part(bucket).is_full() {
+            let limit = format!("twice memtable_bytes, {} bytes", self.part(bucket).config().memtable_bytes);
+            Some(Error::Overloaded { what: "the memory of a part", limit })
+        } else {
+            None
+        };
+        self.counters.refused += u64::from(refusal.is_some());
+        refusal
+    }
+
+    /// Why no further call can be taken now, if none can.
+    pub(super) fn refuses_call(&mut self) -> Option<Error> {
+        if self.calls.len() < self.settings.calls_max {
+            return None;
+        }
+        self.counters.refused += 1;
+        let limit = format!("{} calls (calls_max)", self.settings.calls_max);
+        Some(Error::Overloaded { what: "the queue of calls", limit })
+    }
+
+    /// Whether nothing more may be recorded in a bucket until the journal has synced, or the state flushed, what there is.
+    pub(super) fn is_saturated(&self, bucket: Bucket) -> bool {
+        self.journal_is_behind() || self.part(bucket).is_full()
+    }
+
+    pub(super) fn journal_is_behind(&self) -> bool {
+        let (records, bytes) = self.effects.unsynced();
+        records >= UNSYNCED_RECORDS_MAX || bytes >= UNSYNCED_BYTES_MAX
+    }
+
+    /// Whether a peer's message must be dropped, because it could make this node record something.
+    pub(super) fn has_no_room_for(&mut self, message: &Message) -> bool {
+        let brings_command = message.accepted.as_ref().is_some_and(|accepted| accepted.command.is_some());
+        let asks_for_promise = message.accepted.is_none() && message.promised.is_some() && !message.missing;
+        let drops = (brings_command || asks_for_promise) && self.is_saturated(message.bucket);
+        self.counters.dropped_full += u64::from(drops);
+        drops
+    }
+}
+
+/// About how many bytes a question keeps in memory until it is answered.
+pub(crate) fn question_bytes(ask: &Ask) -> usize {
+    let value = |mutation: &Mutation| match mutation {
+        Mutation::Put { value, .. } => value.len(),
+        Mutation::Delete { .. } | Mutation::Trim { .. } => 0,
+    };
+    let bytes = match ask {
+        Ask::Write { mutations, .. } => mutations.iter().map(|mutation| 64 + value(mutation)).sum(),
+        _ => 0,
+    };
+    CALL_BYTES + bytes
+}
+
+/// About how many bytes a frame keeps in memory until it is handled.
+pub(crate) fn frame_bytes(body: &Bytes) -> usize {
+    CALL_BYTES + body.len()
+}

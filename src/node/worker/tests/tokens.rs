@@ -1,0 +1,78 @@
+//! Tokens and entries that no honest node makes, and commands with very many entries.
+
+use super::*;
+use crate::node::apply::{self, Verdict};
+use crate::node::command;
+use crate::token::Token;
+
+fn token(bucket: Bucket, counter: u64, born: u64) -> Token {
+    Token { client: 9, counter, bucket: bucket.0, born }
+}
+
+fn put_under(name: &Bytes, token: Token) -> Ask {
+    let Ask::Write { entity, mutations, .. } = put(name) else { unreachable!("a write") };
+    Ask::Write { entity, mutations, token: Some(token) }
+}
+
+fn is_refused(answers: &[(u64, Outcome)]) -> bool {
+    matches!(answers, [(_, Err(Error::Invalid { what, .. }))] if what == "token")
+}
+
+#[test]
+fn a_token_from_the_future_is_refused_and_leaves_nothing_behind() {
+    for born in [1, 2, 1 << 39, u64::MAX - 64, u64::MAX] {
+        let mut worker = worker(1, 1, 7);
+        let (name, bucket) = entity(&worker, |_| true);
+        let token = token(bucket, 1, born);
+        for ask in [put_under(&name, token), Ask::Resolve(token)] {
+            // Neither decides a slot that the token's birth could be behind.
+            call(&mut worker, 5, &name, ask);
+            worker.flush(0);
+            sync(&mut worker, 1);
+            worker.flush(0);
+            sync(&mut worker, 1);
+            let answers = replies(&mut worker);
+            let applied = worker.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0;
+            if born > applied {
+                assert!(is_refused(&answers), "born at {born}: {answers:?}");
+                let entry = command::EntryToken { client: 9, counter: 1, born };
+                assert_eq!(apply::remembered(worker.part(bucket), bucket, &entry).unwrap(), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_changes_a_record_twice_is_malformed() {
+    let mut worker = worker(1, 3, 7);
+    let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
+    let Ask::Write { mutations, .. } = put(&name) else { unreachable!("a write") };
+    let twice = [mutations.clone(), mutations].concat();
+    let entry = command::encode_write(&token(bucket, 1, 0), &name, &twice);
+    tell(&mut worker, 0, 2, &Item::ForwardWrite { call: 1, hops: 1, deadline_ms: 1_000, bucket, entry });
+    assert_eq!(worker.counters.malformed_items, 1);
+    assert_eq!(worker.calls.len(), 0);
+    assert!(!worker.core.status(bucket).proposing);
+}
+
+#[test]
+fn of_copies_in_one_command_the_first_decides_however_many_there_are() {
+    const ENTRIES: u64 = 200_000;
+    let mut worker = worker(1, 1, 7);
+    let (_, bucket) = entity(&worker, |_| true);
+    let mut payload = Vec::new();
+    for number in 0..ENTRIES {
+        // Each token but the first few comes twice, the second copy far behind the first.
+        payload.extend_from_slice(&command::encode_burn(&token(bucket, number % (ENTRIES / 2), 0)));
+    }
+    let forged = token(bucket, u64::MAX, 1);
+    payload.extend_from_slice(&command::encode_burn(&forged));
+    payload.extend_from_slice(&command::encode_burn(&forged));
+    let mut decisions = Vec::new();
+    apply::apply(&mut worker.parts[0], bucket, Slot(1), &payload, &mut decisions).unwrap();
+    assert_eq!(decisions.len() as u64, ENTRIES + 2);
+    let (burns, rest) = decisions.split_at(ENTRIES as usize);
+    assert!(burns.iter().all(|decision| decision.verdict == Verdict::Burned));
+    assert!(rest.iter().all(|decision| decision.verdict == Verdict::Forged));
+    assert_eq!(burns.iter().filter(|decision| decision.is_fresh()).count() as u64, ENTRIES / 2);
+}

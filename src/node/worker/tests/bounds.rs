@@ -15,7 +15,7 @@ fn owned_first(worker: &Worker, node: u16) -> Vec<Bucket> {
 
 /// Applies records to a bucket until its part takes no more.
 fn fill(worker: &mut Worker, name: &Bytes, bucket: Bucket) {
-    let enough = 2 * MEMTABLE_BYTES as u64 >> 20;
+    let enough = 2 * (MEMTABLE_BYTES >> 20) as u64;
     for sequence in 1..=enough {
         let position = StatePosition::Dated { timestamp_ms: 1, sequence };
         let slot = thermocline_tiers::hot::Slot(sequence);

@@ -3,3 +3,7 @@
 
 pub mod disk;
 pub mod hot;
+#[cfg(not(any(test, feature = "plant")))]
+mod plant;
+#[cfg(any(test, feature = "plant"))]
+pub mod plant;

@@ -1,7 +1,9 @@
 //! A disk in memory that loses, tears, corrupts, fails and fills up on cue.
 
+mod cuts;
 mod files;
 mod inode;
+mod power;
 mod world;
 
 use std::io;
@@ -10,6 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use self::cuts::{PowerCuts, Walked};
 use self::files::{MemoryFile, MemoryLock};
 use self::world::{FailRule, World};
 use super::{Disk, File, Lock, OpenMode, relative};
@@ -73,6 +76,30 @@ pub enum Unsynced {
     Mixed(u64),
 }
 
+/// A change that is not synced: a power cut keeps or loses it, whatever becomes of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsettled {
+    /// A create, rename or remove.
+    Entry,
+    /// A file's length.
+    Length,
+    /// A sector of a file.
+    Sector,
+    /// A sector of the write that was made last, which may also be torn.
+    LastSector,
+}
+
+/// What a power cut does with one [`Unsettled`] change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It never happened.
+    Lost,
+    /// It had reached the medium.
+    Kept,
+    /// Of a sector, so many bytes had.
+    Torn(usize),
+}
+
 impl MemoryDisk {
     /// An empty disk. The seed decides how much of a failing write lands.
     pub fn new(seed: u64) -> MemoryDisk {
@@ -90,6 +117,17 @@ impl MemoryDisk {
     /// frozen disk thaws. Failures that are still due stay due.
     pub fn power_cut(&self, unsynced: Unsynced) {
         self.world.lock().power_cut(unsynced);
+    }
+
+    /// The changes that are not synced and can be told from what they replace.
+    pub fn unsettled(&self) -> Vec<Unsettled> {
+        self.world.lock().unsettled()
+    }
+
+    /// As [`power_cut`](MemoryDisk::power_cut), with a fate for each of the [`unsettled`](MemoryDisk::unsettled) changes by its
+    /// number. Says whether everything kept made a difference: if not, some choice of fewer changes leaves the same.
+    pub fn power_cut_choosing(&self, mut fate: impl FnMut(usize) -> Fate) -> bool {
+        self.world.lock().power_cut_choosing(&mut fate)
     }
 
     /// Ends the process alone: open handles and locks die, nothing written is lost.

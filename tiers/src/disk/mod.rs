@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::aligned::AlignedBuffer;
-pub use self::memory::{Call, Calls, MemoryDisk, Unsynced};
+pub use self::memory::{Call, Calls, Fate, MemoryDisk, PowerCuts, Unsettled, Unsynced, Walked};
 pub use self::real::RealDisk;
 
 /// How a file is opened.

@@ -44,12 +44,26 @@ impl Inode {
         self.length_dirty = false;
     }
 
-    pub(super) fn persist(&mut self, sector: usize) {
+    /// Whether there was anything of it to persist.
+    pub(super) fn persist(&mut self, sector: usize) -> bool {
+        self.persist_start(sector, SECTOR)
+    }
+
+    /// Persists the first bytes of a sector.
+    pub(super) fn persist_start(&mut self, sector: usize, bytes: usize) -> bool {
         let start = sector * SECTOR;
-        let end = (start + SECTOR).min(self.current.len()).min(self.durable.len());
+        let end = (start + bytes.min(SECTOR)).min(self.current.len()).min(self.durable.len());
         if start < end {
             Arc::make_mut(&mut self.durable)[start..end].copy_from_slice(&self.current[start..end]);
         }
+        start < end
+    }
+
+    /// Whether a sector is not what a power cut would leave if it lost it.
+    pub(super) fn differs(&self, sector: usize) -> bool {
+        let (new, old) = (bytes_of(&self.current, sector), bytes_of(&self.durable, sector));
+        let common = new.len().min(old.len());
+        new[..common] != old[..common] || new[common..].iter().chain(&old[common..]).any(|byte| *byte != 0)
     }
 
     pub(super) fn persist_all(&mut self) {
@@ -66,6 +80,11 @@ impl Inode {
         self.dirty.clear();
         self.length_dirty = false;
     }
+}
+
+fn bytes_of(file: &[u8], sector: usize) -> &[u8] {
+    let start = (sector * SECTOR).min(file.len());
+    &file[start..(start + SECTOR).min(file.len())]
 }
 
 /// The sectors that a range of bytes touches.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::inode::{Inode, SECTOR, sectors};
-use super::{Call, Calls, Unsynced};
+use super::{Call, Calls};
 
 #[derive(Clone, Debug)]
 pub(super) struct World {
@@ -17,14 +17,14 @@ pub(super) struct World {
     pub(super) calls: Calls,
     power: Power,
     random: Random,
-    inodes: BTreeMap<u64, Inode>,
+    pub(super) inodes: BTreeMap<u64, Inode>,
     next_inode: u64,
     /// What a lookup sees.
-    names: BTreeMap<PathBuf, Entry>,
+    pub(super) names: BTreeMap<PathBuf, Entry>,
     /// What a power cut leaves, before `unsynced` changes are tossed for.
-    durable_names: BTreeMap<PathBuf, Entry>,
-    unsynced: Vec<Change>,
-    last_write: Option<(u64, usize, usize)>,
+    pub(super) durable_names: BTreeMap<PathBuf, Entry>,
+    pub(super) unsynced: Vec<Change>,
+    pub(super) last_write: Option<(u64, usize, usize)>,
     locks: BTreeSet<PathBuf>,
 }
 
@@ -53,40 +53,36 @@ enum Verdict {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Entry {
+pub(super) enum Entry {
     Directory,
     File(u64),
 }
 
 #[derive(Clone, Debug)]
-enum Change {
+pub(super) enum Change {
     Add(PathBuf, Entry),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
+    Rename(PathBuf, PathBuf, Entry),
+    Remove(PathBuf, Entry),
 }
 
 impl Change {
     fn is_in(&self, directory: &Path) -> bool {
         let within = |path: &PathBuf| path.parent() == Some(directory);
         match self {
-            Change::Add(path, _) | Change::Remove(path) => within(path),
-            Change::Rename(from, to) => within(from) || within(to),
+            Change::Add(path, _) | Change::Remove(path, _) => within(path),
+            Change::Rename(from, to, _) => within(from) || within(to),
         }
     }
 
-    fn apply(&self, names: &mut BTreeMap<PathBuf, Entry>) {
+    /// Whether it made a difference. It concerns the file that it was meant for, also when changes before it are lost.
+    pub(super) fn apply(&self, names: &mut BTreeMap<PathBuf, Entry>) -> bool {
         match self {
-            Change::Add(path, entry) => {
-                names.insert(path.clone(), *entry);
+            Change::Add(path, entry) => names.insert(path.clone(), *entry) != Some(*entry),
+            Change::Rename(from, to, entry) => {
+                let removed = remove(names, from, entry);
+                names.insert(to.clone(), *entry) != Some(*entry) || removed
             }
-            Change::Rename(from, to) => {
-                if let Some(entry) = names.remove(from) {
-                    names.insert(to.clone(), entry);
-                }
-            }
-            Change::Remove(path) => {
-                names.remove(path);
-            }
+            Change::Remove(path, entry) => remove(names, path, entry),
         }
     }
 }
@@ -136,64 +132,6 @@ impl World {
         self.inodes.values().map(|inode| inode.current.len() as u64).sum()
     }
 
-    pub(super) fn power_cut(&mut self, unsynced: Unsynced) {
-        let mut random = Random(match unsynced {
-            Unsynced::Mixed(seed) => seed,
-            Unsynced::Lost | Unsynced::Kept => 0,
-        });
-        let mut kept = || match unsynced {
-            Unsynced::Lost => false,
-            Unsynced::Kept => true,
-            Unsynced::Mixed(_) => random.coin(),
-        };
-        for change in std::mem::take(&mut self.unsynced) {
-            if kept() {
-                change.apply(&mut self.durable_names);
-            }
-        }
-        for inode in self.inodes.values_mut() {
-            if inode.length_dirty && kept() {
-                inode.persist_length();
-            }
-            for sector in std::mem::take(&mut inode.dirty) {
-                if kept() {
-                    inode.persist(sector);
-                }
-            }
-        }
-        if let (Unsynced::Mixed(_), Some((inode, start, end))) = (unsynced, self.last_write) {
-            self.tear(&mut random, inode, start, end);
-        }
-        for inode in self.inodes.values_mut() {
-            inode.length_dirty = false;
-            inode.current = Arc::clone(&inode.durable);
-        }
-        self.last_write = None;
-        // An entry whose directory did not survive is gone with it.
-        let directories = self.durable_names.clone();
-        self.durable_names.retain(|path, _| {
-            path.ancestors().skip(1).all(|parent| directories.get(parent) == Some(&Entry::Directory))
-        });
-        self.names.clone_from(&self.durable_names);
-        self.thaw();
-        self.forget_process();
-    }
-
-    /// Ends the last write in the middle of a sector, in every second power cut.
-    fn tear(&mut self, random: &mut Random, inode: u64, start: usize, end: usize) {
-        if !random.coin() || start >= end {
-            return;
-        }
-        let cut = start + random.below(end - start);
-        if let Some(inode) = self.inodes.get_mut(&inode) {
-            let sector = cut / SECTOR * SECTOR;
-            let from = sector.max(start);
-            if cut <= inode.durable.len() && cut <= inode.current.len() {
-                Arc::make_mut(&mut inode.durable)[from..cut].copy_from_slice(&inode.current[from..cut]);
-            }
-        }
-    }
-
     pub(super) fn find(&self, path: &Path) -> io::Result<u64> {
         self.check_power()?;
         match self.names.get(path) {
@@ -228,16 +166,16 @@ impl World {
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        self.find(from)?;
+        let inode = self.find(from)?;
         self.check_parent(to)?;
-        self.change(Change::Rename(from.to_path_buf(), to.to_path_buf()))?;
+        self.change(Change::Rename(from.to_path_buf(), to.to_path_buf(), Entry::File(inode)))?;
         self.drop_orphans();
         Ok(())
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
-        self.find(path)?;
-        self.change(Change::Remove(path.to_path_buf()))?;
+        let inode = self.find(path)?;
+        self.change(Change::Remove(path.to_path_buf(), Entry::File(inode)))?;
         self.drop_orphans();
         Ok(())
     }
@@ -510,8 +448,8 @@ impl World {
     fn drop_orphans(&mut self) {
         let mut named = BTreeSet::new();
         let added = self.unsynced.iter().filter_map(|change| match change {
-            Change::Add(_, entry) => Some(entry),
-            Change::Rename(..) | Change::Remove(_) => None,
+            Change::Add(_, entry) | Change::Rename(_, _, entry) => Some(entry),
+            Change::Remove(..) => None,
         });
         for entry in self.names.values().chain(self.durable_names.values()).chain(added) {
             if let Entry::File(inode) = entry {
@@ -520,6 +458,15 @@ impl World {
         }
         self.inodes.retain(|id, inode| inode.handles > 0 || named.contains(id));
     }
+}
+
+/// Removes a name if it leads there.
+fn remove(names: &mut BTreeMap<PathBuf, Entry>, path: &Path, entry: &Entry) -> bool {
+    let leads_there = names.get(path) == Some(entry);
+    if leads_there {
+        names.remove(path);
+    }
+    leads_there
 }
 
 fn failure(kind: io::ErrorKind, path: &Path) -> io::Error {
@@ -532,10 +479,10 @@ fn power_is_off() -> io::Error {
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 #[derive(Clone, Debug)]
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -543,11 +490,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn coin(&mut self) -> bool {
+    pub(super) fn coin(&mut self) -> bool {
         self.next() >> 63 == 1
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 }

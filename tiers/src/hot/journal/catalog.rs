@@ -11,6 +11,7 @@ use super::error::{JournalError, cannot};
 use super::layout::{BLOCK_BYTES, CatalogLabel, FORMAT_VERSION, JournalIdentity, LABEL_BYTES, LabelFault};
 use super::segment::FileName;
 use crate::disk::{AlignedBuffer, Disk, File, OpenMode};
+use crate::plant::{Plant, on};
 
 const COPIES: [u64; 2] = [0, BLOCK_BYTES as u64];
 
@@ -20,15 +21,17 @@ pub(super) enum CatalogState {
     Absent,
     /// No copy of it can be trusted.
     Corrupt,
-    /// `redundant` when both copies say it.
+    /// `stale`: where the copy is that does not say it.
     Present {
         label: CatalogLabel,
-        redundant: bool,
+        stale: Option<u64>,
     },
 }
 
 pub(super) struct Catalog {
     label: CatalogLabel,
+    /// The copy that is to be written first, because the other one is the only good one.
+    stale: Option<u64>,
     path: PathBuf,
     file: Arc<dyn File>,
     buffer: AlignedBuffer,
@@ -47,9 +50,8 @@ impl Catalog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(CatalogState::Absent),
             Err(error) => return Err(cannot("open", &path)(error)),
         };
-        let mut found: Option<CatalogLabel> = None;
-        let mut agreeing = 0;
-        for offset in COPIES {
+        let mut copies = [None; COPIES.len()];
+        for (copy, offset) in copies.iter_mut().zip(COPIES) {
             let mut bytes = [0; LABEL_BYTES];
             if file.read_exact_at(&mut bytes, offset).is_err() {
                 continue;
@@ -58,20 +60,18 @@ impl Catalog {
                 Ok(label) if label.identity != identity => {
                     return Err(JournalError::Foreign { path, found: label.identity, expected: identity });
                 }
-                Ok(label) => {
-                    agreeing = if found == Some(label) { 2 } else { 1 };
-                    found = found.filter(|other| other.revision >= label.revision).or(Some(label));
-                }
+                Ok(label) => *copy = Some(label),
                 Err(LabelFault::Version(found)) => {
                     return Err(JournalError::UnsupportedVersion { path, found, supported: FORMAT_VERSION });
                 }
                 Err(LabelFault::Corrupt) => {}
             }
         }
-        Ok(match found {
-            Some(label) => CatalogState::Present { label, redundant: agreeing == 2 },
-            None => CatalogState::Corrupt,
-        })
+        // Of two with the same revision, which no crash leaves, the first counts.
+        let newest = copies.iter().flatten().rev().max_by_key(|label| label.revision);
+        let Some(label) = newest.copied() else { return Ok(CatalogState::Corrupt) };
+        let stale = copies.iter().zip(COPIES).find(|(copy, _)| **copy != Some(label));
+        Ok(CatalogState::Present { label, stale: stale.map(|(_, offset)| offset) })
     }
 
     /// Opens the catalog that [`read`](Catalog::read) found.
@@ -79,10 +79,11 @@ impl Catalog {
         disk: &dyn Disk,
         directory: &Path,
         label: CatalogLabel,
+        stale: Option<u64>,
     ) -> Result<Catalog, JournalError> {
         let path = FileName::Catalog.path(directory);
         let file = disk.open_direct(&path).map_err(cannot("open", &path))?;
-        Ok(Catalog { label, path, file, buffer: AlignedBuffer::new() })
+        Ok(Catalog { label, stale, path, file, buffer: AlignedBuffer::new() })
     }
 
     /// Writes a catalog beside whatever is there, and puts it in its place: there is always an old one or a new one.
@@ -100,7 +101,7 @@ impl Catalog {
         }
         drop(disk.open(&new, OpenMode::CreateNew).map_err(cannot("create", &new))?);
         let file = disk.open_direct(&new).map_err(cannot("open", &new))?;
-        let mut catalog = Catalog { label, path: new, file, buffer: AlignedBuffer::new() };
+        let mut catalog = Catalog { label, stale: None, path: new, file, buffer: AlignedBuffer::new() };
         catalog.write().map_err(cannot("write", &catalog.path))?;
         catalog.file.sync().map_err(cannot("sync", &catalog.path))?;
         let path = FileName::Catalog.path(directory);
@@ -129,7 +130,14 @@ impl Catalog {
         let block = self.buffer.resize(BLOCK_BYTES as usize);
         block.fill(0);
         block[..LABEL_BYTES].copy_from_slice(&self.label.encode());
-        for offset in COPIES {
+        let mut copies = COPIES;
+        if self.stale.take() == Some(COPIES[1]) {
+            copies.reverse();
+        }
+        for (written, offset) in copies.into_iter().enumerate() {
+            if on(Plant::OneCatalog) && written > 0 {
+                break;
+            }
             self.file.write_all_at(self.buffer.as_slice(), offset)?;
         }
         Ok(())

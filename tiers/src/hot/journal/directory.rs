@@ -14,6 +14,7 @@ use super::error::{JournalError, Poison, is_full};
 use super::layout::{BLOCK_BYTES, Generation, JournalIdentity, LABEL_BYTES, SegmentLabel, Sequence};
 use super::segment::{FileName, Segment, SegmentInfo, Writable};
 use crate::disk::{AlignedBuffer, Disk, OpenMode};
+use crate::plant::{Plant, on};
 
 /// How much of a new file is zero-filled with one write: small enough not to keep a commit waiting behind it for long.
 const FILL_BYTES: u32 = 1 << 20;
@@ -53,11 +54,8 @@ impl Files {
 
 impl Directory {
     pub(super) fn check_poison(&self) -> Result<(), JournalError> {
-        #[cfg(test)]
-        if super::planted::is_planted(super::planted::Bug::PoisonForgotten) {
-            return Ok(());
-        }
         match self.poison.get() {
+            Some(_) if on(Plant::PoisonForgotten) => Ok(()),
             Some(poison) => Err(JournalError::Poisoned(Arc::clone(poison))),
             None => Ok(()),
         }
@@ -150,7 +148,9 @@ impl Directory {
         block[..LABEL_BYTES].copy_from_slice(&label.encode());
         direct.write_all_at(files.buffer.as_slice(), 0)?;
         self.disk.rename(spare, path)?;
-        self.disk.sync_directory(&self.path)?;
+        if !on(Plant::SegmentNameNotSynced) {
+            self.disk.sync_directory(&self.path)?;
+        }
         let file = self.disk.open(path, OpenMode::Read)?;
         let segment = Segment::new(self.identity, generation, capacity, true, path.to_path_buf(), file);
         Ok(Writable { segment: Arc::new(segment), direct })
@@ -238,6 +238,11 @@ impl Preparer {
         let kept: Vec<Arc<Segment>> =
             directory.segments.read().range(floor..).map(|(_, kept)| Arc::clone(kept)).collect();
         let floor_sequence = kept.iter().find_map(|segment| segment.first_sequence()).unwrap_or(next);
+        if on(Plant::ReleaseBeforeCatalog) {
+            for segment in &released {
+                let _ = directory.disk.remove(&segment.path);
+            }
+        }
         // From here on the segments are gone for ever, whatever happens to their files.
         let update = files.catalog.update(|label| {
             label.floor = floor;

@@ -53,8 +53,6 @@ mod segment;
 mod writer;
 
 #[cfg(test)]
-mod planted;
-#[cfg(test)]
 mod tests;
 
 pub use self::batch::{JournalBatch, PayloadWriter};

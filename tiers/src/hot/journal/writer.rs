@@ -16,7 +16,8 @@ use super::layout::{
 };
 use super::reader::JournalReader;
 use super::segment::{SegmentInfo, Writable};
-use crate::disk::{AlignedBuffer, Lock};
+use crate::disk::{AlignedBuffer, Lock, OpenMode};
+use crate::plant::{Plant, on};
 
 /// A node's journal, opened for writing. It has one owner; see [`Journal::reader`] and [`Journal::preparer`] for the others.
 pub struct Journal {
@@ -232,7 +233,15 @@ impl Journal {
         };
         let checksum = header.encode(segment.seed, &mut block[..header_bytes]);
         segment.started(self.next);
-        if let Err(error) = active.direct.write_all_at(self.buffer.as_slice(), offset.into()) {
+        let written = match on(Plant::CommitNotSynced) {
+            true => self
+                .directory
+                .disk
+                .open(&segment.path, OpenMode::ReadWrite)
+                .and_then(|cached| cached.write_all_at(self.buffer.as_slice(), offset.into())),
+            false => active.direct.write_all_at(self.buffer.as_slice(), offset.into()),
+        };
+        if let Err(error) = written {
             return Err(self.directory.poison("write", &segment.path, error));
         }
 

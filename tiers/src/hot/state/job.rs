@@ -15,6 +15,7 @@ use super::run::{Age, Run, RunId, RunList, RunMeta, RunStore};
 use super::writer::RunWriter;
 use crate::hot::state::entry::EntryKey;
 use crate::hot::{Bucket, Slot};
+use crate::plant::{Plant, on};
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,8 +145,7 @@ impl Base {
         }
         let marks = Arc::new(marks);
         let mut metas = self.flush_half(memtables, Half::Meta, &marks, made)?;
-        #[cfg(test)]
-        if super::fault::planted(super::fault::Fault::TwoManifests) {
+        if on(Plant::TwoManifests) {
             let runs = self.with(&metas);
             self.install(&runs, &marks)?;
         }
@@ -222,8 +222,7 @@ impl Base {
         bottom: bool,
         made: &mut Made,
     ) -> Result<Done, StateError> {
-        #[cfg(test)]
-        let bottom = bottom || super::fault::planted(super::fault::Fault::TombstoneTooEarly);
+        let bottom = bottom || on(Plant::TombstoneTooEarly);
         let config = &self.store.config;
         let (Some(newest), Some(oldest)) = (inputs.first(), inputs.last()) else {
             return Ok(self.done(Arc::clone(&self.runs), Arc::clone(&self.marks), made, Vec::new()));
@@ -317,7 +316,12 @@ impl Base {
         } else {
             list.sets.insert(set, runs)
         };
-        let dead = exchanged.iter().flat_map(|(old, _)| old.iter().cloned()).collect();
+        let dead: Vec<Arc<Run>> = exchanged.iter().flat_map(|(old, _)| old.iter().cloned()).collect();
+        if on(Plant::MergedRunsRemovedEarly) {
+            for run in &dead {
+                let _ = self.store.disk.remove(&self.store.path(run.meta.id));
+            }
+        }
         self.install(&list, &self.marks)?;
         Ok(self.done(Arc::new(list), Arc::clone(&self.marks), made, dead))
     }

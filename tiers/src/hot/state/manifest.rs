@@ -14,6 +14,7 @@ use super::record::Digest;
 use super::run::{Age, Run, RunId, RunList, RunMeta, RunStore};
 use crate::disk::{Disk, OpenMode};
 use crate::hot::{Bucket, Slot};
+use crate::plant::{Plant, on};
 
 /// Where a bucket stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,11 +221,18 @@ pub(super) fn replace(store: &RunStore, bytes: &[u8]) -> Result<(), StateError> 
     }
     let file = disk.open(&new, OpenMode::CreateNew).map_err(io("create"))?;
     file.write_all_at(bytes, 0).map_err(io("write"))?;
-    file.sync().map_err(io("sync"))?;
+    if !on(Plant::ManifestNotSynced) {
+        file.sync().map_err(io("sync"))?;
+    }
     drop(file);
     // The new runs' directory entries must be durable before a manifest that names them can be.
-    disk.sync_directory(dir).map_err(io("sync the directory of"))?;
-    let renamed = disk.rename(&new, &path(dir)).and_then(|()| disk.sync_directory(dir));
+    if !on(Plant::RunNamesNotSynced) {
+        disk.sync_directory(dir).map_err(io("sync the directory of"))?;
+    }
+    let renamed = disk.rename(&new, &path(dir)).and_then(|()| match on(Plant::ManifestNameNotSynced) {
+        true => Ok(()),
+        false => disk.sync_directory(dir),
+    });
     renamed.map_err(|source| {
         store.poisoned.store(true, Ordering::Relaxed);
         StateError::Io { action: "replace", file: path(dir), source }

@@ -8,8 +8,6 @@ mod cursor;
 mod digest;
 mod entry;
 mod error;
-#[cfg(test)]
-mod fault;
 mod filter;
 mod fold;
 mod job;

@@ -3,6 +3,8 @@
 //! The checksum covers where the page belongs (whose file, which file, which offset) and not only what it says, so that a page read from a
 //! wrong place, or left over from another file, is not accepted. Used by runs; nothing in here knows what a run is.
 
+use crate::plant::{Plant, on};
+
 /// The length of a page's header, in bytes.
 pub(super) const PAGE_HEADER_BYTES: usize = 16;
 
@@ -21,9 +23,7 @@ impl PageSeed {
 
     fn checksum(self, offset: u64, header: &[u8], payload: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
-        #[cfg(test)]
-        let offset =
-            if super::fault::planted(super::fault::Fault::ChecksumWithoutAddress) { 0 } else { offset };
+        let offset = if on(Plant::ChecksumWithoutAddress) { 0 } else { offset };
         hasher.update(&offset.to_le_bytes());
         hasher.update(header);
         hasher.update(payload);

@@ -12,6 +12,7 @@ use super::record::Version;
 use super::run::{Age, BucketSpan, Footer, PageAt, RunId, RunMeta, RunStore};
 use crate::disk::{File, OpenMode};
 use crate::hot::Bucket;
+use crate::plant::{Plant, on};
 
 /// So much is collected before it is written.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -192,11 +193,7 @@ impl RunWriter {
         let meta = &self.meta;
         self.pending.extend_from_slice(&footer.encode(self.store.identity, meta.id, meta.set, meta.entries));
         self.write()?;
-        #[cfg(test)]
-        let synced = !super::fault::planted(super::fault::Fault::ManifestBeforeSync);
-        #[cfg(not(test))]
-        let synced = true;
-        if synced {
+        if !on(Plant::ManifestBeforeSync) {
             self.file.sync().map_err(|source| self.io("sync", source))?;
         }
         let mut meta = self.meta;

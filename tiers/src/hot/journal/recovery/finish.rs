@@ -101,7 +101,7 @@ fn settle_catalog(
     replayed: &Replayed,
 ) -> Result<Catalog, JournalError> {
     let old = match survey.catalog {
-        CatalogState::Present { label, redundant } => Some((label, redundant)),
+        CatalogState::Present { label, stale } => Some((label, stale)),
         CatalogState::Absent | CatalogState::Corrupt => None,
     };
     let first_sequence = replayed.contents.iter().find_map(|found| found.first_sequence);
@@ -129,9 +129,9 @@ fn settle_catalog(
     }
     match old {
         None => Catalog::create(disk, path, label),
-        Some((old, redundant)) => {
-            let mut catalog = Catalog::open(disk, path, old)?;
-            if label != old || !redundant {
+        Some((old, stale)) => {
+            let mut catalog = Catalog::open(disk, path, old, stale)?;
+            if label != old || stale.is_some() {
                 let path = catalog.path().to_path_buf();
                 catalog.update(|old| *old = label).map_err(cannot("write", &path))?;
             }

@@ -3,12 +3,11 @@
 use super::super::Record;
 use super::super::catalog::CatalogState;
 use super::super::layout::{BLOCK_BYTES, CommitHeader, JournalIdentity, Seed, Sequence};
-#[cfg(test)]
-use super::super::planted::{Bug, is_planted};
 use super::super::scan::{Part, Scan};
 use super::super::segment::Position;
 use super::survey::{FoundSegment, Survey};
 use super::{DAMAGES_MAX, Damage, DamageReason, DamageScope, Damages, Tail};
+use crate::plant::{Plant, on};
 
 /// What the segments hold.
 pub(super) struct Replayed {
@@ -197,8 +196,7 @@ impl Replay<'_> {
         });
         self.records += records;
         self.contents[index].records += records;
-        #[cfg(test)]
-        if is_planted(Bug::BadRecordSkipped) {
+        if on(Plant::BadRecordSkipped) {
             bad.clear();
         }
         for (offset, scope, reason) in bad {
@@ -209,12 +207,10 @@ impl Replay<'_> {
     /// Whether a commit lies behind `offset`: then the one before was acknowledged, and is corrupt rather than torn. Its
     /// header is proof enough, whatever became of its records.
     fn something_follows(&mut self, index: usize, scan: &mut Scan, offset: u32) -> bool {
-        #[cfg(test)]
-        if is_planted(Bug::AnythingIsATornTail) {
+        if on(Plant::AnythingIsATornTail) {
             return false;
         }
-        #[cfg(test)]
-        if is_planted(Bug::TornTailDelivered) {
+        if on(Plant::TornTailDelivered) {
             return true;
         }
         if next_commit(scan, offset).is_some() {
@@ -292,8 +288,7 @@ impl Replay<'_> {
 }
 
 fn next_commit(scan: &mut Scan, offset: u32) -> Option<(u32, CommitHeader)> {
-    #[cfg(test)]
-    if is_planted(Bug::AnythingIsATornTail) {
+    if on(Plant::AnythingIsATornTail) {
         return None;
     }
     scan.next_commit(offset)

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::model::{Action, Model, apply, check, same};
 use super::*;
 use crate::disk::{Disk, OpenMode};
-use crate::hot::state::fault::{self, Fault};
 use crate::hot::{Bucket, Slot};
+use crate::plant::{Plant, with};
 
 fn filled(disk: &MemoryDisk) -> Model {
     let mut part = open(disk, config()).unwrap();
@@ -244,7 +244,7 @@ fn a_misdirected_page_is_not_accepted() {
 
 #[test]
 fn a_checksum_without_its_address_is_noticed() {
-    fault::with(Fault::ChecksumWithoutAddress, misdirected).unwrap_err();
+    with(Plant::ChecksumWithoutAddress, misdirected).unwrap_err();
 }
 
 /// A deleted record, its tombstone merged with newer runs, the record below them.
@@ -276,7 +276,7 @@ fn a_tombstone_stays_as_long_as_something_may_lie_below() {
 
 #[test]
 fn a_tombstone_dropped_too_early_is_noticed() {
-    let wrong = fault::with(Fault::TombstoneTooEarly, deleted).unwrap_err();
+    let wrong = with(Plant::TombstoneTooEarly, deleted).unwrap_err();
     assert!(wrong.contains("get"), "{wrong}");
 }
 

@@ -1,0 +1,91 @@
+//! Test only: bugs that a test can put in, one at a time, to prove that the checks notice.
+//!
+//! Without the feature `plant`, and outside of this crate's own tests, `on` is the constant `false`, and nothing of this is left
+//! in the product.
+
+#![cfg_attr(
+    not(any(test, feature = "plant")),
+    allow(unreachable_pub, reason = "public with the feature only")
+)]
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// A journal's checksums do not depend on the segment's generation, and nobody compares it.
+    GenerationIgnored,
+    /// A journal's record that does not verify is passed over without a word.
+    BadRecordSkipped,
+    /// A commit that does not verify always counts as a torn tail, whatever follows it.
+    AnythingIsATornTail,
+    /// The last commit is delivered as far as it verifies instead of being cut.
+    TornTailDelivered,
+    /// A poisoned journal goes on.
+    PoisonForgotten,
+    /// A commit goes to the page cache and is not synced.
+    CommitNotSynced,
+    /// The checksum of a record's payload is not looked at.
+    PayloadChecksumIgnored,
+    /// The checksum that ties a commit's records together is not looked at.
+    CommitChecksumIgnored,
+    /// A new segment takes commits before its name is durable.
+    SegmentNameNotSynced,
+    /// A catalog is one copy, written over in place.
+    OneCatalog,
+    /// Segments are given up before the catalog says so.
+    ReleaseBeforeCatalog,
+    /// A manifest names runs that are not synced.
+    ManifestBeforeSync,
+    /// A manifest takes its place before it is synced.
+    ManifestNotSynced,
+    /// A manifest takes its place before the names of its runs are durable.
+    RunNamesNotSynced,
+    /// A flush counts as done before the manifest's name is durable.
+    ManifestNameNotSynced,
+    /// Runs that a merge replaces are removed before the manifest is.
+    MergedRunsRemovedEarly,
+    /// A flush installs its runs with two changes of the manifest.
+    TwoManifests,
+    /// Page checksums do not cover the page's offset.
+    ChecksumWithoutAddress,
+    /// A merge drops tombstones though older runs lie below.
+    TombstoneTooEarly,
+}
+
+#[cfg(any(test, feature = "plant"))]
+mod planted {
+    use std::cell::Cell;
+
+    use super::Plant;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Plant>> = const { Cell::new(None) };
+    }
+
+    /// Whether a bug is in on this thread.
+    pub(crate) fn on(plant: Plant) -> bool {
+        PLANTED.get() == Some(plant)
+    }
+
+    /// Runs something with a bug in, on this thread alone.
+    pub fn with<T>(plant: Plant, run: impl FnOnce() -> T) -> T {
+        struct Uproot;
+        impl Drop for Uproot {
+            fn drop(&mut self) {
+                PLANTED.set(None);
+            }
+        }
+        let _uproot = Uproot;
+        PLANTED.set(Some(plant));
+        run()
+    }
+}
+
+#[cfg(any(test, feature = "plant"))]
+pub(crate) use self::planted::on;
+#[cfg(any(test, feature = "plant"))]
+pub use self::planted::with;
+
+#[cfg(not(any(test, feature = "plant")))]
+pub(crate) const fn on(_: Plant) -> bool {
+    false
+}

@@ -138,8 +138,8 @@ impl Replica {
     fn resolve(&self, message: &mut Message) -> Result<Option<Command>, ()> {
         let Some(accepted) = &mut message.accepted else { return Ok(None) };
         if let Some(command) = accepted.command.take() {
-            // All no-ops are equal, so one with a payload is a faulty peer's.
-            let empty = command.id.is_some() || command.payload.is_empty();
+            // All no-ops are equal, so one with a payload or an heir is a faulty peer's.
+            let empty = command.id.is_some() || command.payload.is_empty() && command.heir.is_none();
             return if command.id == accepted.id && empty { Ok(Some(command)) } else { Err(()) };
         }
         if accepted.id.is_none() {

@@ -70,8 +70,8 @@ pub enum ProposeError {
 pub struct Status {
     /// The highest slot that is known to be chosen; all below it are too.
     pub chosen: Slot,
-    /// The originator of the command chosen there, if it has one and it is known: the owner of the open slot.
-    pub originator: Option<Originator>,
+    /// Who owns the open slot, by the command chosen there, if anybody does and it is known.
+    pub owner: Option<Originator>,
     /// The highest ballot promised in the open slot.
     pub promised: Ballot,
     /// The ballot of what is accepted in the open slot.
@@ -142,6 +142,31 @@ impl Core {
         payload: Bytes,
         out: &mut Output,
     ) -> Result<CommandId, ProposeError> {
+        self.propose_command(bucket, None, payload, out)
+    }
+
+    /// As [`propose`](Self::propose), and hands the bucket over: the slot after the command's belongs to `heir`, who must be
+    /// a replica's present start and is best one that votes; any other leaves the slot to the slow path.
+    ///
+    /// # Errors
+    /// [`ProposeError`]; nothing was done then.
+    pub fn propose_and_hand_over(
+        &mut self,
+        bucket: Bucket,
+        heir: Originator,
+        payload: Bytes,
+        out: &mut Output,
+    ) -> Result<CommandId, ProposeError> {
+        self.propose_command(bucket, Some(heir), payload, out)
+    }
+
+    fn propose_command(
+        &mut self,
+        bucket: Bucket,
+        heir: Option<Originator>,
+        payload: Bytes,
+        out: &mut Output,
+    ) -> Result<CommandId, ProposeError> {
         let max = self.limits.payload_bytes_max;
         let (replica, numbers) = self.parts(bucket).ok_or(ProposeError::NoReplica)?;
         if replica.proposal.is_some() {
@@ -154,7 +179,7 @@ impl Core {
             return Err(ProposeError::TooLarge { max });
         }
         let id = numbers.command_id();
-        replica.propose(Command { id: Some(id), payload }, numbers, out);
+        replica.propose(Command { id: Some(id), heir, payload }, numbers, out);
         Ok(id)
     }
 
@@ -207,12 +232,18 @@ impl Core {
         }
     }
 
+    /// Who this core proposes as.
+    #[must_use]
+    pub const fn me(&self) -> Originator {
+        self.numbers.me
+    }
+
     /// How a replica is; the default where there is none.
     #[must_use]
     pub fn status(&self, bucket: Bucket) -> Status {
         self.replica(bucket).map_or_else(Status::default, |replica| Status {
             chosen: replica.chosen,
-            originator: replica.owner,
+            owner: replica.owner,
             promised: replica.promised,
             accepted: replica.accepted_ballot(),
             vote: replica.vote,

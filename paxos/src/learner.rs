@@ -71,7 +71,10 @@ impl Replica {
         let sent_value = if voted_for_it { self.sent_value } else { 0 };
         self.chosen = slot;
         self.last = Some((ballot, command.id));
-        self.owner = command.originator();
+        self.owner = command.next_owner();
+        if plant::on(Plant::FormerOwner) && command.originator() == Some(numbers.me) {
+            self.owner = command.originator();
+        }
         if plant::on(Plant::OwnershipByBallot) {
             self.owner = Some(ballot.proposer());
         }
@@ -89,7 +92,7 @@ impl Replica {
                     self.late |= 1 << index;
                 }
                 let held = views[index].accepted == ballot || sent_value & (1 << index) != 0;
-                let value = if held { None } else { Some(&command.payload) };
+                let value = if held { None } else { Some(&command) };
                 self.tell_chosen(index, slot, (ballot, command.id), value, out);
             }
         }

@@ -41,12 +41,14 @@ pub enum Plant {
     ReadIgnoresAccepted,
     /// A recovered command is proposed without its originator.
     LosesOriginator,
+    /// Who hands a bucket over goes on as if it owned it.
+    FormerOwner,
 }
 
 impl Plant {
     /// All of them.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ForgetPromise,
         Self::CountBeforeDurable,
         Self::AnswerBeforeDurable,
@@ -64,6 +66,7 @@ impl Plant {
         Self::LearnerCountsInRead,
         Self::ReadIgnoresAccepted,
         Self::LosesOriginator,
+        Self::FormerOwner,
     ];
 }
 

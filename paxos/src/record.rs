@@ -18,6 +18,8 @@ pub struct CommandId {
 pub struct Command {
     /// Its name; `None` for a no-op, which has no originator. All no-ops are equal.
     pub id: Option<CommandId>,
+    /// Who owns the next slot, if that is not the originator: a bucket is handed over with a command (F1). `None` for a no-op.
+    pub heir: Option<Originator>,
     /// The driver's bytes; opaque here. Empty for a no-op.
     pub payload: Bytes,
 }
@@ -26,13 +28,19 @@ impl Command {
     /// The command that changes nothing.
     #[must_use]
     pub const fn no_op() -> Self {
-        Self { id: None, payload: Bytes::new() }
+        Self { id: None, heir: None, payload: Bytes::new() }
     }
 
     /// Who first proposed it.
     #[must_use]
     pub fn originator(&self) -> Option<Originator> {
         self.id.map(|id| id.originator)
+    }
+
+    /// Who may use fast accept in the slot after the one that decides this: its heir, or else its originator (F1).
+    #[must_use]
+    pub fn next_owner(&self) -> Option<Originator> {
+        self.heir.or(self.originator())
     }
 }
 

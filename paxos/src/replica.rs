@@ -3,8 +3,6 @@
 //! The roles work on it in files of their own: `acceptor.rs` votes, `proposer.rs` proposes, `learner.rs` finds out what is
 //! chosen, `floor.rs` comes back from amnesia.
 
-use bytes::Bytes;
-
 use crate::output::{Output, Persist, Send};
 use crate::plant::{self, Plant};
 use crate::proposer::Proposal;
@@ -104,7 +102,7 @@ pub(crate) struct Replica {
     pub(crate) chosen: Slot,
     /// The name of what was chosen there, and at which ballot this replica knows it.
     pub(crate) last: Option<(Ballot, Option<CommandId>)>,
-    /// Who owns the open slot: the originator of what was chosen before it (F1).
+    /// Who owns the open slot: the heir or originator of what was chosen before it (F1).
     pub(crate) owner: Option<Originator>,
 
     pub(crate) promised: Ballot,
@@ -138,7 +136,7 @@ impl Replica {
             floor_answers: [None; MEMBERS_MAX],
             chosen: restored.chosen,
             last: None,
-            owner: restored.originator,
+            owner: restored.owner,
             promised: restored.promised,
             durable: Known {
                 promised: restored.promised,
@@ -289,10 +287,10 @@ impl Replica {
         index: usize,
         slot: Slot,
         (ballot, id): (Ballot, Option<CommandId>),
-        value: Option<&Bytes>,
+        value: Option<&Command>,
         out: &mut Output,
     ) {
-        let command = value.map(|payload| Command { id, payload: payload.clone() });
+        let command = value.cloned();
         out.send.push(Send {
             to: self.members.as_slice()[index],
             message: Message {

@@ -20,8 +20,8 @@ pub enum Vote {
 pub struct Restored {
     /// The highest slot that is known to be chosen.
     pub chosen: Slot,
-    /// The originator of the command chosen there, if it is known.
-    pub originator: Option<Originator>,
+    /// Who owns the slot after, by the command chosen there, if that is known.
+    pub owner: Option<Originator>,
     /// What was promised in the slot after.
     pub promised: Ballot,
     /// What was accepted in the slot after.
@@ -41,7 +41,7 @@ pub struct Replay {
     restored: Restored,
     /// A slot is missing, or has no command: what follows cannot be placed.
     gap: bool,
-    /// Who proposed what was accepted last in the slot that the state ends with. Another command may have been chosen there,
+    /// Who owns the next slot by what was accepted last in the slot that the state ends with. Another command may have been chosen there,
     /// in a record that was not synced any more: only a record of the next slot makes it certain.
     voted_at_applied: Option<Option<Originator>>,
 }
@@ -69,19 +69,19 @@ impl Replay {
             if slot == self.restored.chosen {
                 match &record {
                     Record::Chosen { command, .. } => {
-                        self.restored.originator = command.originator();
+                        self.restored.owner = command.next_owner();
                         self.voted_at_applied = None;
                     }
-                    Record::Accept { command, .. } => self.voted_at_applied = Some(command.originator()),
+                    Record::Accept { command, .. } => self.voted_at_applied = Some(command.next_owner()),
                     _ => {}
                 }
             }
             return;
         }
         if slot == self.restored.chosen.next()
-            && let Some(originator) = self.voted_at_applied.take()
+            && let Some(owner) = self.voted_at_applied.take()
         {
-            self.restored.originator = originator;
+            self.restored.owner = owner;
         }
         if slot > self.restored.chosen.next() {
             match self.restored.accepted.take() {
@@ -111,7 +111,7 @@ impl Replay {
     fn advance(&mut self, command: Command, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
         let restored = &mut self.restored;
         restored.chosen = restored.chosen.next();
-        restored.originator = command.originator();
+        restored.owner = command.next_owner();
         restored.promised = Ballot::ZERO;
         restored.accepted = None;
         chosen.push((restored.chosen, command));

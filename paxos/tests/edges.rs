@@ -11,7 +11,7 @@ fn node(number: u16) -> Originator {
 
 fn command(from: Originator) -> Command {
     let id = CommandId { originator: from, sequence: 1 };
-    Command { id: Some(id), payload: Bytes::from_static(b"v") }
+    Command { id: Some(id), heir: None, payload: Bytes::from_static(b"v") }
 }
 
 fn accept(slot: u64, from: Originator) -> Record {
@@ -23,16 +23,16 @@ fn accept(slot: u64, from: Originator) -> Record {
 fn replay_does_not_guess_who_owns_the_open_slot() {
     let mut replay = Replay::new(Slot(5));
     replay.record(accept(5, node(2)), &mut vec![]);
-    assert_eq!(replay.clone().finish().originator, None);
+    assert_eq!(replay.clone().finish().owner, None);
     // A record of the next slot makes it certain.
     replay.record(Record::Promise { slot: Slot(6), ballot: Ballot::fast(node(2)) }, &mut vec![]);
-    assert_eq!(replay.finish().originator, Some(node(2)));
+    assert_eq!(replay.finish().owner, Some(node(2)));
     // So does the decision itself, against what was accepted.
     let mut replay = Replay::new(Slot(5));
     replay.record(accept(5, node(2)), &mut vec![]);
     replay.record(Record::Chosen { slot: Slot(5), command: command(node(3)) }, &mut vec![]);
     replay.record(Record::Promise { slot: Slot(6), ballot: Ballot::fast(node(3)) }, &mut vec![]);
-    assert_eq!(replay.finish().originator, Some(node(3)));
+    assert_eq!(replay.finish().owner, Some(node(3)));
 }
 
 /// Numbers that only a faulty peer can send stop at their end.
@@ -85,7 +85,7 @@ fn a_no_op_has_no_payload() {
     let members = [NodeId(1), NodeId(2), NodeId(3)];
     let ballot = Ballot::ZERO.next(node(1)).unwrap();
     for (payload, votes) in [(&b""[..], 1), (&b"x"[..], 0)] {
-        let command = Command { id: None, payload: Bytes::from_static(payload) };
+        let command = Command { id: None, heir: None, payload: Bytes::from_static(payload) };
         let message = Message {
             bucket: Bucket(0),
             slot: Slot(1),

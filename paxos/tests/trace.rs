@@ -213,7 +213,7 @@ impl Script {
 
     fn owner(&mut self, at: char) {
         let core = &self.nodes[index(at)].core;
-        let owner = core.status(BUCKET).originator.map_or("nobody".into(), originator);
+        let owner = core.status(BUCKET).owner.map_or("nobody".into(), originator);
         let fast = if core.may_fast(BUCKET) { "may" } else { "may not" };
         self.say(&format!("    {at} takes {owner} for the owner, and {fast} skip phase one"));
     }

@@ -1,7 +1,7 @@
 //! The calls that a worker has not answered yet.
 
 use bytes::Bytes;
-use thermocline_paxos::{Bucket, NodeId};
+use thermocline_paxos::{Bucket, NodeId, Originator};
 
 use crate::key::Key;
 use crate::request::{Answer, ScanQuery};
@@ -74,6 +74,8 @@ pub(crate) struct Write {
     pub(crate) copies: u32,
     /// Whether the caller brought the token: it may have used it before, and may use it again. Then nothing can take its place.
     pub(crate) given: bool,
+    /// The node that passed it on, in its present start, if it would own the bucket; for the next time to cost one step less.
+    pub(crate) heir: Option<Originator>,
     /// Whether it is a burn, whose caller wants a resolution.
     pub(crate) burn: bool,
     /// How often it was handed to the core and came back.

@@ -39,6 +39,8 @@ counters! {
     finished_slots,
     /// Calls passed on to another node.
     forwarded,
+    /// Commands that handed their bucket over to the node that passed them on.
+    handed_over,
     /// Passed-on calls that were tried elsewhere after the hedge delay or a lost link.
     hedged,
     /// Items from peers that broke the format.

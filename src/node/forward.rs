@@ -1,10 +1,13 @@
 //! Passing calls on: to the node that proposes a bucket's writes in one round trip, or to one that holds the bucket at all.
 //!
+//! A bucket that is written through one node comes to be owned by it: the owner hands it over with the command that carries
+//! that node's write, when nothing else waits for the bucket.
+//!
 //! Forwarding is a hint, not a lease: nothing waits for an expiry. A node that does not answer within the hedge delay, or
 //! whose link closes, is gone around; tokens make the double attempt harmless.
 
 use bytes::Bytes;
-use thermocline_paxos::{Bucket, NodeId};
+use thermocline_paxos::{Bucket, NodeId, Originator};
 
 use super::apply;
 use super::calls::{Call, CallKey, Read, Source, Work, Write};
@@ -153,6 +156,7 @@ impl Worker {
     }
 
     fn forward(&mut self, now: u64, key: CallKey, to: NodeId) {
+        let owns = self.calls.get(key).is_some_and(|call| self.owns(call.bucket));
         let Some(call) = self.calls.get_mut(key) else { return };
         call.forwarded = Some((to, now));
         let deadline_ms = u32::try_from(call.deadline.saturating_sub(now)).unwrap_or(u32::MAX);
@@ -163,7 +167,10 @@ impl Worker {
             Work::Write(write) => {
                 write.copies = write.copies.saturating_add(1);
                 self.tokens.insert((write.token.client, write.token.counter), key);
-                Item::ForwardWrite { call: wire, hops, deadline_ms, bucket, entry: write.entry.clone() }
+                // Whoever writes a bucket should own it: then it writes in one step, without passing on.
+                let heir = (hops == 1 && owns && self.core.fresh(bucket).voting).then(|| self.core.me().boot);
+                let entry = write.entry.clone();
+                Item::ForwardWrite { call: wire, hops, deadline_ms, bucket, heir, entry }
             }
             Work::Read(read) => {
                 let ask = match read {
@@ -219,6 +226,7 @@ impl Worker {
         hops: u8,
         deadline_ms: u32,
         bucket: Bucket,
+        heir: Option<Originator>,
         entry: Bytes,
     ) {
         if !self.owns(bucket) {
@@ -276,7 +284,8 @@ impl Worker {
         if let Some(error) = self.refuses_call().or_else(|| self.refuses_write(bucket, entry.len())) {
             return self.answer(source, Err(error));
         }
-        let write = Write { token, entry, touches, copies: 0, given: false, burn, attempts: 0 };
+        let heir = heir.filter(|heir| self.route.holds(heir.node, bucket));
+        let write = Write { token, entry, touches, copies: 0, given: false, heir, burn, attempts: 0 };
         let deadline = now + u64::from(deadline_ms);
         let key =
             self.calls.insert(Call { source, deadline, bucket, work: Work::Write(write), forwarded: None });

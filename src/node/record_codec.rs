@@ -4,10 +4,12 @@
 //!
 //! ```text
 //! promise  (kind 1)   ballot: round u32 · node u16 · disk u64 · boot count u32
-//! accept   (kind 2)   ballot · command: has id u8 · [node u16 · disk u64 · boot count u32 · sequence u64] · length u32 · payload
+//! accept   (kind 2)   ballot · command: bits u8 · [id: originator · sequence u64] · [heir: originator] · length u32 · payload
 //! chosen   (kind 3)   command
 //! floor    (kind 4)   nothing: the record's slot is the floor
 //! ```
+//!
+//! An originator is node u16 · disk u64 · boot count u32. A command's bits: 1, it has an id; 2, it has an heir too.
 
 use bytes::Bytes;
 use thermocline_paxos::{Record, Slot};

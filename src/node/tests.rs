@@ -339,6 +339,31 @@ fn a_write_at_one_node_is_read_at_all() {
     }
 }
 
+#[test]
+fn a_bucket_written_through_one_node_comes_to_be_owned_by_it() {
+    let mut world = World::new(2, 0);
+    let forwarded = |world: &World| -> Vec<u64> {
+        world.nodes.iter().map(|node| node.running.as_ref().unwrap().worker.counters().forwarded).collect()
+    };
+    for entity in (0..20).map(|entity| format!("entity {entity}")) {
+        for node in [0, 1, 2, 2, 1] {
+            // The first write moves the bucket here, if it was elsewhere; the second is not passed on any more.
+            for writes in 0..3 {
+                let before = forwarded(&world);
+                let call = world.ask(node, put(&entity, "value", Expect::Any));
+                world.answer(call).unwrap();
+                assert!(
+                    writes == 0 || forwarded(&world) == before,
+                    "write {writes} at node {node} was passed on"
+                );
+            }
+        }
+    }
+    let handed_over: u64 =
+        world.nodes.iter().map(|node| node.running.as_ref().unwrap().worker.counters().handed_over).sum();
+    assert!(handed_over >= 60, "{handed_over} hand-overs");
+}
+
 /// One register for each of a few entities; writers at all nodes; crashes that lose what is not synced. Every acknowledged
 /// write is seen by every later read, at every node; versions of an entity only grow (I7, I8, I10).
 #[test]

@@ -26,8 +26,8 @@ pub(crate) enum Item {
     ProbeAnswer { round: u64, exceptions: Vec<ProbeException> },
     /// A call that another node can serve better. `hops` bounds how often it is passed on.
     Forward { call: u64, hops: u8, request: Request },
-    /// A write that another node can propose without a first phase.
-    ForwardWrite { call: u64, hops: u8, deadline_ms: u32, bucket: Bucket, entry: Bytes },
+    /// A write that another node can propose without a first phase. `heir`: the sender's start, if it would own the bucket.
+    ForwardWrite { call: u64, hops: u8, deadline_ms: u32, bucket: Bucket, heir: Option<Boot>, entry: Bytes },
     /// The outcome of a forwarded call.
     ForwardAnswer { call: u64, outcome: Outcome },
     /// "Send me the commands chosen in these slots."
@@ -107,6 +107,7 @@ mod flag {
     pub(super) const KNOWN_PROMISED: u16 = 64;
     pub(super) const KNOWN_ACCEPTED: u16 = 128;
     pub(super) const MISSING: u16 = 256;
+    pub(super) const HEIR: u16 = 512;
 }
 
 /// Appends the core's message.
@@ -127,6 +128,7 @@ pub(crate) fn put_paxos(out: &mut Vec<u8>, message: &Message) {
         set(flag::ACCEPTED, true);
         set(flag::ID, accepted.id.is_some());
         set(flag::COMMAND, accepted.command.is_some());
+        set(flag::HEIR, accepted.command.as_ref().is_some_and(|command| command.heir.is_some()));
     }
     out.reserve(128);
     out.put_u8(kind::PAXOS);
@@ -149,6 +151,9 @@ pub(crate) fn put_paxos(out: &mut Vec<u8>, message: &Message) {
             put_id(out, id);
         }
         if let Some(command) = &accepted.command {
+            if let Some(heir) = &command.heir {
+                put_originator(out, heir);
+            }
             put_bytes(out, &command.payload);
         }
     }
@@ -172,8 +177,12 @@ fn get_paxos(body: &mut Bytes) -> Result<Message, Malformed> {
         let ballot = get_ballot(body)?;
         let id = if flags & flag::ID == 0 { None } else { Some(get_id(body)?) };
         // A command outlives the frame that brought it: it gets memory of its own, so that no frame is pinned.
-        let command =
-            if flags & flag::COMMAND == 0 { None } else { Some(Command { id, payload: get_payload(body)? }) };
+        let command = if flags & flag::COMMAND == 0 {
+            None
+        } else {
+            let heir = if flags & flag::HEIR == 0 { None } else { Some(get_originator(body)?) };
+            Some(Command { id, heir, payload: get_payload(body)? })
+        };
         Some(Accepted { ballot, id, command })
     };
     Ok(Message {
@@ -212,12 +221,16 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item) {
             out.put_u8(*hops);
             put_bytes(out, &request_codec::encode_request(request));
         }
-        Item::ForwardWrite { call, hops, deadline_ms, bucket, entry } => {
+        Item::ForwardWrite { call, hops, deadline_ms, bucket, heir, entry } => {
             out.put_u8(kind::FORWARD_WRITE);
             out.put_u64_le(*call);
             out.put_u8(*hops);
             out.put_u32_le(*deadline_ms);
             out.put_u32_le(bucket.0);
+            out.put_u8(u8::from(heir.is_some()));
+            if let Some(boot) = heir {
+                put_boot(out, boot);
+            }
             put_bytes(out, entry);
         }
         Item::ForwardAnswer { call, outcome } => {
@@ -325,14 +338,23 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
             Item::Forward { call, hops, request }
         }
         kind::FORWARD_WRITE => {
-            need(body, 17)?;
+            need(body, 18)?;
             let (call, hops) = (body.get_u64_le(), body.get_u8());
             let (deadline_ms, bucket) = (body.get_u32_le(), Bucket(body.get_u32_le()));
+            let heir = match body.get_u8() {
+                0 => None,
+                1 => {
+                    need(body, 12)?;
+                    Some(get_boot(body))
+                }
+                _ => return Err(malformed("heir of a forwarded write")),
+            };
             Item::ForwardWrite {
                 call,
                 hops,
                 deadline_ms,
                 bucket,
+                heir,
                 entry: Bytes::copy_from_slice(&get_bytes(body)?),
             }
         }
@@ -441,22 +463,39 @@ fn get_boot(body: &mut Bytes) -> Boot {
 }
 
 fn put_id(out: &mut Vec<u8>, id: &CommandId) {
-    out.put_u16_le(id.originator.node.0);
-    put_boot(out, &id.originator.boot);
+    put_originator(out, &id.originator);
     out.put_u64_le(id.sequence);
+}
+
+fn put_originator(out: &mut Vec<u8>, originator: &Originator) {
+    out.put_u16_le(originator.node.0);
+    put_boot(out, &originator.boot);
+}
+
+fn get_originator(body: &mut Bytes) -> Result<Originator, Malformed> {
+    need(body, 14)?;
+    Ok(Originator { node: NodeId(body.get_u16_le()), boot: get_boot(body) })
 }
 
 fn get_id(body: &mut Bytes) -> Result<CommandId, Malformed> {
     need(body, 22)?;
-    let originator = Originator { node: NodeId(body.get_u16_le()), boot: get_boot(body) };
+    let originator = get_originator(body)?;
     Ok(CommandId { originator, sequence: body.get_u64_le() })
 }
 
-/// Appends a command with its id.
+/// Bits of a command's first byte.
+const HAS_ID: u8 = 1;
+const HAS_HEIR: u8 = 2;
+
+/// Appends a command with its id and heir.
 pub(super) fn put_command(out: &mut Vec<u8>, command: &Command) {
-    out.put_u8(u8::from(command.id.is_some()));
+    let heir = if command.heir.is_some() { HAS_HEIR } else { 0 };
+    out.put_u8(u8::from(command.id.is_some()) | heir);
     if let Some(id) = &command.id {
         put_id(out, id);
+    }
+    if let Some(heir) = &command.heir {
+        put_originator(out, heir);
     }
     put_bytes(out, &command.payload);
 }
@@ -464,12 +503,13 @@ pub(super) fn put_command(out: &mut Vec<u8>, command: &Command) {
 /// Takes a command; its payload gets memory of its own.
 pub(super) fn get_command(body: &mut Bytes) -> Result<Command, Malformed> {
     need(body, 1)?;
-    let id = match body.get_u8() {
-        0 => None,
-        1 => Some(get_id(body)?),
-        _ => return Err(malformed("command")),
-    };
-    Ok(Command { id, payload: get_payload(body)? })
+    let has = body.get_u8();
+    if !matches!(has, 0 | HAS_ID) && has != HAS_ID | HAS_HEIR {
+        return Err(malformed("command"));
+    }
+    let id = if has & HAS_ID == 0 { None } else { Some(get_id(body)?) };
+    let heir = if has & HAS_HEIR == 0 { None } else { Some(get_originator(body)?) };
+    Ok(Command { id, heir, payload: get_payload(body)? })
 }
 
 fn get_payload(body: &mut Bytes) -> Result<Bytes, Malformed> {

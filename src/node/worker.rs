@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thermocline_paxos::{Bucket, Core, Event, NodeId, Output, Slot, Ticket};
+use thermocline_paxos::{Bucket, Core, Event, NodeId, Originator, Output, Slot, Ticket};
 use thermocline_tiers::hot::state::{Job as StateJob, Part};
 
 use super::active::ActiveBuckets;
@@ -212,8 +212,9 @@ impl Worker {
             Item::Probe { round, buckets } => self.answer_probe(from, round, &buckets),
             Item::ProbeAnswer { round, exceptions } => self.probe_answered(now, from, round, &exceptions),
             Item::Forward { call, hops, request } => self.forwarded_read(now, from, call, hops, request),
-            Item::ForwardWrite { call, hops, deadline_ms, bucket, entry } => {
-                self.forwarded_write(now, from, call, hops, deadline_ms, bucket, entry);
+            Item::ForwardWrite { call, hops, deadline_ms, bucket, heir, entry } => {
+                let heir = heir.map(|boot| Originator { node: from, boot });
+                self.forwarded_write(now, from, call, hops, deadline_ms, bucket, heir, entry);
             }
             Item::ForwardAnswer { call, outcome } => {
                 self.forward_answered(now, from, CallKey::from_wire(call), outcome)

@@ -1,7 +1,9 @@
 //! Writes: from a call, into a command, to an outcome.
 
 use bytes::{Bytes, BytesMut};
-use thermocline_paxos::{Bucket, Command, CommandId, NodeId, ProposalOutcome, ProposeError, Slot};
+use thermocline_paxos::{
+    Bucket, Command, CommandId, NodeId, Originator, ProposalOutcome, ProposeError, Slot,
+};
 
 use super::apply::{self, Verdict};
 use super::calls::{Call, CallKey, Source, Touches, Work, Write};
@@ -63,6 +65,7 @@ impl Worker {
             // A given token may have been sent before.
             copies: u32::from(given),
             given,
+            heir: None,
             burn: false,
             attempts: 0,
         };
@@ -80,6 +83,7 @@ impl Worker {
             touches,
             copies: 0,
             given: true,
+            heir: None,
             burn: true,
             attempts: 0,
         };
@@ -135,8 +139,15 @@ impl Worker {
             self.active.leave(bucket);
             return;
         };
-        match self.core.propose(bucket, payload, &mut self.out) {
+        // What waits is this node's to propose, or will be passed on in its turn: only an idle bucket is handed over.
+        let heir = if active.pending.is_empty() { common_heir(&riding, &self.calls) } else { None };
+        let proposed = match heir {
+            Some(heir) => self.core.propose_and_hand_over(bucket, heir, payload, &mut self.out),
+            None => self.core.propose(bucket, payload, &mut self.out),
+        };
+        match proposed {
             Ok(id) => {
+                self.counters.handed_over += u64::from(heir.is_some());
                 for key in &riding {
                     if let Some(Call { work: Work::Write(write), .. }) = self.calls.get_mut(*key) {
                         write.copies = write.copies.saturating_add(1);
@@ -228,6 +239,17 @@ impl Worker {
         }
         self.decisions = decisions;
         self.slot_applied(bucket, slot);
+        if own && command.heir.is_some() {
+            self.pass_on_pending(now, bucket);
+        }
+    }
+
+    /// The bucket was handed over: what came for it meanwhile is better proposed there.
+    fn pass_on_pending(&mut self, now: u64, bucket: Bucket) {
+        let Some(active) = self.active.get_mut(bucket) else { return };
+        for key in std::mem::take(&mut active.pending) {
+            self.place_write(now, key);
+        }
     }
 
     /// The core has given an own command up.
@@ -435,6 +457,16 @@ fn gather(
             Some(payload.freeze())
         }
     }
+}
+
+/// The node that passed on all of these writes, if one did and it would own their bucket.
+fn common_heir(riding: &[CallKey], calls: &super::calls::Calls) -> Option<Originator> {
+    let mut heirs = riding.iter().map(|key| match calls.get(*key).map(|call| &call.work) {
+        Some(Work::Write(write)) => write.heir,
+        _ => None,
+    });
+    let first = heirs.next()??;
+    heirs.all(|heir| heir == Some(first)).then_some(first)
 }
 
 /// What a burn's verdict says of the token; nothing, if no node can have made it.

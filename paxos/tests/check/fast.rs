@@ -1,4 +1,4 @@
-//! I5, one fast proposer: round 0 of a slot belongs to the originator of what was chosen before (DESIGN 2 I5, 4 F1), and
+//! I5, one fast proposer: round 0 of a slot belongs to the heir or originator of what was chosen before (DESIGN 2 I5, 4 F1), and
 //! I2, sequence: a slot is voted on only once the one before it is chosen.
 
 use thermocline_paxos::{Originator, Record, Slot};
@@ -22,7 +22,7 @@ impl History {
         }
         let owner = match before {
             Slot(0) => Some(founder),
-            _ => self.chosen.get(&before).and_then(thermocline_paxos::Command::originator),
+            _ => self.chosen.get(&before).and_then(thermocline_paxos::Command::next_owner),
         };
         if owner == Some(ballot.proposer()) {
             Ok(())

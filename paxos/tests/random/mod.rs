@@ -50,8 +50,10 @@ pub(crate) fn run(seed: u64, count: usize, steps: usize) -> Result<Tally, String
             edge += width;
             draw < edge
         };
-        if within(60) {
+        if within(45) {
             world.propose(node, b"x")?;
+        } else if within(15) {
+            world.propose_for(node, random.below(count), b"x")?;
         } else if within(50) {
             world.retry(node)?;
         } else if within(30) {

@@ -84,6 +84,10 @@ impl World {
         usize::from(node.0) - 1
     }
 
+    fn originator(&self, node: usize) -> Originator {
+        Originator { node: self.members[node], boot: self.nodes[node].boot }
+    }
+
     pub(crate) fn others(&self, node: usize) -> impl Iterator<Item = usize> + use<> {
         (0..self.nodes.len()).filter(move |other| *other != node)
     }
@@ -146,6 +150,14 @@ impl World {
 
     pub(crate) fn propose(&mut self, node: usize, payload: &'static [u8]) -> Checked {
         self.call(node, |core, out| core.propose(BUCKET, Bytes::from_static(payload), out).map(drop))?.ok();
+        Ok(())
+    }
+
+    /// Proposes, and hands the bucket over to a node as it is now.
+    pub(crate) fn propose_for(&mut self, node: usize, heir: usize, payload: &'static [u8]) -> Checked {
+        let heir = self.originator(heir);
+        let payload = Bytes::from_static(payload);
+        self.call(node, |core, out| core.propose_and_hand_over(BUCKET, heir, payload, out).map(drop))?.ok();
         Ok(())
     }
 

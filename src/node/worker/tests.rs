@@ -267,7 +267,7 @@ fn first_slot(bucket: Bucket, node: u16, round: u32, chosen: bool) -> Item {
 fn first_command(bucket: Bucket, node: u16, round: u32, chosen: bool, payload: Bytes) -> Item {
     let originator = Originator { node: NodeId(node), boot: Boot { disk: u64::from(node), count: 1 } };
     let ballot = Ballot { round, node: originator.node, boot: originator.boot };
-    let command = Command { id: Some(CommandId { originator, sequence: 1 }), payload };
+    let command = Command { id: Some(CommandId { originator, sequence: 1 }), heir: None, payload };
     Item::Paxos(Message {
         bucket,
         slot: Slot(1),

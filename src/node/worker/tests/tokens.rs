@@ -49,7 +49,12 @@ fn an_entry_that_changes_a_record_twice_is_malformed() {
     let Ask::Write { mutations, .. } = put(&name) else { unreachable!("a write") };
     let twice = [mutations.clone(), mutations].concat();
     let entry = command::encode_write(&token(bucket, 1, 0), &name, &twice);
-    tell(&mut worker, 0, 2, &Item::ForwardWrite { call: 1, hops: 1, deadline_ms: 1_000, bucket, entry });
+    tell(
+        &mut worker,
+        0,
+        2,
+        &Item::ForwardWrite { call: 1, hops: 1, deadline_ms: 1_000, bucket, heir: None, entry },
+    );
     assert_eq!(worker.counters.malformed_items, 1);
     assert_eq!(worker.calls.len(), 0);
     assert!(!worker.core.status(bucket).proposing);

@@ -51,6 +51,8 @@ mod error;
 #[cfg(feature = "server")]
 mod ingest;
 mod key;
+#[cfg(feature = "test-util")]
+pub mod machine;
 mod node;
 mod request;
 mod runtime;

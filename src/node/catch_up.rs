@@ -273,17 +273,17 @@ impl Worker {
     }
 
     /// A replica waits for slots to pass, so that it may vote again.
-    pub(super) fn nudged(&mut self, buckets: &[Bucket]) {
+    pub(super) fn nudged(&mut self, now: u64, buckets: &[Bucket]) {
         for bucket in buckets.iter().take(NUDGES_MAX) {
             if self.founded && self.owns(*bucket) && !self.core.status(*bucket).proposing {
                 self.counters.nudges += 1;
-                self.core.propose_no_op(*bucket, &mut self.out);
+                self.finish_slot(now, *bucket);
             }
         }
     }
 
     /// Slots that keep the journal's oldest segment are decided, so that it can go.
-    pub(super) fn decide_stragglers(&mut self) {
+    pub(super) fn decide_stragglers(&mut self, now: u64) {
         self.index.settle(&self.parts, self.settings.dealing);
         if !self.founded {
             return;
@@ -292,9 +292,15 @@ impl Worker {
             let status = self.core.status(bucket);
             if status.chosen < slot && !status.proposing {
                 self.counters.finished_slots += 1;
-                self.core.propose_no_op(bucket, &mut self.out);
+                self.finish_slot(now, bucket);
             }
         }
+    }
+
+    /// Has the open slot decided, and asks again should a question or an answer be lost.
+    fn finish_slot(&mut self, now: u64, bucket: Bucket) {
+        self.core.propose_no_op(bucket, &mut self.out);
+        self.resend_later(now, bucket);
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct Effects {
     unsynced: (usize, usize),
     scratch: Vec<u8>,
     config: JournalConfig,
+    /// What the core asked for, for a test that looks on.
+    #[cfg(feature = "test-util")]
+    pub(crate) witnessed: Option<Vec<thermocline_paxos::Output>>,
 }
 
 /// Records that go to the journal together.
@@ -103,6 +106,14 @@ impl Effects {
             records: Vec::new(),
             through: Ticket::default(),
         })
+    }
+
+    /// Remembers what the core asked for, if a test looks on.
+    #[cfg(feature = "test-util")]
+    pub(super) fn witness(&mut self, out: &thermocline_paxos::Output) {
+        if let Some(witnessed) = &mut self.witnessed {
+            witnessed.push(out.clone());
+        }
     }
 
     /// Takes what is to be written.

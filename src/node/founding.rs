@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use thermocline_paxos::NodeId;
 use thermocline_tiers::disk::Disk;
 
 use super::identity::Identity;
-use super::wire::Founding;
+use super::wire::{Founding, Item};
+use super::worker::Worker;
 use crate::error::Error;
 
 /// What a node knows of its group's founding.
@@ -137,6 +139,11 @@ impl Founder {
         Self { foundation, identity, disk }
     }
 
+    #[cfg(feature = "test-util")]
+    pub(crate) fn is_founded(&self) -> bool {
+        self.foundation.is_founded()
+    }
+
     /// What the workers are told first. A group of one founds itself.
     ///
     /// # Errors
@@ -195,6 +202,34 @@ impl Founder {
 
     fn told(&self, late: bool) -> Told {
         Told { founding: self.foundation.tell(), late }
+    }
+}
+
+impl Worker {
+    /// Another node has told what it knows. One that is not founded may have missed that this one is.
+    pub(super) fn founding_heard(&mut self, from: NodeId, founding: Founding) {
+        let is_founded = self.founding.as_ref().is_some_and(|own| own.members.is_some());
+        if founding.members.is_none() && is_founded {
+            self.tell_founding_to(from);
+        }
+        self.effects.founding.push((from, founding));
+    }
+
+    /// Tells all others what this node knows of the founding.
+    pub(super) fn tell_founding(&mut self) {
+        let others: Vec<NodeId> = self.peers.iter().map(|peer| peer.node).collect();
+        for node in others {
+            self.tell_founding_to(node);
+        }
+    }
+
+    /// Tells a node what this one knows of the founding; one worker does.
+    pub(super) fn tell_founding_to(&mut self, node: NodeId) {
+        if self.settings.index == 0
+            && let Some(founding) = self.founding.clone()
+        {
+            self.say(node, &Item::Founding(founding));
+        }
     }
 }
 

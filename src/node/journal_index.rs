@@ -112,6 +112,13 @@ impl JournalIndex {
         commands.places.range(start..).take(wanted).copied().collect()
     }
 
+    /// The first and the last slot that there are commands of, and how many there are.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn span(&self, bucket: Bucket) -> Option<(Slot, Slot, u64)> {
+        let commands = self.commands.get(bucket.0 as usize).filter(|commands| !commands.places.is_empty())?;
+        Some((commands.first, Slot(commands.end().0 - 1), commands.places.len() as u64))
+    }
+
     /// Forgets segments of which every record is decided, applied and durable in the state.
     pub(crate) fn settle(&mut self, parts: &[Part], dealing: Dealing) {
         while let Some(mut oldest) = self.segments.first_entry() {

@@ -17,7 +17,10 @@ pub(crate) mod founding;
 pub(crate) mod identity;
 pub(crate) mod journal_index;
 pub(crate) mod load;
+#[cfg(feature = "test-util")]
+mod look;
 mod read;
+pub(crate) mod reclaim;
 pub(crate) mod record_codec;
 pub(crate) mod recovery;
 mod request_codec;

@@ -81,7 +81,9 @@ pub(crate) struct Worker {
     finishing: HashSet<(Bucket, Slot)>,
     /// Whether this node takes part in consensus: false until its group is founded.
     pub(super) founded: bool,
-    founding: Option<Founding>,
+    pub(super) founding: Option<Founding>,
+    /// When a node that is not founded tells the others again.
+    next_founding: u64,
     /// When slots that keep old journal segments are looked for next.
     next_straggler: u64,
     /// When the floors of buckets that only learn are asked for next.
@@ -164,6 +166,7 @@ impl Worker {
             finishing: HashSet::new(),
             founded,
             founding: None,
+            next_founding: 0,
             next_straggler: 0,
             next_floor_question: 0,
             next_sweep: 0,
@@ -226,10 +229,10 @@ impl Worker {
                 self.fetched(now, from, bucket, first, commands, chosen);
             }
             Item::Hint { bucket, chosen } => self.hinted(now, from, bucket, chosen),
-            Item::Founding(founding) => self.effects.founding.push((from, founding)),
+            Item::Founding(founding) => self.founding_heard(from, founding),
             Item::FloorAsk { nonce, buckets } => self.floor_asked(from, nonce, &buckets),
             Item::FloorAnswer { nonce, buckets } => self.floor_answered(from, nonce, &buckets),
-            Item::Nudge { buckets } => self.nudged(&buckets),
+            Item::Nudge { buckets } => self.nudged(now, &buckets),
         }
     }
 
@@ -325,9 +328,13 @@ impl Worker {
                 let learning = self.ask_for_floors();
                 self.next_floor_question = if learning == 0 { u64::MAX } else { now + FLOOR_MS };
             }
+            if !self.founded && now >= self.next_founding {
+                self.next_founding = now + FOUNDING_MS;
+                self.tell_founding();
+            }
             if now >= self.next_straggler {
                 self.next_straggler = now + STRAGGLERS_MS;
-                self.decide_stragglers();
+                self.decide_stragglers(now);
             }
             for part in 0..self.parts.len() {
                 self.maintain_part(part);
@@ -427,6 +434,8 @@ impl Worker {
     pub(super) fn pump(&mut self, now: u64) {
         while !self.out.is_empty() {
             let mut out = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
+            #[cfg(feature = "test-util")]
+            self.effects.witness(&out);
             for persist in out.persist.drain(..) {
                 self.last_ticket = persist.ticket;
                 let (kind, slot) = record_codec::head(&persist.record);
@@ -526,14 +535,11 @@ impl Worker {
         }
     }
 
-    /// The journal segments that this worker still needs begin here; older ones may go.
-    pub(crate) fn oldest_needed_segment(&self) -> Option<u64> {
-        self.index.oldest_needed()
-    }
-
-    /// The newest journal segment that this worker knows to hold a record of its own.
-    pub(crate) fn newest_indexed_segment(&self) -> u64 {
-        self.index.newest()
+    /// The oldest journal segment that recovery still needs for this worker's records; `outstanding` says whether some of
+    /// them are not indexed yet. Those lie at or behind the newest that is.
+    pub(crate) fn needed_segment(&self, outstanding: bool) -> u64 {
+        let unindexed = if outstanding { self.index.newest() } else { u64::MAX };
+        self.index.oldest_needed().unwrap_or(u64::MAX).min(unindexed)
     }
 
     /// Asks every part to write what it has in memory, so that the journal can be shortened.
@@ -570,11 +576,7 @@ impl Worker {
 
     /// Tells a node what this one knows: of the founding, and how far it is.
     fn introduce(&mut self, node: NodeId) {
-        if self.settings.index == 0
-            && let Some(founding) = self.founding.clone()
-        {
-            self.say(node, &Item::Founding(founding));
-        }
+        self.tell_founding_to(node);
         self.hint_everything(node);
     }
 
@@ -633,6 +635,9 @@ const SWEEP_MS: u64 = 5;
 
 /// How often calls that nobody takes are tried again, in milliseconds.
 const PARKED_MS: u64 = 20;
+
+/// How often a node whose group is not founded tells the others what it knows, in milliseconds: a link may lose what it was given.
+const FOUNDING_MS: u64 = 500;
 
 /// How often a replica that only learns asks for its vote floors, in milliseconds.
 const FLOOR_MS: u64 = 250;

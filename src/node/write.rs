@@ -155,9 +155,8 @@ impl Worker {
                 }
                 active.proposed = Some(id);
                 active.riding = riding;
-                let slot = Slot(self.core.status(bucket).chosen.0 + 1);
                 self.counters.proposals += 1;
-                self.active.open(bucket, slot).resend_at = now + self.settings.resend_ms;
+                self.resend_later(now, bucket);
             }
             Err(ProposeError::Busy) => {
                 // Another's slot is being finished; its end drives the bucket again.
@@ -175,6 +174,12 @@ impl Worker {
         }
     }
 
+    /// Sends what is asked about the open slot again, should it not be decided in time.
+    pub(super) fn resend_later(&mut self, now: u64, bucket: Bucket) {
+        let slot = self.core.status(bucket).chosen.next();
+        self.active.open(bucket, slot).resend_at = now + self.settings.resend_ms;
+    }
+
     /// A slot is decided: applies its command and answers those who waited for it.
     pub(super) fn chosen(&mut self, now: u64, bucket: Bucket, slot: Slot, command: &Command) {
         if let Some(active) = self.active.get_mut(bucket)
@@ -183,6 +188,10 @@ impl Worker {
             active.open = None;
         }
         self.apply_chosen(now, bucket, slot, command);
+        if self.active.get_mut(bucket).is_some_and(|active| active.proposed.is_some()) {
+            // The own command lost this slot, and goes on in the next one.
+            self.resend_later(now, bucket);
+        }
         if let Some(active) = self.active.get_mut(bucket) {
             if !active.pending.is_empty() && !std::mem::replace(&mut active.driven, true) {
                 self.driven.push(bucket);

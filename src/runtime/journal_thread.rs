@@ -7,11 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use thermocline_tiers::disk::Lock;
-use thermocline_tiers::hot::journal::{Generation, Journal, JournalBatch, JournalError, Preparer};
+use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalError, Preparer};
 
 use super::mailbox::{Input, Mailbox};
 use crate::error::{Error, StorageKind};
 use crate::node::effects::Submission;
+use crate::node::reclaim;
 
 /// A full journal is tried again after so long.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
@@ -253,33 +254,18 @@ fn spawn_preparer(
 }
 
 fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain_bytes: u64) {
-    // Segments that are only made ready hold nothing yet.
-    let segments: Vec<_> = preparer.segments().into_iter().filter(|segment| segment.bytes > 0).collect();
-    // The newest segments that fit the retained bytes stay for peers that were away.
-    let mut bytes = 0;
-    let mut oldest = None;
-    for segment in segments.iter().rev() {
-        bytes += u64::from(segment.capacity);
-        if bytes > retain_bytes && oldest.is_some() {
-            break;
-        }
-        oldest = Some(segment.generation);
-    }
-    let Some(retained) = oldest else { return };
     let needed = gate.needed.iter().map(|needed| needed.load(Ordering::Acquire)).min().unwrap_or(0);
-    let first = retained.0.min(needed);
-    if segments.first().is_some_and(|segment| segment.generation.0 < first) {
-        match preparer.reclaim(Generation(first)) {
+    let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed);
+    if let Some(first) = plan.first {
+        match preparer.reclaim(first) {
             Ok(_) => {
                 gate.full.store(false, Ordering::Relaxed);
-                mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Reclaimed(first)));
+                mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Reclaimed(first.0)));
             }
             Err(error) => tracing::debug!(%error, "segments could not be reclaimed"),
         }
     }
-    // The state is behind and keeps more than is to be kept: have it written.
-    let held: u64 = segments.iter().map(|segment| u64::from(segment.capacity)).sum();
-    if held > retain_bytes && needed < retained.0 {
+    if plan.flush {
         mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Flush));
     }
 }

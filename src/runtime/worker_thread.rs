@@ -192,9 +192,8 @@ impl WorkerThread {
         self.worker.flush(now);
         let submissions: Vec<Submission> = self.worker.effects().take_submissions().collect();
         self.outstanding += submissions.len() as u64;
-        // Records that are not indexed yet lie at or behind the newest that is. This is said before they can be written.
-        let unindexed = if self.outstanding > 0 { self.worker.newest_indexed_segment() } else { u64::MAX };
-        let needed = self.worker.oldest_needed_segment().unwrap_or(u64::MAX).min(unindexed);
+        // This is said before the records can be written.
+        let needed = self.worker.needed_segment(self.outstanding > 0);
         self.gate.needed[self.index].store(needed, Ordering::Release);
         for submission in submissions {
             self.journal.submit(self.index, submission);

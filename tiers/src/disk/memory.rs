@@ -55,6 +55,10 @@ pub struct Calls {
     pub syncs: u64,
     /// Creates, renames and removes.
     pub entries: u64,
+    /// Of all these, those that were made to fail by [`MemoryDisk::fail`].
+    pub failed: u64,
+    /// Of all these, those that [`MemoryDisk::set_capacity`] left no room for.
+    pub without_room: u64,
 }
 
 impl Calls {
@@ -152,6 +156,11 @@ impl MemoryDisk {
     /// failing sync leaves its data unsynced but looking clean, so that a later sync succeeds without it.
     pub fn fail(&self, call: Call, nth: u64, error: io::ErrorKind) {
         self.world.lock().rules.push(FailRule { call, due_in: nth, error });
+    }
+
+    /// How many calls of a kind are still to fail.
+    pub fn failures_due(&self, call: Call) -> usize {
+        self.world.lock().rules.iter().filter(|rule| rule.call == call).count()
     }
 
     /// Forgets all failures that are still due.

@@ -392,6 +392,7 @@ impl World {
             }
         }
         self.rules.retain(|rule| rule.due_in > 0);
+        self.calls.failed += u64::from(failing.is_some());
         if call != Call::Read {
             match self.power {
                 Power::OnFor(0) => {
@@ -424,10 +425,11 @@ impl World {
         }
     }
 
-    fn check_capacity(&self, length: u64, wanted: u64) -> io::Result<()> {
+    fn check_capacity(&mut self, length: u64, wanted: u64) -> io::Result<()> {
         let grown = self.used_bytes() + wanted.saturating_sub(length);
         match self.capacity {
             Some(capacity) if wanted > length && grown > capacity => {
+                self.calls.without_room += 1;
                 Err(io::Error::from(io::ErrorKind::StorageFull))
             }
             _ => Ok(()),

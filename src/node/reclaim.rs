@@ -1,0 +1,60 @@
+//! Which segments of the journal may go.
+
+use thermocline_tiers::hot::journal::{Generation, SegmentInfo};
+
+/// What is to be done with the journal's segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// All segments below this one may go.
+    pub(crate) first: Option<Generation>,
+    /// The state is behind and keeps more than is to be kept: it is to be written.
+    pub(crate) flush: bool,
+}
+
+/// Keeps what recovery needs, from segment `needed` on, and the newest segments that fit `retain_bytes`, for peers that
+/// were away.
+pub(crate) fn plan(segments: &[SegmentInfo], retain_bytes: u64, needed: u64) -> Plan {
+    // Segments that are only made ready hold nothing yet.
+    let written = || segments.iter().filter(|segment| segment.bytes > 0);
+    let mut bytes = 0;
+    let mut oldest = None;
+    for segment in written().rev() {
+        bytes += u64::from(segment.capacity);
+        if bytes > retain_bytes && oldest.is_some() {
+            break;
+        }
+        oldest = Some(segment.generation);
+    }
+    let Some(retained) = oldest else { return Plan::default() };
+    let first = Generation(retained.0.min(needed));
+    let held: u64 = written().map(|segment| u64::from(segment.capacity)).sum();
+    Plan {
+        first: written().next().is_some_and(|segment| segment.generation < first).then_some(first),
+        flush: held > retain_bytes && needed < retained.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_or_fits_the_retained_bytes_stays() {
+        let segment = |generation, bytes| SegmentInfo {
+            generation: Generation(generation),
+            bytes,
+            records: 1,
+            capacity: 100,
+        };
+        let segments = [segment(3, 90), segment(4, 90), segment(5, 50), segment(6, 0)];
+        let first = |retain, needed| plan(&segments, retain, needed).first.map(|first| first.0);
+        assert_eq!(first(200, u64::MAX), Some(4));
+        assert_eq!(first(100, u64::MAX), Some(5));
+        assert_eq!(first(0, u64::MAX), Some(5), "the newest stays");
+        assert_eq!(first(100, 4), Some(4));
+        assert_eq!(first(1000, u64::MAX), None);
+        assert_eq!(plan(&segments, 100, 3), Plan { first: None, flush: true });
+        assert!(!plan(&segments, 100, u64::MAX).flush);
+        assert_eq!(plan(&[segment(1, 0)], 0, u64::MAX), Plan::default());
+    }
+}

@@ -1,0 +1,58 @@
+//! What was synced is there after a restart (I3, I6): no promise, vote or decision is forgotten, unless the node says so
+//! itself and stops voting.
+
+use thermocline::machine::Machine;
+use thermocline_paxos::{Ballot, Command, Record, Restored, Vote};
+
+use super::{Checked, Invariants};
+
+impl Invariants {
+    /// A node's process has ended: what it had not synced is gone, or not.
+    pub(crate) fn note_crash(&mut self, node: usize) {
+        self.written.retain(|(of, _), _| *of != node);
+    }
+
+    /// A node has started from its disk.
+    pub(crate) fn check_restart(&mut self, node: usize, machine: &Machine) -> Checked {
+        for (bucket, history) in &mut self.histories {
+            let status = machine.status(*bucket);
+            let slot = status.chosen.next();
+            let restored = Restored {
+                chosen: status.chosen,
+                promised: status.promised,
+                accepted: (status.accepted != Ballot::ZERO).then(|| (status.accepted, Command::no_op())),
+                vote: status.vote,
+                ..Restored::default()
+            };
+            history
+                .check_restored(node, &restored)
+                .map_err(|error| format!("bucket {}: {error}", bucket.0))?;
+            if status.chosen > history.highest() {
+                return Err(format!(
+                    "bucket {}: node {} starts with slot {}, which nobody has seen chosen",
+                    bucket.0,
+                    node + 1,
+                    status.chosen.0
+                ));
+            }
+            if restored.vote == Vote::LearnerOnly {
+                history.note_wiped(node);
+                continue;
+            }
+            // What a crash interrupted may have reached the disk all the same.
+            if status.promised != Ballot::ZERO {
+                history.note_synced(node, &Record::Promise { slot, ballot: status.promised });
+            }
+            if status.accepted != Ballot::ZERO {
+                let vote = Record::Accept { slot, ballot: status.accepted, command: Command::no_op() };
+                history.note_synced(node, &vote);
+            }
+            let last = self.commands.entry((node, *bucket)).or_default();
+            *last = (*last).max(status.chosen);
+            if status.accepted != Ballot::ZERO {
+                *last = (*last).max(slot);
+            }
+        }
+        self.check_index(node, machine)
+    }
+}

@@ -286,6 +286,7 @@ impl Model for Counter {
     fn step(&self, count: &i64, operation: &Operation) -> Option<i64> {
         match (&operation.call, operation.reply()) {
             (Call::Increment(by), None | Some(Reply::Done { .. })) => count.checked_add(*by),
+            (Call::Increment(_), Some(Reply::Refused { .. })) => Some(*count),
             (Call::Read, Some(Reply::Count(read))) => (read == count).then_some(*count),
             _ => None,
         }

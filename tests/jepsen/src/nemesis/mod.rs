@@ -1,0 +1,203 @@
+//! What breaks, when, and whether it did.
+//!
+//! Two nemeses work at the same time, so that faults overlap: one breaks the network, one breaks nodes. Both follow the seed.
+
+mod network;
+mod nodes;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cluster::{Cluster, can_trace, faketime};
+use crate::ground::{Disk, Network};
+use crate::random::Random;
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// Nodes cannot reach each other: in two parts, one alone, one way only, around a bridge.
+    Partition,
+    /// A partition that comes and goes several times a second.
+    Flapping,
+    /// Packets are lost.
+    Loss,
+    /// Everything takes longer.
+    Delay,
+    /// Connections break.
+    Reset,
+    /// `kill -9` of one, a minority, a majority or all.
+    Kill,
+    /// Stopped, and going on later as if nothing had been.
+    Pause,
+    /// A clock that is off by up to an hour, or runs ten times as fast.
+    Clock,
+    /// The power of disks is cut: what was not synced is gone.
+    Power,
+    /// A disk is full.
+    Full,
+    /// Syncs take long.
+    SlowSync,
+    /// A node loses everything.
+    Wipe,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Partition,
+        Self::Flapping,
+        Self::Loss,
+        Self::Delay,
+        Self::Reset,
+        Self::Kill,
+        Self::Pause,
+        Self::Clock,
+        Self::Power,
+        Self::Full,
+        Self::SlowSync,
+        Self::Wipe,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Partition => "partition",
+            Self::Flapping => "flapping",
+            Self::Loss => "loss",
+            Self::Delay => "delay",
+            Self::Reset => "reset",
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Clock => "clock",
+            Self::Power => "power",
+            Self::Full => "full",
+            Self::SlowSync => "slow-sync",
+            Self::Wipe => "wipe",
+        }
+    }
+
+    fn is_of_network(self) -> bool {
+        matches!(self, Self::Partition | Self::Flapping | Self::Loss | Self::Delay | Self::Reset)
+    }
+
+    /// Why it cannot be done here; `None` if it can.
+    pub(crate) fn obstacle(self, cluster: &Cluster) -> Option<&'static str> {
+        let proxies = matches!(cluster.ground.network, Network::Proxies(_));
+        let own_disks = cluster.ground.disks.iter().all(Disk::has_power_switch);
+        let ours = cluster.target.knows_versions();
+        match self {
+            Self::Delay | Self::Reset if !proxies => Some("needs the proxies of loopback"),
+            Self::Power | Self::Full if !own_disks => Some("needs root and file systems of the nodes' own"),
+            Self::Clock if faketime().is_none() => Some("needs libfaketime"),
+            Self::SlowSync if !can_trace() => Some("needs strace"),
+            Self::Wipe | Self::Power | Self::Full if !ours => Some("is not for this target"),
+            _ => None,
+        }
+    }
+}
+
+/// How often a kind of fault was tried, and how often it did something.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) tried: u64,
+    pub(crate) bitten: u64,
+}
+
+/// What was done in a run.
+#[derive(Debug, Default)]
+pub(crate) struct Deeds {
+    pub(crate) tallies: BTreeMap<Fault, Tally>,
+    /// When the last fault was over.
+    pub(crate) last_ended: Option<Instant>,
+}
+
+impl Deeds {
+    fn add(&mut self, fault: Fault, bitten: bool) {
+        let tally = self.tallies.entry(fault).or_default();
+        tally.tried += 1;
+        tally.bitten += u64::from(bitten);
+        self.last_ended = Some(Instant::now());
+    }
+
+    pub(crate) fn merge(mut self, other: Self) -> Self {
+        self.tallies.extend(other.tallies);
+        self.last_ended = self.last_ended.max(other.last_ended);
+        self
+    }
+}
+
+/// The faults of one run.
+pub(crate) struct Plan<'a> {
+    pub(crate) faults: &'a [Fault],
+    pub(crate) until: Instant,
+    pub(crate) seed: u64,
+    pub(crate) stop: &'a AtomicBool,
+}
+
+impl Plan<'_> {
+    /// Breaks the network until the time is over, and heals it.
+    pub(crate) fn break_network(&self, cluster: &Cluster) -> Deeds {
+        let mut random = Random::new(self.seed, 1);
+        let network = &cluster.ground.network;
+        let deeds = self.repeat(&mut random, true, cluster, |fault, random| {
+            network::inflict(self, cluster, fault, random)
+        });
+        network.heal();
+        deeds
+    }
+
+    /// Breaks nodes until the time is over, and has all of them running at the end.
+    pub(crate) fn break_nodes(&self, cluster: &Cluster) -> Deeds {
+        let mut random = Random::new(self.seed, 2);
+        self.repeat(&mut random, false, cluster, |fault, random| nodes::inflict(self, cluster, fault, random))
+    }
+
+    fn repeat(
+        &self,
+        random: &mut Random,
+        of_network: bool,
+        cluster: &Cluster,
+        inflict: impl Fn(Fault, &mut Random) -> Option<bool>,
+    ) -> Deeds {
+        let possible =
+            |fault: &Fault| fault.is_of_network() == of_network && fault.obstacle(cluster).is_none();
+        let faults: Vec<Fault> = self.faults.iter().copied().filter(possible).collect();
+        let mut deeds = Deeds::default();
+        // Each kind comes once before any comes again.
+        let mut round = Vec::new();
+        loop {
+            self.sleep(Duration::from_millis(random.between(300, 2500)));
+            if !of_network {
+                cluster.tend();
+            }
+            if self.is_over() || faults.is_empty() {
+                return deeds;
+            }
+            if round.is_empty() {
+                round = random.some(faults.len(), faults.len());
+            }
+            if let Some(fault) = round.pop().map(|at| faults[at])
+                && let Some(bitten) = inflict(fault, random)
+            {
+                deeds.add(fault, bitten);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until || self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Sleeps, but not beyond the end.
+    fn sleep(&self, duration: Duration) {
+        let until = (Instant::now() + duration).min(self.until);
+        while Instant::now() < until && !self.stop.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// How long a fault lasts.
+    fn hold(&self, random: &mut Random, most_ms: u64) {
+        self.sleep(Duration::from_millis(random.between(500, most_ms)));
+    }
+}

@@ -1,0 +1,123 @@
+//! What a run is said to have been: a line of a table, what was broken, and a verdict.
+
+use std::fmt::Write;
+
+use crate::run::{HEAL_MAX, Order, Outcomes};
+
+/// The fewest operations that must succeed: fewer prove nothing.
+const OK_MIN: usize = 100;
+
+impl Outcomes {
+    /// Why the run failed, if it did.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let mut failures = Vec::new();
+        let judgement = &self.judgement;
+        let mut several = |what: &str, found: &[(&'static str, u64, String)]| {
+            for (checker, key, why) in found.iter().take(5) {
+                failures.push(format!("{what} ({checker}, key {key}): {why}"));
+            }
+            if found.len() > 5 {
+                failures.push(format!("... {} in all", found.len()));
+            }
+        };
+        several("VIOLATION", &judgement.violations);
+        several("undecided", &judgement.unknown);
+        failures.extend(self.ended.iter().take(10).cloned());
+        for (fault, tally) in &self.deeds.tallies {
+            if tally.bitten == 0 {
+                failures.push(format!("{} was tried {} times and never bit", fault.name(), tally.tried));
+            }
+        }
+        match self.healed {
+            Some(healed) if healed <= HEAL_MAX => {}
+            Some(healed) => failures
+                .push(format!("served by all nodes only {:.1} s after the last fault", healed.as_secs_f64())),
+            None => failures.push("not served by all nodes again".to_owned()),
+        }
+        if self.ok < OK_MIN {
+            failures.push(format!("only {} operations succeeded", self.ok));
+        }
+        failures
+    }
+
+    /// What was found out, for people.
+    pub(crate) fn text(&self, order: &Order) -> String {
+        let mut text = String::new();
+        let asked = self.ok + self.failed + self.unknown;
+        let seconds = |duration: Option<std::time::Duration>| {
+            duration.map_or("never".to_owned(), |duration| format!("{:.1} s", duration.as_secs_f64()))
+        };
+        let disks = if self.own_disks { "a file system each" } else { "directories" };
+        let _ = writeln!(
+            text,
+            "target {}, {} nodes, {} clients, seed {}, {:.0} s of load, {}, {disks}",
+            order.target.name(),
+            order.nodes,
+            order.clients,
+            order.seed,
+            order.duration.as_secs_f64(),
+            self.network,
+        );
+        let _ = writeln!(
+            text,
+            "  asked {asked}: ok {} ({:.2} %), not applied {}, unknown {}; longest gap {:.2} s; healed within {}, voting again within {}",
+            self.ok,
+            100.0 * self.ok as f64 / asked.max(1) as f64,
+            self.failed,
+            self.unknown,
+            self.longest_gap.as_secs_f64(),
+            seconds(self.healed),
+            seconds(self.whole),
+        );
+        let faults: Vec<String> = self
+            .deeds
+            .tallies
+            .iter()
+            .map(|(fault, tally)| format!("{} {}/{}", fault.name(), tally.bitten, tally.tried))
+            .collect();
+        let _ = writeln!(
+            text,
+            "  faults that bit, of those tried: {}",
+            if faults.is_empty() { "none".to_owned() } else { faults.join(", ") }
+        );
+        for (fault, why) in &self.skipped {
+            let _ = writeln!(text, "  skipped: {} {why}", fault.name());
+        }
+        let judgement = &self.judgement;
+        let _ = writeln!(
+            text,
+            "  checked {} operations on {} keys, {} acknowledged changes: {} violations, {} undecided; {:.0} s in all",
+            judgement.operations,
+            judgement.keys,
+            judgement.acknowledged,
+            judgement.violations.len(),
+            judgement.unknown.len(),
+            self.elapsed.as_secs_f64(),
+        );
+        text
+    }
+
+    /// A line of the table at the end.
+    pub(crate) fn line(&self, name: &str) -> String {
+        let asked = (self.ok + self.failed + self.unknown).max(1);
+        let bitten: u64 = self.deeds.tallies.values().map(|tally| tally.bitten).sum();
+        let healed =
+            self.healed.map_or("never".to_owned(), |healed| format!("{:.1} s", healed.as_secs_f64()));
+        let verdict = if self.failures().is_empty() { "passed" } else { "FAILED" };
+        format!(
+            "{name:<12} {:>9} {:>8.2} % {:>8.2} s {healed:>8} {bitten:>6} {:>7} {verdict}",
+            self.judgement.operations,
+            100.0 * self.ok as f64 / asked as f64,
+            self.longest_gap.as_secs_f64(),
+            self.skipped.len(),
+        )
+    }
+}
+
+/// The head of the table.
+pub(crate) fn head() -> String {
+    format!(
+        "{:<12} {:>9} {:>10} {:>10} {:>8} {:>6} {:>7} verdict",
+        "faults", "checked", "available", "gap", "healed", "bites", "skipped"
+    )
+}

@@ -14,7 +14,8 @@ impl Outcomes {
         let judgement = &self.judgement;
         let mut several = |what: &str, found: &[(&'static str, u64, String)]| {
             for (checker, key, why) in found.iter().take(5) {
-                failures.push(format!("{what} ({checker}, key {key}): {why}"));
+                let why: Vec<&str> = why.lines().map(str::trim).take(3).collect();
+                failures.push(format!("{what} ({checker}, key {key}): {}", why.join(" | ")));
             }
             if found.len() > 5 {
                 failures.push(format!("... {} in all", found.len()));
@@ -60,12 +61,13 @@ impl Outcomes {
         );
         let _ = writeln!(
             text,
-            "  asked {asked}: ok {} ({:.2} %), not applied {}, unknown {}; longest gap {:.2} s; healed within {}, voting again within {}",
+            "  asked {asked}: ok {} ({:.2} %), not applied {}, unknown {}; longest gap {:.2} s at {:.0} s; healed within {}, voting again within {}",
             self.ok,
             100.0 * self.ok as f64 / asked.max(1) as f64,
             self.failed,
             self.unknown,
             self.longest_gap.as_secs_f64(),
+            self.gap_began.as_secs_f64(),
             seconds(self.healed),
             seconds(self.whole),
         );

@@ -50,8 +50,9 @@ pub(crate) struct Outcomes {
     pub(crate) ok: usize,
     pub(crate) failed: usize,
     pub(crate) unknown: usize,
-    /// The longest time in which no operation of any client succeeded.
+    /// The longest time in which no operation of any client succeeded, and when it began.
     pub(crate) longest_gap: Duration,
+    pub(crate) gap_began: Duration,
     /// From the end of the last fault until every node served; `None`: it did not within a minute.
     pub(crate) healed: Option<Duration>,
     /// Until every node had all that it needs to vote.
@@ -104,7 +105,7 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
 
     let since = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let (ok, failed, unknown) = count(&history);
-    let longest_gap = longest_gap(&history);
+    let (longest_gap, gap_began) = longest_gap(&history);
     let keys = workload.keys();
     history
         .extend(read_everything(&shared, &keys.iter().map(|(&key, &kind)| (key, kind)).collect::<Vec<_>>()));
@@ -123,6 +124,7 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
         failed,
         unknown,
         longest_gap,
+        gap_began,
         healed,
         whole,
         deeds,
@@ -198,12 +200,11 @@ fn count(history: &History) -> (usize, usize, usize) {
     })
 }
 
-fn longest_gap(history: &History) -> Duration {
-    let mut times: Vec<u64> = history
-        .iter()
-        .filter(|operation| operation.reply().is_some())
-        .filter_map(|operation| operation.ended())
-        .collect();
+/// The longest time in which nothing succeeded, and when it began.
+fn longest_gap(history: &History) -> (Duration, Duration) {
+    let answered = history.iter().filter(|operation| operation.reply().is_some());
+    let mut times: Vec<u64> = answered.filter_map(|operation| operation.ended()).collect();
     times.sort_unstable();
-    Duration::from_nanos(times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0))
+    let longest = times.windows(2).map(|pair| (pair[1] - pair[0], pair[0])).max().unwrap_or_default();
+    (Duration::from_nanos(longest.0), Duration::from_nanos(longest.1))
 }

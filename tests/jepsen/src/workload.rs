@@ -93,7 +93,7 @@ impl Workload {
                 0..40 => Call::Read,
                 40..58 => Call::Write(unique()),
                 // Only some keys, because where nothing is deleted more can be said of the versions.
-                58..62 if key.number % 3 == 0 => Call::Delete,
+                58..62 if key.number.is_multiple_of(3) => Call::Delete,
                 _ => Call::CompareAndSetVersion { expected: key.version, value: unique() },
             },
             Kind::Entity => {

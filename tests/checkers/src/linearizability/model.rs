@@ -264,6 +264,7 @@ impl Model for List {
             (Call::Append(elements), None | Some(Reply::Done { .. })) => {
                 Some(behind((hash, count), elements))
             }
+            (Call::Append(_), Some(Reply::Refused { .. })) => Some((hash, count)),
             (Call::Scan, Some(Reply::Elements(elements))) => {
                 (behind((0, 0), elements) == (hash, count)).then_some((hash, count))
             }

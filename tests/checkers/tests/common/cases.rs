@@ -213,6 +213,12 @@ fn growing(case: &mut impl FnMut(&'static str, Verdict, bool)) {
         scan(4, 10..11, &[2, 1]),
     ];
     case("two orders of one list", list_append::check(&lists), false);
+    let refused = |shown: &[u64]| {
+        vec![ok(1, 0..1, Call::Append(vec![1]), Reply::Refused { current: None }), scan(2, 2..3, shown)]
+    };
+    case("what was refused is not in the list", linearizability::check(&refused(&[])), true);
+    case("what was refused is in the list", linearizability::check(&refused(&[1])), false);
+    case("what was refused is in the list, by order", list_append::check(&refused(&[1])), false);
     let order = vec![append(1, 0..1, &[1]), append(1, 2..3, &[2]), scan(3, 4..5, &[2, 1])];
     case("an order against real time", list_append::check(&order), false);
 
@@ -237,6 +243,10 @@ fn growing(case: &mut impl FnMut(&'static str, Verdict, bool)) {
     case("all that was acknowledged is left", lost_writes::check(&left(6, 2), 50, 2), true);
     case("one node has lost an acknowledged write", lost_writes::check(&left(5, 1), 50, 2), false);
     case("one node was not asked", lost_writes::check(&left(6, 2)[..3], 50, 2), false);
+    let mut late = vec![unknown(3, 3, Call::Write(7))];
+    late.extend(left(6, 2));
+    late.push(ok(13, 102..103, Call::Read, value(7, 3)));
+    case("an unknown write may come between the last reads", lost_writes::check(&late, 50, 2), true);
     let emptied = vec![
         ok(1, 0..1, Call::Write(5), Reply::Done { version: None }),
         ok(11, 100..101, Call::Read, absent()),

@@ -88,7 +88,7 @@ impl Namespaces {
     }
 
     pub(super) fn lose(&self, percent: u64) {
-        let rule = format!("numgen random mod 100 < {percent} counter name bites drop");
+        let rule = format!("ip protocol tcp numgen random mod 100 < {percent} counter name bites drop");
         self.filter(&["add", "rule", "bridge", &self.tag, "loss", &rule]);
     }
 

@@ -16,6 +16,8 @@ pub(crate) const CLIENTS_OF_A_GROUP: usize = 5;
 const KEYS_OF_A_GROUP: usize = 4;
 const OPERATIONS_OF_A_KEY: u64 = 200;
 const UNKNOWN_OF_A_KEY: u64 = 3;
+/// A longer range is read in several pages, each of a moment of its own, and is no one state of the entity.
+const ELEMENTS_OF_AN_ENTITY: u64 = 100;
 
 /// The keys of a run.
 pub(crate) struct Workload {
@@ -33,6 +35,7 @@ struct Key {
     number: u64,
     asked: u64,
     unknown: u64,
+    added: u64,
     /// The last version that somebody saw.
     version: u64,
 }
@@ -65,7 +68,8 @@ impl Workload {
         key.asked += 1;
         let (kind, number) = (key.kind, key.number);
         let call = self.call(key, random);
-        if key.asked >= OPERATIONS_OF_A_KEY {
+        key.added += u64::from(matches!(call, Call::Add(_)));
+        if key.asked >= OPERATIONS_OF_A_KEY || key.added >= ELEMENTS_OF_AN_ENTITY {
             keys.swap_remove(at);
         }
         (kind, number, call)
@@ -75,7 +79,7 @@ impl Workload {
         let number = self.next_key.fetch_add(1, Ordering::SeqCst);
         let kind = random.pick(&self.kinds).copied().unwrap_or(Kind::Register);
         self.all.lock().insert(number, kind);
-        Key { kind, number, asked: 0, unknown: 0, version: 0 }
+        Key { kind, number, asked: 0, unknown: 0, added: 0, version: 0 }
     }
 
     fn call(&self, key: &Key, random: &mut Random) -> Call {

@@ -140,6 +140,11 @@ impl Mailbox {
         }
     }
 
+    /// Whether nothing waits in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.lock().inputs.is_empty()
+    }
+
     /// Has calls and frames gather without waking the worker; says no when something urgent is there already.
     pub(super) fn gather(&self) -> bool {
         let mut queue = self.queue.lock();

@@ -3,6 +3,7 @@
 //! Threads: one for each worker (its calls, buckets, links and timers), two for the journal, three for disk work. What
 //! they say to one another goes through [`mailbox`]es and queues; no lock is held across I/O.
 
+mod alarm;
 mod clock;
 mod disk_pool;
 mod journal_thread;

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use thermocline_paxos::NodeId;
 use tokio::sync::{mpsc, oneshot};
 
+use super::alarm::Alarm;
 use super::clock::Clock;
 use super::disk_pool::DiskPool;
 use super::journal_thread::{JournalGate, JournalQueue};
@@ -94,15 +95,19 @@ struct WorkerThread {
 impl WorkerThread {
     async fn run(&mut self) {
         let mut inputs = Vec::new();
+        let mut alarm = Alarm::new();
         loop {
             // Under load, what comes while a commit is on its way to the disk waits for it: one turn, one frame a peer and one
             // commit then serve many calls. With few callers nothing waits.
             if self.outstanding > 0 && self.worker.calls_under_way() >= GATHER_CALLS && self.mailbox.gather()
             {
-                tokio::select! {
-                    biased;
-                    () = self.mailbox.wait() => {}
-                    () = tokio::time::sleep(GATHER_MAX) => {}
+                let until = Instant::now() + GATHER_MAX;
+                while let Some(left) = until.checked_duration_since(Instant::now()) {
+                    tokio::select! {
+                        biased;
+                        () = self.mailbox.wait() => break,
+                        () = alarm.wait(left) => {}
+                    }
                 }
             }
             if !self.mailbox.take(&mut inputs) {
@@ -113,7 +118,7 @@ impl WorkerThread {
                 tokio::select! {
                     biased;
                     () = self.mailbox.wait() => {}
-                    () = tokio::time::sleep(sleep) => {}
+                    () = alarm.wait(sleep) => {}
                 }
                 if !self.mailbox.take(&mut inputs) {
                     return self.die();
@@ -135,8 +140,10 @@ impl WorkerThread {
                 self.end_turn(now);
                 return;
             }
-            // Lets the links and connections of this thread run before the next turn: they fill it.
-            tokio::task::yield_now().await;
+            if !self.mailbox.is_empty() {
+                // There is no need to wait, but the links and connections of this thread run too, and fill the next turn.
+                tokio::task::yield_now().await;
+            }
         }
     }
 

@@ -28,12 +28,17 @@ pub(crate) fn arguments(folder: &Path, nodes: &[Node], id: u64) -> io::Result<Ve
     // A file for each node: the others may be reading theirs at this moment.
     let file = folder.join(format!("topology-{id}.toml"));
     std::fs::write(&file, topology(nodes)?)?;
+    // One worker for each core is the default; here three nodes and their clients share the cores of one machine.
+    let config = folder.join(format!("config-{id}.toml"));
+    std::fs::write(&config, "workers = 1\n")?;
     Ok(vec![
         "serve".to_owned(),
         "--topology".to_owned(),
         file.to_string_lossy().into_owned(),
         "--node".to_owned(),
         id.to_string(),
+        "--config".to_owned(),
+        config.to_string_lossy().into_owned(),
     ])
 }
 

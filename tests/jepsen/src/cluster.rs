@@ -116,11 +116,16 @@ impl Cluster {
         self.nodes[number].lock().clock = clock;
     }
 
-    /// Makes every write that is synced take longer; says whether that was possible.
-    pub(crate) fn slow_disk(&self, number: usize, milliseconds: u64) -> bool {
+    /// Makes a node's writes and syncs take longer, or fail; says whether that was possible.
+    pub(crate) fn disturb_disk(&self, number: usize, how: Disturbance) -> bool {
         let mut node = self.nodes[number].lock();
         let Some(child) = &node.child else { return false };
-        let calls = "fsync,fdatasync,pwrite64,pwritev,pwritev2";
+        let (calls, injected) = match how {
+            Disturbance::Slow { milliseconds } => {
+                ("fsync,fdatasync,pwrite64,pwritev,pwritev2", format!("delay_exit={}", milliseconds * 1000))
+            }
+            Disturbance::Failing => ("fsync,fdatasync,pwrite64,pwritev,pwritev2", "error=EIO".to_owned()),
+        };
         let tracer = Command::new("strace")
             .args([
                 "-f",
@@ -132,17 +137,23 @@ impl Cluster {
                 "-e",
                 &format!("trace={calls}"),
             ])
-            .args(["-e", &format!("inject={calls}:delay_exit={}", milliseconds * 1000)])
+            .args(["-e", &format!("inject={calls}:{injected}")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
         node.tracer = tracer.ok();
         thread::sleep(Duration::from_millis(200));
-        node.tracer.as_mut().is_some_and(|tracer| tracer.try_wait().is_ok_and(|ended| ended.is_none()))
+        node.tracer.is_some() && child_is_traced(&node)
     }
 
-    pub(crate) fn end_slow_disk(&self, number: usize) {
+    /// Whether a node has ended by itself and was not started again.
+    pub(crate) fn has_ended(&self, number: usize) -> bool {
+        let mut node = self.nodes[number].lock();
+        node.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some()))
+    }
+
+    pub(crate) fn leave_disk(&self, number: usize) {
         stop_tracer(&mut self.nodes[number].lock());
     }
 
@@ -208,6 +219,13 @@ impl Drop for Cluster {
     }
 }
 
+/// What is done to a node's writes and syncs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Disturbance {
+    Slow { milliseconds: u64 },
+    Failing,
+}
+
 /// The library that lies about the time, where it is installed.
 pub(crate) fn faketime() -> Option<&'static str> {
     FAKETIME.into_iter().find(|path| Path::new(path).exists())
@@ -216,6 +234,14 @@ pub(crate) fn faketime() -> Option<&'static str> {
 /// Whether a process can be slowed down from outside.
 pub(crate) fn can_trace() -> bool {
     has("strace")
+}
+
+/// Whether somebody stands between a process and the kernel; or did, until it ended of it.
+fn child_is_traced(node: &Node) -> bool {
+    let Some(child) = &node.child else { return false };
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0") || state(child) == Some('Z')
 }
 
 fn stop_tracer(node: &mut Node) {

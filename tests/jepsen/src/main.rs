@@ -51,7 +51,7 @@ struct Options {
     /// What happens when; by default another one each time.
     #[arg(long)]
     seed: Option<u64>,
-    /// `all`, `none`, or kinds of faults, with commas between them.
+    /// `all`, `none`, or kinds of faults, with commas between them. `roll-back` is not promised to be survived: `all` is without it.
     #[arg(long, default_value = "all")]
     faults: String,
     /// `all`, or kinds of keys, with commas between them: register, entity, list, counter.
@@ -168,8 +168,8 @@ impl Options {
             clients: usize::from(self.clients),
             duration: Duration::from_secs(self.seconds),
             seed,
-            faults: chosen(&self.faults, &Fault::ALL, Fault::name)?,
-            kinds: chosen(&self.keys, &Kind::ALL, Kind::name)?,
+            faults: chosen(&self.faults, &Fault::PROMISED, &Fault::UNPROMISED, Fault::name)?,
+            kinds: chosen(&self.keys, &Kind::ALL, &[], Kind::name)?,
             isolated: !self.loopback,
             directory: base.join(format!("thermocline-jepsen-{}-{name}", std::process::id())),
             keep: self.keep,
@@ -177,15 +177,20 @@ impl Options {
     }
 }
 
-/// What a list of names stands for.
-fn chosen<T: Copy>(names: &str, all: &[T], name: impl Fn(T) -> &'static str) -> io::Result<Vec<T>> {
+/// What a list of names stands for. `all` does not stand for what has to be named.
+fn chosen<T: Copy>(
+    names: &str,
+    all: &[T],
+    named: &[T],
+    name: impl Fn(T) -> &'static str,
+) -> io::Result<Vec<T>> {
     match names {
         "all" => Ok(all.to_vec()),
         "none" => Ok(Vec::new()),
         _ => {
             let one = |wanted: &str| {
-                let found = all.iter().copied().find(|&one| name(one) == wanted);
-                let known: Vec<_> = all.iter().map(|&one| name(one)).collect();
+                let found = all.iter().chain(named).copied().find(|&one| name(one) == wanted);
+                let known: Vec<_> = all.iter().chain(named).map(|&one| name(one)).collect();
                 found.ok_or_else(|| io::Error::other(format!("{wanted} is none of {}", known.join(", "))))
             };
             names.split(',').map(one).collect()

@@ -23,6 +23,7 @@ fn harness(arguments: &[&str]) -> Option<Output> {
 fn a_short_run_under_all_faults_passes_and_a_wrong_target_does_not() {
     let Some(run) = harness(&["run", "--loopback", "--seconds", "20", "--clients", "10"]) else { return };
     assert!(run.status.success(), "the run failed");
-    let wrong = harness(&["wrong", "--loopback", "--seconds", "3", "--clients", "10", "--faults", "pause"]).unwrap();
+    let wrong =
+        harness(&["wrong", "--loopback", "--seconds", "3", "--clients", "10", "--faults", "pause"]).unwrap();
     assert!(wrong.status.success(), "the wrong target was not found out");
 }

@@ -39,12 +39,21 @@ pub(crate) enum Fault {
     Full,
     /// Syncs take long.
     SlowSync,
+    /// Writes and syncs fail.
+    FailingSync,
+    /// Bits of a journal change.
+    Flip,
+    /// A part of a journal is missing.
+    Truncate,
     /// A node loses everything.
     Wipe,
+    /// A node's directory is put back to an earlier copy of itself. Not survived, and not promised to be.
+    RollBack,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 12] = [
+    /// What is promised to be survived.
+    pub(crate) const PROMISED: [Self; 15] = [
         Self::Partition,
         Self::Flapping,
         Self::Loss,
@@ -56,8 +65,13 @@ impl Fault {
         Self::Power,
         Self::Full,
         Self::SlowSync,
+        Self::FailingSync,
+        Self::Flip,
+        Self::Truncate,
         Self::Wipe,
     ];
+    /// What is not, and comes only when it is named.
+    pub(crate) const UNPROMISED: [Self; 1] = [Self::RollBack];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -72,7 +86,11 @@ impl Fault {
             Self::Power => "power",
             Self::Full => "full",
             Self::SlowSync => "slow-sync",
+            Self::FailingSync => "failing-sync",
+            Self::Flip => "flip",
+            Self::Truncate => "truncate",
             Self::Wipe => "wipe",
+            Self::RollBack => "roll-back",
         }
     }
 
@@ -89,8 +107,11 @@ impl Fault {
             Self::Delay | Self::Reset if !proxies => Some("needs the proxies of loopback"),
             Self::Power | Self::Full if !own_disks => Some("needs root and file systems of the nodes' own"),
             Self::Clock if faketime().is_none() => Some("needs libfaketime"),
-            Self::SlowSync if !can_trace() => Some("needs strace"),
-            Self::Wipe | Self::Power | Self::Full if !ours => Some("is not for this target"),
+            Self::SlowSync | Self::FailingSync if !can_trace() => Some("needs strace"),
+            Self::Flip | Self::Truncate | Self::Wipe | Self::RollBack | Self::FailingSync if !ours => {
+                Some("is not for this target")
+            }
+            Self::Power | Self::Full if !ours => Some("is not for this target"),
             _ => None,
         }
     }

@@ -1,11 +1,19 @@
 //! Faults of nodes and of their disks.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Fault, Plan};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Disturbance};
+use crate::ground::run;
 use crate::random::Random;
+
+/// Commits of a journal begin at blocks of this length, with these bytes.
+const BLOCK_BYTES: usize = 4096;
+const COMMIT_MAGIC: &[u8] = b"TCJC";
 
 /// Breaks nodes for a while and mends them. Says whether it did anything; `None` if it could not be tried now.
 pub(super) fn inflict(plan: &Plan, cluster: &Cluster, fault: Fault, random: &mut Random) -> Option<bool> {
@@ -16,7 +24,11 @@ pub(super) fn inflict(plan: &Plan, cluster: &Cluster, fault: Fault, random: &mut
         Fault::Power => power(plan, cluster, random),
         Fault::Full => full(plan, cluster, random),
         Fault::SlowSync => slow_sync(plan, cluster, random),
-        Fault::Wipe => return wipe(plan, cluster, random),
+        Fault::FailingSync => failing_sync(plan, cluster, random),
+        Fault::Flip => return damage(plan, cluster, random, flip),
+        Fault::Truncate => return damage(plan, cluster, random, truncate),
+        Fault::Wipe => return damage(plan, cluster, random, wipe),
+        Fault::RollBack => return roll_back(plan, cluster, random),
         _ => return None,
     };
     Some(bitten)
@@ -117,24 +129,118 @@ fn full(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
 
 fn slow_sync(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     let node = random.below(cluster.len() as u64) as usize;
-    let bitten = cluster.slow_disk(node, random.between(5, 300));
+    let bitten = cluster.disturb_disk(node, Disturbance::Slow { milliseconds: random.between(5, 300) });
     plan.hold(random, 6_000);
-    cluster.end_slow_disk(node);
+    cluster.leave_disk(node);
     bitten
 }
 
-/// A node loses its directory. That is survived by one at a time: the next must wait until it has learnt everything again.
-fn wipe(plan: &Plan, cluster: &Cluster, random: &mut Random) -> Option<bool> {
+/// Writes and syncs fail. The node must end by itself, and may only count on its disk again after it has read it anew.
+fn failing_sync(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
+    let node = random.below(cluster.len() as u64) as usize;
+    cluster.may_end(node, true);
+    let traced = cluster.disturb_disk(node, Disturbance::Failing);
+    plan.hold(random, 4_000);
+    cluster.leave_disk(node);
+    let ended = cluster.has_ended(node);
+    if !ended {
+        cluster.kill(node);
+    }
+    cluster.tend();
+    start(cluster, &[node]);
+    cluster.may_end(node, false);
+    traced && ended
+}
+
+/// A node's disk loses or changes what it held. That is survived by one at a time: the next must wait until this one has learnt
+/// everything again.
+fn damage(
+    plan: &Plan,
+    cluster: &Cluster,
+    random: &mut Random,
+    harm: impl FnOnce(&Path, &mut Random) -> io::Result<bool>,
+) -> Option<bool> {
     if !cluster.is_whole() {
         return None;
     }
     let node = random.below(cluster.len() as u64) as usize;
     let killed = cluster.kill(node);
-    let data = cluster.ground.places[node].directory.join("data");
-    let wiped = fs::remove_dir_all(&data);
+    let harmed = harm(&cluster.ground.places[node].directory.join("data"), random);
+    if let Err(error) = &harmed {
+        eprintln!("damage to node {}: {error}", node + 1);
+    }
     plan.sleep(Duration::from_millis(random.between(0, 3_000)));
     start(cluster, &[node]);
-    Some(killed && wiped.is_ok())
+    Some(killed && harmed.is_ok_and(|harmed| harmed))
+}
+
+fn wipe(data: &Path, _: &mut Random) -> io::Result<bool> {
+    fs::remove_dir_all(data)?;
+    Ok(true)
+}
+
+/// Bits change in the journal, but not in its last commits: those may be taken for a write that was cut short.
+fn flip(data: &Path, random: &mut Random) -> io::Result<bool> {
+    let Some((segment, commits)) = commits_of_a_segment(data, random)? else { return Ok(false) };
+    let old = commits.len() / 2;
+    let file = OpenOptions::new().read(true).write(true).open(segment)?;
+    for _ in 0..random.between(1, 8) {
+        let Some(&at) = random.pick(&commits[..old]) else { return Ok(false) };
+        // Within what a commit's header and first record take.
+        let at = at + random.below(64);
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at)?;
+        byte[0] ^= 1 << random.below(8);
+        file.write_all_at(&byte, at)?;
+    }
+    file.sync_all()?;
+    Ok(old > 0)
+}
+
+/// A segment of the journal loses its second half.
+fn truncate(data: &Path, random: &mut Random) -> io::Result<bool> {
+    let Some((segment, commits)) = commits_of_a_segment(data, random)? else { return Ok(false) };
+    let Some(&half) = commits.get(commits.len() / 2) else { return Ok(false) };
+    let file = OpenOptions::new().write(true).open(segment)?;
+    file.set_len(half)?;
+    file.sync_all()?;
+    Ok(true)
+}
+
+/// A segment of the journal, and where its commits begin.
+fn commits_of_a_segment(data: &Path, random: &mut Random) -> io::Result<Option<(PathBuf, Vec<u64>)>> {
+    let mut segments: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(data.join("journal"))? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("segment-")) {
+            segments.push(path);
+        }
+    }
+    segments.sort();
+    let Some(segment) = random.pick(&segments) else { return Ok(None) };
+    let bytes = fs::read(segment)?;
+    let begins = |&block: &usize| bytes[block * BLOCK_BYTES..].starts_with(COMMIT_MAGIC);
+    let commits =
+        (1..bytes.len() / BLOCK_BYTES).filter(begins).map(|block| (block * BLOCK_BYTES) as u64).collect();
+    Ok(Some((segment.clone(), commits)))
+}
+
+/// A node is put back to an earlier state of its own. The store does not promise to survive that.
+fn roll_back(plan: &Plan, cluster: &Cluster, random: &mut Random) -> Option<bool> {
+    if !cluster.is_whole() {
+        return None;
+    }
+    let node = random.below(cluster.len() as u64) as usize;
+    let data = cluster.ground.places[node].directory.join("data");
+    let saved = data.with_file_name("saved");
+    let copied =
+        cluster.kill(node) && run("cp", &["-a", &data.to_string_lossy(), &saved.to_string_lossy()]).is_ok();
+    start(cluster, &[node]);
+    plan.hold(random, 8_000);
+    cluster.kill(node);
+    let back = fs::remove_dir_all(&data).and_then(|()| fs::rename(&saved, &data));
+    start(cluster, &[node]);
+    Some(copied && back.is_ok())
 }
 
 fn start(cluster: &Cluster, nodes: &[usize]) {

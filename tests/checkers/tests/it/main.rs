@@ -6,6 +6,7 @@ mod common;
 mod formats;
 mod generated;
 mod recorded;
+mod second_opinion;
 
 use common::cases;
 

@@ -21,6 +21,7 @@ pub(crate) struct Clients {
     seen: BTreeMap<(u64, Position), Version>,
     next_value: u64,
     next_number: u64,
+    last_stamp: u64,
     /// What is to be done when the faults are over, and must succeed: at a node, or at any.
     pub(crate) script: VecDeque<(usize, Action)>,
 }
@@ -28,7 +29,8 @@ pub(crate) struct Clients {
 #[derive(Default)]
 struct Client {
     pending: Option<Pending>,
-    calls: u64,
+    /// How often it did not learn what became of an operation.
+    lives: u64,
 }
 
 /// An operation under way.
@@ -73,6 +75,9 @@ pub(crate) enum Next {
     Nothing,
 }
 
+/// Who reads in the end at node 0, 1, ...
+const FINAL: u64 = 1 << 40;
+
 /// At most so many attempts at one write.
 const ATTEMPTS_MAX: u32 = 4;
 
@@ -87,6 +92,7 @@ impl Clients {
             seen: BTreeMap::new(),
             next_value: 0,
             next_number: 0,
+            last_stamp: 0,
             script: VecDeque::new(),
         }
     }
@@ -145,10 +151,21 @@ impl Clients {
     ) -> Send {
         let operation = self.history.len();
         let outcome = Outcome::Unknown;
-        self.history.push(Operation { action, invoked: now, completed: None, outcome });
+        let process = match scripted {
+            Some(node) => FINAL + node as u64,
+            None => client as u64 + self.clients[client].lives * self.clients.len() as u64,
+        };
+        let invoked = self.stamp(now);
+        self.history.push(Operation { process, action, invoked, completed: None, outcome });
         let pending = Pending { number: 0, operation, node, stage, token: None, attempts: 0, scripted };
         self.clients[client].pending = Some(pending);
         self.send(client)
+    }
+
+    /// A moment, on a clock that never shows the same twice: what happened first is earlier.
+    pub(crate) fn stamp(&mut self, now: Time) -> u64 {
+        self.last_stamp = (self.last_stamp + 1).max(now * 1_000);
+        self.last_stamp
     }
 
     /// The call of a client's stage.
@@ -156,10 +173,9 @@ impl Clients {
         let count = self.clients.len() as u64;
         let number = self.next_number * count + client as u64;
         self.next_number += 1;
-        let Client { pending: Some(pending), calls } = &mut self.clients[client] else {
+        let Some(pending) = &mut self.clients[client].pending else {
             unreachable!("a client calls for an operation");
         };
-        *calls += 1;
         pending.number = number;
         let action = &self.history[pending.operation].action;
         let call = match (pending.stage, action, pending.token) {
@@ -237,6 +253,8 @@ impl Clients {
 
     fn end(&mut self, client: usize, outcome: Option<Outcome>, now: Time) -> Next {
         let Some(pending) = self.clients[client].pending.take() else { return Next::Nothing };
+        let stamp = self.stamp(now);
+        self.clients[client].lives += u64::from(outcome.is_none());
         let operation = &mut self.history[pending.operation];
         let is_read = !matches!(operation.action, Action::Write { .. });
         let succeeded = matches!(outcome, Some(Outcome::Written(_) | Outcome::Got(_) | Outcome::Page(..)));
@@ -247,14 +265,14 @@ impl Clients {
                 for mutation in mutations {
                     if let Mutation::Put { value, .. } = mutation {
                         self.next_value += 1;
-                        *value = Bytes::from(format!("again-{}", self.next_value));
+                        *value = Bytes::from(format!("{:06}", self.next_value));
                     }
                 }
             }
             self.script.push_back((node, action));
         }
         if let Some(outcome) = outcome.filter(|outcome| !(is_read && *outcome == Outcome::NotApplied)) {
-            operation.completed = Some(now);
+            operation.completed = Some(stamp);
             operation.outcome = outcome;
             let operation = &self.history[pending.operation];
             note_versions(&mut self.seen, operation);
@@ -271,11 +289,18 @@ impl Clients {
     fn draw_series(&mut self, entity: u64) -> Action {
         if self.random.below(3) == 0 {
             let newest_first = self.random.coin();
-            return Action::Scan { entity, newest_first, limit: self.random.spread(1, 200) as u32 };
+            let limit = if self.random.coin() { 10_000 } else { self.random.spread(1, 100) as u32 };
+            return Action::Scan { entity, newest_first, limit };
         }
+        let count = if self.random.below(5) == 0 { self.random.between(2, 4) } else { 1 };
+        let mutations = (0..count).map(|_| self.append()).collect();
+        Action::Write { entity, mutations }
+    }
+
+    /// A record behind all others of its series, or nearly.
+    fn append(&mut self) -> Mutation {
         let value = self.value();
-        let position = Position::dated(self.next_value * 40, 0);
-        Action::Write { entity, mutations: vec![put(position, value, Expect::Any)] }
+        put(Position::dated(self.next_value * 40, 0), value, Expect::Any)
     }
 
     fn draw_register(&mut self, entity: u64) -> Action {
@@ -289,11 +314,7 @@ impl Clients {
                 None => vec![put(position, self.value(), Expect::Absent)],
             },
             15 => vec![put(position, self.value(), Expect::Absent)],
-            16 => vec![Mutation::Delete { position, expect: Expect::Any }],
-            17 => match seen {
-                Some(version) => vec![Mutation::Delete { position, expect: Expect::Version(version) }],
-                None => vec![put(position, self.value(), Expect::Present)],
-            },
+            16 | 17 => vec![Mutation::Delete { position, expect: Expect::Any }],
             _ => vec![
                 put(Position::Undated, self.value(), Expect::Any),
                 put(Position::dated(1_500, 0), self.value(), Expect::Any),
@@ -320,8 +341,7 @@ impl Clients {
             let mutations = if entity % 2 == 0 {
                 vec![put(Position::Undated, self.value(), Expect::Any)]
             } else {
-                let value = self.value();
-                vec![put(Position::dated(self.next_value * 40, 0), value, Expect::Any)]
+                vec![self.append()]
             };
             self.script.push_back((node, Action::Write { entity, mutations }));
         }

@@ -1,12 +1,15 @@
 //! The second phase: the faults are over, and all must be well again within a bound.
 
-use crate::check;
 use crate::fault::Kind;
+use crate::judge::judge;
 use crate::queue::{Event, Time};
 use crate::world::{Checked, World};
 
 /// After so long without faults everything must be well.
 const HEAL_MAX: Time = 30_000_000;
+
+/// After so long a slot that somebody left undecided is decided by others.
+const QUIET: Time = 5_000_000;
 
 /// How often the cluster is looked at.
 const LOOK: Time = 20_000;
@@ -18,6 +21,8 @@ pub(crate) enum Phase {
     Faults,
     /// No faults since then: every entity can be written.
     Writes(Time),
+    /// Then nothing is asked for a while, until what was left undecided is decided.
+    Quiet(Time),
     /// Then every record can be read at every node.
     Reads(Time),
     /// Then all replicas are equal, and vote.
@@ -61,7 +66,9 @@ impl World {
 
     /// Goes to the next phase when this one has come to its end.
     pub(crate) fn go_on(&mut self) -> Checked {
-        let (Phase::Writes(since) | Phase::Reads(since) | Phase::Settle(since)) = self.phase else {
+        let (Phase::Writes(since) | Phase::Quiet(since) | Phase::Reads(since) | Phase::Settle(since)) =
+            self.phase
+        else {
             return Ok(());
         };
         if self.now > since + HEAL_MAX {
@@ -75,8 +82,10 @@ impl World {
         }
         let scripted = self.clients.script.is_empty() && self.clients.are_idle();
         match self.phase {
-            Phase::Writes(_) if scripted => {
+            Phase::Writes(_) if scripted => self.phase = Phase::Quiet(self.now),
+            Phase::Quiet(since) if self.now > since + QUIET => {
                 self.clients.script_reads(self.nodes.len());
+                self.finals = self.clients.stamp(self.now);
                 self.phase = Phase::Reads(self.now);
             }
             Phase::Reads(_) if scripted => {
@@ -158,7 +167,8 @@ impl World {
         if let Some(index) = self.bitten.iter().position(|bitten| !bitten) {
             return Err(format!("{:?} was scheduled and never bit", self.plan.faults[index]));
         }
-        check::check(&self.clients.history)
+        let finals = if self.lacks_transfer() { None } else { Some(self.finals) };
+        judge(&self.clients.history, finals, self.nodes.len())
     }
 
     /// A scheduled fault had an effect.

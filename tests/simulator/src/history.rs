@@ -4,17 +4,17 @@ use bytes::Bytes;
 use thermocline::machine::Reply;
 use thermocline::{Expect, Mutation, Position, Version};
 
-use crate::queue::Time;
-
 /// One operation of a client, all its attempts together.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
+    /// Who: a client, until it does not know what became of an operation; then it is another.
+    pub(crate) process: u64,
     /// What.
     pub(crate) action: Action,
-    /// When it was first sent.
-    pub(crate) invoked: Time,
+    /// When it was first sent, on a clock that never shows the same twice.
+    pub(crate) invoked: u64,
     /// When its outcome was known; `None` while it is not.
-    pub(crate) completed: Option<Time>,
+    pub(crate) completed: Option<u64>,
     /// Its outcome.
     pub(crate) outcome: Outcome,
 }

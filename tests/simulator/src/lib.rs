@@ -10,10 +10,9 @@
 //! ```
 //!
 //! `plan` says what a seed draws, `fault` what can go wrong, `atlas` what is promised to be survived; `world` lets it happen;
-//! `invariants` looks on after every event, `check` at what the clients saw.
+//! `invariants` looks on after every event, `judge` at what the clients saw.
 
 mod atlas;
-mod check;
 mod clients;
 mod disks;
 pub mod explore;
@@ -22,9 +21,11 @@ mod faults;
 mod heal;
 mod history;
 mod invariants;
+mod judge;
 mod links;
 mod network;
 mod node;
+mod pages;
 mod plan;
 mod queue;
 mod random;

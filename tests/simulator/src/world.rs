@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) bitten: Vec<bool>,
     /// When the healed cluster is looked at next.
     pub(crate) next_look: Time,
+    /// When the last reads began, on the clients' clock.
+    pub(crate) finals: u64,
 }
 
 /// Why a run is red.
@@ -74,6 +76,7 @@ impl World {
             entropy: Random::new(seed, 5),
             bitten: vec![false; plan.faults.len()],
             next_look: 0,
+            finals: 0,
             nodes,
             plan,
         };

@@ -1,14 +1,13 @@
-//! A scan shows one state of its entity: in order, within its limit, and with every record that was surely there. Entities
-//! that are scanned are only appended to, so a page that shows a version shows all lower ones in its range, too.
+//! Pages: one is in order, within its limit, and shows every record that was surely there. Entities that are scanned are only
+//! appended to, so a page that shows a version shows all lower ones in its range, too.
 
 use std::collections::BTreeMap;
 
 use thermocline::{Position, Version};
 
-use super::Checked;
 use crate::history::{Action, Operation, Outcome, Read, changes};
 
-pub(super) fn check(history: &[Operation]) -> Checked {
+pub(crate) fn check(history: &[Operation]) -> Result<(), String> {
     let appends = appends(history);
     for scan in history {
         let (Action::Scan { entity, newest_first, limit }, Outcome::Page(page, end)) =
@@ -49,7 +48,7 @@ fn check_complete(
     end: bool,
     newest_first: bool,
     appends: &[(&Operation, Position, Version)],
-) -> Checked {
+) -> Result<(), String> {
     let newest_seen = page.iter().map(|(_, version, _)| *version).max();
     for (append, position, version) in appends {
         let earlier = append.completed.is_some_and(|completed| completed < scan.invoked);

@@ -54,6 +54,10 @@ mod key;
 #[cfg(feature = "test-util")]
 pub mod machine;
 mod node;
+#[cfg(not(feature = "plant"))]
+mod plant;
+#[cfg(feature = "plant")]
+pub mod plant;
 mod request;
 mod runtime;
 #[cfg(feature = "server")]

@@ -8,6 +8,7 @@ use thermocline_tiers::hot::state::{Apply, Key, Part, Position as StatePosition,
 
 use super::command::{Change, Entry, EntryKind, EntryToken, entries};
 use crate::key::{Position, Version};
+use crate::plant::{self, Plant};
 use crate::request::Expect;
 use crate::token::{OUTCOME_SLOTS, TOKEN_SLOTS};
 
@@ -129,7 +130,9 @@ fn decide<'a>(
     if entry.token.born >= slot.0 {
         return Ok((Verdict::Forged, false));
     }
-    if let Some(verdict) = remembered(part, Bucket(bucket.0), &entry.token)? {
+    if let Some(verdict) = remembered(part, Bucket(bucket.0), &entry.token)?
+        && !plant::on(Plant::OutcomeIgnored)
+    {
         return Ok((verdict, false));
     }
     if let Some(verdict) = without_outcome(entry.token.born, slot) {
@@ -153,7 +156,7 @@ fn decide<'a>(
             Expect::Any => true,
             Expect::Absent => current.is_none(),
             Expect::Present => current.is_some(),
-            Expect::Version(version) => current == Some(version),
+            Expect::Version(version) => current == Some(version) || plant::on(Plant::ConditionIgnored),
         };
         if !holds {
             return Ok((Verdict::Conflict(current), true));
@@ -173,7 +176,7 @@ fn write(batch: &mut Apply<'_>, entry: &Entry<'_>, verdict: Verdict) {
     };
     batch.outcome(token, status, detail, entry.token.born);
     let (Verdict::Applied(_), EntryKind::Write { entity, mutations }) = (verdict, entry.kind) else { return };
-    for change in mutations {
+    for change in mutations.take(if plant::on(Plant::HalfABatch) { 1 } else { usize::MAX }) {
         match change {
             Change::Put { position, value, expires_at, .. } => {
                 if let Ok(key) = Key::new(entity, state_position(position)) {

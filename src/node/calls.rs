@@ -4,6 +4,7 @@ use bytes::Bytes;
 use thermocline_paxos::{Bucket, NodeId, Originator};
 
 use crate::key::Key;
+use crate::plant::{self, Plant};
 use crate::request::{Answer, ScanQuery};
 use crate::token::Token;
 
@@ -173,12 +174,14 @@ impl Calls {
 
     pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {
         let place = self.places.get(key.index as usize)?;
-        if place.generation == key.generation { place.call.as_ref() } else { None }
+        let is_it = place.generation == key.generation || plant::on(Plant::AnswersMistaken);
+        if is_it { place.call.as_ref() } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
         let place = self.places.get_mut(key.index as usize)?;
-        if place.generation == key.generation { place.call.as_mut() } else { None }
+        let is_it = place.generation == key.generation || plant::on(Plant::AnswersMistaken);
+        if is_it { place.call.as_mut() } else { None }
     }
 
     pub(crate) fn remove(&mut self, key: CallKey) -> Option<Call> {

@@ -9,6 +9,7 @@ use super::effects::Job;
 use super::timers::Timer;
 use super::wire::Item;
 use super::worker::{FetchAsked, Worker};
+use crate::plant::{self, Plant};
 
 /// At most so many buckets are fetched at the same time, so that catching up does not stand in the way of the living.
 pub(crate) const FETCHES_MAX: usize = 64;
@@ -79,7 +80,10 @@ impl Worker {
     /// Answers the fetches for which enough is synced.
     pub(super) fn answer_fetches(&mut self) {
         while self.fetch_jobs < FETCH_JOBS_MAX
-            && self.fetches_asked.front().is_some_and(|asked| asked.after <= self.synced)
+            && self
+                .fetches_asked
+                .front()
+                .is_some_and(|asked| asked.after <= self.synced || plant::on(Plant::FetchServesUnsynced))
         {
             let Some(FetchAsked { to, bucket, first, last, .. }) = self.fetches_asked.pop_front() else {
                 break;

@@ -17,6 +17,7 @@ use super::worker::Worker;
 use super::write::{burned, fingerprint, forged};
 use crate::error::Error;
 use crate::key::{Key, Position};
+use crate::plant::{self, Plant};
 use crate::request::{Answer, Ask, Consistency, Outcome, Request};
 use crate::token::{OUTCOME_SLOTS, TOKEN_SLOTS, Token};
 
@@ -77,7 +78,7 @@ impl Worker {
             }
             Ask::Write { .. } => unreachable!("writes are taken elsewhere"),
         };
-        let at_once = consistency == Consistency::Stale;
+        let at_once = consistency == Consistency::Stale || plant::on(Plant::ReadsLocally);
         let key =
             self.calls.insert(Call { source, deadline, bucket, work: Work::Read(read), forwarded: None });
         if !self.owns(bucket) {
@@ -350,6 +351,9 @@ impl Worker {
                 // The node refuses its copy for sure; of other copies it says nothing.
                 if !matches!(error, Error::Unknown(_)) {
                     write.copies = write.copies.saturating_sub(1);
+                }
+                if plant::on(Plant::RefusalSpeaksForAll) {
+                    write.copies = 0;
                 }
                 call.forwarded = None;
                 let can_try = in_time && self.owns(bucket) && self.core.fresh(bucket).voting;

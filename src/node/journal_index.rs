@@ -10,6 +10,7 @@ use thermocline_tiers::hot::state::Part;
 
 use super::effects::Placed;
 use super::route::Dealing;
+use crate::plant::{self, Plant};
 
 /// One worker's share of the index.
 #[derive(Debug)]
@@ -42,7 +43,9 @@ impl Commands {
             && let Some(place) = self.places.back_mut()
         {
             // A later record of the same slot replaces the earlier: the last one is what was chosen, once the slot is decided.
-            *place = position;
+            if !plant::on(Plant::FirstRecordServed) {
+                *place = position;
+            }
             return;
         }
         if slot != self.end() || self.places.is_empty() {
@@ -124,7 +127,13 @@ impl JournalIndex {
         while let Some(mut oldest) = self.segments.first_entry() {
             oldest.get_mut().retain(|(bucket, slot)| {
                 let part = &parts[dealing.place(*bucket)];
-                part.durable(thermocline_tiers::hot::Bucket(bucket.0)).0 < slot.0
+                let bucket = thermocline_tiers::hot::Bucket(bucket.0);
+                let kept = if plant::on(Plant::AppliedIsDurable) {
+                    part.applied(bucket)
+                } else {
+                    part.durable(bucket)
+                };
+                kept.0 < slot.0
             });
             if !oldest.get().is_empty() {
                 break;

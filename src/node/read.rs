@@ -19,6 +19,7 @@ use super::wire::{self, Item, ProbeException};
 use super::worker::Worker;
 use crate::error::Error;
 use crate::key::{Key, Record, Version};
+use crate::plant::{self, Plant};
 use crate::request::{Answer, Outcome, ScanQuery};
 use crate::token::{Resolution, Token};
 
@@ -298,7 +299,9 @@ impl Worker {
         informant: Option<NodeId>,
         reads: &[CallKey],
     ) {
-        if self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0 >= slot.0 {
+        if self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0 >= slot.0
+            || plant::on(Plant::ServesBeforeApplied)
+        {
             for key in reads {
                 self.serve(now, *key);
             }

@@ -1,5 +1,6 @@
 //! Which segments of the journal may go.
 
+use crate::plant::{self, Plant};
 use thermocline_tiers::hot::journal::{Generation, SegmentInfo};
 
 /// What is to be done with the journal's segments.
@@ -26,7 +27,8 @@ pub(crate) fn plan(segments: &[SegmentInfo], retain_bytes: u64, needed: u64) -> 
         oldest = Some(segment.generation);
     }
     let Some(retained) = oldest else { return Plan::default() };
-    let first = Generation(retained.0.min(needed));
+    let first =
+        Generation(if plant::on(Plant::ReclaimsTooMuch) { retained.0 } else { retained.0.min(needed) });
     let held: u64 = written().map(|segment| u64::from(segment.capacity)).sum();
     Plan {
         first: written().next().is_some_and(|segment| segment.generation < first).then_some(first),

@@ -23,6 +23,7 @@ use super::record_codec;
 use super::route::{Dealing, Route};
 use super::worker::{Settings, Worker};
 use crate::error::{Error, StorageKind};
+use crate::plant::{self, Plant};
 
 /// What recovery is told.
 pub(crate) struct Plan {
@@ -170,10 +171,11 @@ fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> 
         }
         None => wanted.clone(),
     };
-    identity.boots = identity.boots.checked_add(1).ok_or_else(|| {
-        let what = "the directory was opened 4,294,967,295 times; it has no boot number left";
-        Error::storage(StorageKind::Foreign, what)
-    })?;
+    identity.boots =
+        identity.boots.checked_add(u32::from(!plant::on(Plant::BootRepeated))).ok_or_else(|| {
+            let what = "the directory was opened 4,294,967,295 times; it has no boot number left";
+            Error::storage(StorageKind::Foreign, what)
+        })?;
     identity.write(disk, directory)?;
     Ok(identity)
 }

@@ -24,6 +24,7 @@ use super::route::{Dealing, Route};
 use super::timers::{Timer, Timers};
 use super::wire::{self, Founding, Item};
 use crate::error::{Error, StorageKind};
+use crate::plant::{self, Plant};
 
 /// What a worker is told when it is made.
 #[derive(Debug, Clone)]
@@ -528,7 +529,11 @@ impl Worker {
     }
 
     fn release_state_jobs(&mut self) {
-        while self.held_jobs.front().is_some_and(|(after, ..)| *after <= self.synced) {
+        while self
+            .held_jobs
+            .front()
+            .is_some_and(|(after, ..)| *after <= self.synced || plant::on(Plant::FlushAheadOfJournal))
+        {
             if let Some((_, part, job)) = self.held_jobs.pop_front() {
                 self.effects.jobs.push(Job::State(part, job));
             }

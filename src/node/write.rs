@@ -11,6 +11,7 @@ use super::command;
 use super::worker::Worker;
 use crate::error::Error;
 use crate::key::Position;
+use crate::plant::{self, Plant};
 use crate::request::{Answer, Mutation, Outcome};
 use crate::token::{Resolution, Token};
 
@@ -272,7 +273,7 @@ impl Worker {
         let definite = match outcome {
             ProposalOutcome::ChosenAt(_) => return,
             ProposalOutcome::Contended => true,
-            ProposalOutcome::Unknown => false,
+            ProposalOutcome::Unknown => plant::on(Plant::GivenUpIsFailure),
         };
         self.counters.contended += 1;
         let Some(active) = self.active.get_mut(bucket) else { return };
@@ -307,7 +308,11 @@ impl Worker {
         let bucket = *bucket;
         let verdict = match verdict {
             // Of an only copy it is known that it was never applied, however late it came.
-            Verdict::Forgotten if write.copies <= 1 && !write.given => Verdict::Expired,
+            Verdict::Forgotten
+                if write.copies <= 1 && !write.given || plant::on(Plant::ForgottenBeginsAnew) =>
+            {
+                Verdict::Expired
+            }
             verdict => verdict,
         };
         let outcome = if write.burn {
@@ -375,7 +380,11 @@ impl Worker {
     /// What a caller is told of a call that is given up for `reason`: unknown, if a copy may still be chosen.
     pub(super) fn given_up(&self, key: CallKey, reason: Error) -> Error {
         match self.calls.get(key) {
-            Some(Call { work: Work::Write(Write { copies: 1.., token, .. }), .. }) => Error::Unknown(*token),
+            Some(Call { work: Work::Write(Write { copies: 1.., token, .. }), .. })
+                if !plant::on(Plant::TimeoutIsFailure) =>
+            {
+                Error::Unknown(*token)
+            }
             _ => reason,
         }
     }

@@ -19,29 +19,66 @@ pub struct Explored {
     pub took: Duration,
 }
 
-/// At most so many failures are kept; the rest is only counted by the seeds that are not run any more.
-const FAILURES_MAX: usize = 20;
+/// What is to be explored.
+#[derive(Clone, Copy, Debug)]
+pub struct Exploration {
+    /// The first seed.
+    pub first: u64,
+    /// How many seeds.
+    pub count: u64,
+    /// On how many threads.
+    pub threads: usize,
+    /// After so many failures no further seed is begun.
+    pub failures_max: usize,
+    /// A bug that is in.
+    #[cfg(feature = "plant")]
+    pub bug: Option<crate::plants::Bug>,
+}
 
-/// Runs `count` seeds from `first` on.
+impl Exploration {
+    /// So many seeds from `first` on, with no bug put in.
+    #[must_use]
+    pub fn new(first: u64, count: u64, threads: usize) -> Self {
+        Self {
+            first,
+            count,
+            threads,
+            failures_max: 20,
+            #[cfg(feature = "plant")]
+            bug: None,
+        }
+    }
+
+    fn run(&self, seed: u64) -> Run {
+        #[cfg(feature = "plant")]
+        if let Some(bug) = self.bug {
+            return bug.with(|| run(seed));
+        }
+        run(seed)
+    }
+}
+
+/// Runs many seeds.
 #[must_use]
-pub fn explore(first: u64, count: u64, threads: usize) -> Explored {
+pub fn explore(exploration: &Exploration) -> Explored {
+    let Exploration { first, count, .. } = *exploration;
     let next = AtomicU64::new(first);
     let explored = Mutex::new(Explored::default());
     let began = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
+        for _ in 0..exploration.threads.max(1) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count {
                         return;
                     }
-                    let run = run(seed);
+                    let run = exploration.run(seed);
                     let mut explored = explored.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     explored.tally.add(&run.tally);
                     if run.failure.is_some() {
                         explored.failures.push(run);
-                        if explored.failures.len() >= FAILURES_MAX {
+                        if explored.failures.len() >= exploration.failures_max {
                             next.store(u64::MAX / 2, Ordering::Relaxed);
                         }
                     }

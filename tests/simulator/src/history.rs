@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use thermocline::machine::Reply;
-use thermocline::{Expect, Mutation, Position, Version};
+use thermocline::{Mutation, Position, Version};
 
 /// One operation of a client, all its attempts together.
 #[derive(Clone, Debug)]
@@ -86,19 +86,13 @@ pub(crate) struct Change<'a> {
     pub(crate) position: Position,
     /// The value; `None` for a delete.
     pub(crate) value: Option<&'a Bytes>,
-    /// On what condition.
-    pub(crate) expect: Expect,
 }
 
 /// The changes of a write, position by position.
 pub(crate) fn changes(mutations: &[Mutation]) -> impl Iterator<Item = Change<'_>> {
     mutations.iter().filter_map(|mutation| match mutation {
-        Mutation::Put { position, value, expect, .. } => {
-            Some(Change { position: *position, value: Some(value), expect: *expect })
-        }
-        Mutation::Delete { position, expect } => {
-            Some(Change { position: *position, value: None, expect: *expect })
-        }
+        Mutation::Put { position, value, .. } => Some(Change { position: *position, value: Some(value) }),
+        Mutation::Delete { position, .. } => Some(Change { position: *position, value: None }),
         Mutation::Trim { .. } => None,
     })
 }

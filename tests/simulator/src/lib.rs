@@ -7,6 +7,7 @@
 //! ```text
 //! cargo sim 42                  runs one seed and prints what happens
 //! cargo sim --seeds 5000        explores, on all cores
+//! cargo sim --plants            puts bugs in, one after the other, and says what notices them
 //! ```
 //!
 //! `plan` says what a seed draws, `fault` what can go wrong, `atlas` what is promised to be survived; `world` lets it happen;
@@ -27,6 +28,8 @@ mod network;
 mod node;
 mod pages;
 mod plan;
+#[cfg(feature = "plant")]
+pub mod plants;
 mod queue;
 mod random;
 pub mod tally;

@@ -2,17 +2,20 @@
 
 use std::process::ExitCode;
 
-use thermocline_simulator::{explore, run};
+use thermocline_simulator::explore::{Exploration, explore, print};
+use thermocline_simulator::run;
 
 const USAGE: &str = "\
 cargo sim SEED                                      runs a seed, and prints what happens
-cargo sim --seeds N [--from SEED] [--threads N]     runs many seeds, and prints what they went through";
+cargo sim --seeds N [--from SEED] [--threads N]     runs many seeds, and prints what they went through
+cargo sim --plants [--seeds N] [--threads N]        puts bugs in, and prints what notices each, and after how many seeds";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match parse(&arguments) {
         Some(Order::One(seed)) => one(seed),
         Some(Order::Many { first, count, threads }) => many(first, count, threads),
+        Some(Order::Plants { count, threads }) => plants(count, threads),
         None => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -23,21 +26,27 @@ fn main() -> ExitCode {
 enum Order {
     One(u64),
     Many { first: u64, count: u64, threads: usize },
+    Plants { count: u64, threads: usize },
 }
 
 fn parse(arguments: &[String]) -> Option<Order> {
     if let [seed] = arguments {
         return seed.parse().ok().map(Order::One);
     }
-    let (mut first, mut count) = (1, None);
+    let (mut first, mut count, mut plants) = (1, None, false);
     let mut threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    for pair in arguments.chunks(2) {
-        match pair {
-            [name, number] if name == "--seeds" => count = Some(number.parse().ok()?),
-            [name, number] if name == "--from" => first = number.parse().ok()?,
-            [name, number] if name == "--threads" => threads = number.parse().ok()?,
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--seeds" => count = Some(rest.next()?.parse().ok()?),
+            "--from" => first = rest.next()?.parse().ok()?,
+            "--threads" => threads = rest.next()?.parse().ok()?,
+            "--plants" => plants = true,
             _ => return None,
         }
+    }
+    if plants {
+        return Some(Order::Plants { count: count.unwrap_or(500), threads });
     }
     Some(Order::Many { first, count: count?, threads })
 }
@@ -55,7 +64,19 @@ fn one(seed: u64) -> ExitCode {
 }
 
 fn many(first: u64, count: u64, threads: usize) -> ExitCode {
-    let explored = explore::explore(first, count, threads);
-    explore::print(&explored);
+    let explored = explore(&Exploration::new(first, count, threads));
+    print(&explored);
     if explored.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(feature = "plant")]
+fn plants(count: u64, threads: usize) -> ExitCode {
+    let missed = thermocline_simulator::plants::hunt_all(count, threads);
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(not(feature = "plant"))]
+fn plants(_: u64, _: usize) -> ExitCode {
+    eprintln!("built without the feature plant: there is no bug to put in");
+    ExitCode::from(2)
 }

@@ -22,6 +22,9 @@ use crate::trace::{Trace, hash};
 /// How long a client waits for a node beyond the deadline of its call.
 const PATIENCE: Time = 300_000;
 
+/// More happens in no run that goes well: nodes that talk without end are found out here.
+const EVENTS_MAX: u64 = 1_000_000;
+
 /// What a call may take, in milliseconds.
 const DEADLINE_MS: u32 = 1_000;
 
@@ -103,6 +106,9 @@ impl World {
         while !matches!(self.phase, Phase::Done) {
             let Some((at, event)) = self.queue.pop() else { return Err("nothing happens any more".into()) };
             self.now = at;
+            if self.trace.events > EVENTS_MAX {
+                return Err(format!("it does not come to rest: {EVENTS_MAX} events"));
+            }
             self.happen(event)?;
             self.go_on()?;
         }

@@ -1,6 +1,7 @@
 //! The simulator itself: it repeats, and what it runs is green.
 
-use thermocline_simulator::{explore, run};
+use thermocline_simulator::explore::{Exploration, explore};
+use thermocline_simulator::run;
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
@@ -15,7 +16,20 @@ fn the_same_seed_gives_the_same_trace() {
 
 #[test]
 fn a_few_seeds_are_green() {
-    let explored = explore::explore(1_000, 12, 2);
+    let explored = explore(&Exploration::new(1_000, 12, 2));
     assert_eq!(explored.failures, []);
     assert!(explored.tally.succeeded > 500, "{:?}", explored.tally);
+}
+
+/// A canary: should the simulator go blind, it shows here. All bugs: `cargo sim --plants`.
+#[cfg(feature = "plant")]
+#[test]
+fn bugs_that_are_put_in_are_noticed() {
+    use thermocline::plant::Plant;
+    use thermocline_simulator::plants::{Bug, hunt};
+    for bug in [Plant::FlushAheadOfJournal, Plant::TimeoutIsFailure, Plant::ReadsLocally, Plant::BootRepeated]
+    {
+        let hunted = hunt(Bug::Node(bug), 200, 2);
+        assert!(hunted.caught.is_some(), "{bug:?} is not noticed in {} seeds", hunted.seeds);
+    }
 }

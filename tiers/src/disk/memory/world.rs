@@ -168,16 +168,12 @@ impl World {
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let inode = self.find(from)?;
         self.check_parent(to)?;
-        self.change(Change::Rename(from.to_path_buf(), to.to_path_buf(), Entry::File(inode)))?;
-        self.drop_orphans();
-        Ok(())
+        self.change(Change::Rename(from.to_path_buf(), to.to_path_buf(), Entry::File(inode)))
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
         let inode = self.find(path)?;
-        self.change(Change::Remove(path.to_path_buf(), Entry::File(inode)))?;
-        self.drop_orphans();
-        Ok(())
+        self.change(Change::Remove(path.to_path_buf(), Entry::File(inode)))
     }
 
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
@@ -233,10 +229,11 @@ impl World {
         if process != self.process {
             return;
         }
-        if let Some(inode) = self.inodes.get_mut(&inode) {
-            inode.handles -= 1;
+        let Some(closed) = self.inodes.get_mut(&inode) else { return };
+        closed.handles -= 1;
+        if closed.handles == 0 && !self.entries().any(|entry| entry == Entry::File(inode)) {
+            self.inodes.remove(&inode);
         }
-        self.drop_orphans();
     }
 
     pub(super) fn read(
@@ -446,19 +443,23 @@ impl World {
         self.inodes.get_mut(&inode).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    /// Frees the contents of files that no name leads to, now or after a power cut, and that nobody has open.
-    fn drop_orphans(&mut self) {
-        let mut named = BTreeSet::new();
+    /// What any name leads to, now or after a power cut.
+    fn entries(&self) -> impl Iterator<Item = Entry> {
         let added = self.unsynced.iter().filter_map(|change| match change {
-            Change::Add(_, entry) | Change::Rename(_, _, entry) => Some(entry),
+            Change::Add(_, entry) | Change::Rename(_, _, entry) => Some(*entry),
             Change::Remove(..) => None,
         });
-        for entry in self.names.values().chain(self.durable_names.values()).chain(added) {
-            if let Entry::File(inode) = entry {
-                named.insert(*inode);
-            }
-        }
-        self.inodes.retain(|id, inode| inode.handles > 0 || named.contains(id));
+        self.names.values().chain(self.durable_names.values()).copied().chain(added)
+    }
+
+    /// Frees the contents of files that no name leads to, now or after a power cut, and that nobody has open.
+    fn drop_orphans(&mut self) {
+        let mut named: Vec<u64> = self
+            .entries()
+            .filter_map(|entry| if let Entry::File(inode) = entry { Some(inode) } else { None })
+            .collect();
+        named.sort_unstable();
+        self.inodes.retain(|id, inode| inode.handles > 0 || named.binary_search(id).is_ok());
     }
 }
 

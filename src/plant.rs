@@ -1,0 +1,97 @@
+//! Test only: bugs of the node that a test can put in, one at a time, to prove that the checks notice.
+//!
+//! Without the feature `plant`, `on` is the constant `false`, and nothing of this is left in the product.
+
+#![cfg_attr(not(feature = "plant"), allow(unreachable_pub, reason = "public with the feature only"))]
+
+macro_rules! plants {
+    ($($(#[$doc:meta])* $plant:ident),+ $(,)?) => {
+        /// A bug.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Plant {
+            $($(#[$doc])* $plant,)+
+        }
+
+        impl Plant {
+            /// All of them.
+            #[cfg(feature = "plant")]
+            pub const ALL: &[Self] = &[$(Self::$plant),+];
+        }
+    };
+}
+
+plants! {
+    /// A flush of the state does not wait until the journal has synced what is in it.
+    FlushAheadOfJournal,
+    /// What was decided for a token is not looked up: a second copy is applied again.
+    OutcomeIgnored,
+    /// A compare-and-set succeeds on any version.
+    ConditionIgnored,
+    /// Of a batch, only the first change is applied.
+    HalfABatch,
+    /// A write that runs out of time is said to have failed, though a copy of it may be chosen.
+    TimeoutIsFailure,
+    /// A proposal that was given up is said to have failed, though a vote for it may be under way.
+    GivenUpIsFailure,
+    /// The refusal of one copy counts for all of them.
+    RefusalSpeaksForAll,
+    /// A write whose outcome is forgotten begins anew.
+    ForgottenBeginsAnew,
+    /// A read is answered from the asked node's state, without a word to the others.
+    ReadsLocally,
+    /// A read is answered before the slot that it needs is applied.
+    ServesBeforeApplied,
+    /// An answer is taken for one to whatever call has that place now.
+    AnswersMistaken,
+    /// The boot number is not raised.
+    BootRepeated,
+    /// Segments are given back that recovery needs.
+    ReclaimsTooMuch,
+    /// Segments are given back when their records are applied, durable or not.
+    AppliedIsDurable,
+    /// A peer is served commands of which it is not known that they were chosen.
+    FetchServesUnsynced,
+    /// Of a slot with several records, the first is served and not the last.
+    FirstRecordServed,
+    /// The founding is told before it is written down.
+    FoundingNotWritten,
+}
+
+#[cfg(feature = "plant")]
+mod planted {
+    use std::cell::Cell;
+
+    use super::Plant;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Plant>> = const { Cell::new(None) };
+    }
+
+    /// Whether a bug is in on this thread.
+    pub(crate) fn on(plant: Plant) -> bool {
+        PLANTED.get() == Some(plant)
+    }
+
+    /// Runs something with a bug in, on this thread alone.
+    pub fn with<T>(plant: Plant, run: impl FnOnce() -> T) -> T {
+        struct Uproot;
+        impl Drop for Uproot {
+            fn drop(&mut self) {
+                PLANTED.set(None);
+            }
+        }
+        let _uproot = Uproot;
+        PLANTED.set(Some(plant));
+        run()
+    }
+}
+
+#[cfg(feature = "plant")]
+pub(crate) use self::planted::on;
+#[cfg(feature = "plant")]
+pub use self::planted::with;
+
+#[cfg(not(feature = "plant"))]
+pub(crate) const fn on(_: Plant) -> bool {
+    false
+}

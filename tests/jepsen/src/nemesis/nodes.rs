@@ -14,6 +14,8 @@ use crate::random::Random;
 /// Commits of a journal begin at blocks of this length, with these bytes.
 const BLOCK_BYTES: usize = 4096;
 const COMMIT_MAGIC: &[u8] = b"TCJC";
+/// A segment with fewer is as good as new.
+const COMMITS_MIN: usize = 4;
 
 /// Breaks nodes for a while and mends them. Says whether it did anything; `None` if it could not be tried now.
 pub(super) fn inflict(plan: &Plan, cluster: &Cluster, fault: Fault, random: &mut Random) -> Option<bool> {
@@ -207,22 +209,22 @@ fn truncate(data: &Path, random: &mut Random) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A segment of the journal, and where its commits begin.
+/// A segment of the journal that is in use, and where its commits begin.
 fn commits_of_a_segment(data: &Path, random: &mut Random) -> io::Result<Option<(PathBuf, Vec<u64>)>> {
-    let mut segments: Vec<PathBuf> = Vec::new();
+    let mut used = Vec::new();
     for entry in fs::read_dir(data.join("journal"))? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("segment-")) {
-            segments.push(path);
+        let segment = entry?.path();
+        if segment.file_name().is_some_and(|name| name.to_string_lossy().starts_with("segment-")) {
+            let bytes = fs::read(&segment)?;
+            let begins = |&block: &usize| bytes[block * BLOCK_BYTES..].starts_with(COMMIT_MAGIC);
+            let commits =
+                (1..bytes.len() / BLOCK_BYTES).filter(begins).map(|block| (block * BLOCK_BYTES) as u64);
+            used.push((segment, commits.collect::<Vec<u64>>()));
         }
     }
-    segments.sort();
-    let Some(segment) = random.pick(&segments) else { return Ok(None) };
-    let bytes = fs::read(segment)?;
-    let begins = |&block: &usize| bytes[block * BLOCK_BYTES..].starts_with(COMMIT_MAGIC);
-    let commits =
-        (1..bytes.len() / BLOCK_BYTES).filter(begins).map(|block| (block * BLOCK_BYTES) as u64).collect();
-    Ok(Some((segment.clone(), commits)))
+    used.retain(|(_, commits)| commits.len() >= COMMITS_MIN);
+    used.sort();
+    Ok(random.pick(&used).cloned())
 }
 
 /// A node is put back to an earlier state of its own. The store does not promise to survive that.

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -70,6 +71,7 @@ impl Cluster {
         if let (Some(clock), Some(library)) = (&node.clock, faketime()) {
             command.env("LD_PRELOAD", library).env("FAKETIME", clock).env("DONT_FAKE_MONOTONIC", "1");
         }
+        die_with_parent(&mut command);
         self.ground.network.enter(number, &mut command)?;
         node.child = Some(command.spawn()?);
         Ok(())
@@ -234,6 +236,17 @@ pub(crate) fn faketime() -> Option<&'static str> {
 /// Whether a process can be slowed down from outside.
 pub(crate) fn can_trace() -> bool {
     has("strace")
+}
+
+/// A node must not outlive a harness that is killed.
+fn die_with_parent(command: &mut Command) {
+    // SAFETY: between fork and exec only `prctl` is called, which is a bare system call.
+    unsafe {
+        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
 }
 
 /// Whether somebody stands between a process and the kernel; or did, until it ended of it.

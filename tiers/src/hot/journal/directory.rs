@@ -119,13 +119,17 @@ impl Directory {
 
     /// Turns a spare file into the next segment. There must be one.
     fn label_spare(&self, files: &mut Files) -> Result<Writable, JournalError> {
-        let number = files.spares.pop().unwrap_or_else(|| unreachable!("a spare file was made sure of"));
+        let number = *files.spares.last().unwrap_or_else(|| unreachable!("a spare file was made sure of"));
         let spare = FileName::Spare(number).path(&self.path);
         let generation = Generation(files.catalog.label().newest.0 + 1);
         let path = FileName::Segment(generation).path(&self.path);
-        let writable = self
-            .name_segment(files, &spare, &path, generation)
-            .map_err(|error| self.poison("prepare", &path, error))?;
+        let writable = match self.name_segment(files, &spare, &path, generation) {
+            Ok(writable) => writable,
+            // The file has kept its name, and can be tried again.
+            Err(Naming::NoRoom) => return Err(self.full()),
+            Err(Naming::Failed(error)) => return Err(self.poison("prepare", &path, error)),
+        };
+        files.spares.pop();
         if let Err(error) = files.catalog.update(|label| label.newest = generation) {
             return Err(self.poison("write", files.catalog.path(), error));
         }
@@ -139,7 +143,7 @@ impl Directory {
         spare: &Path,
         path: &Path,
         generation: Generation,
-    ) -> io::Result<Writable> {
+    ) -> Result<Writable, Naming> {
         let direct = self.disk.open_direct(spare)?;
         let capacity = self.config.segment_bytes;
         let label = SegmentLabel { identity: self.identity, generation, segment_bytes: capacity };
@@ -147,7 +151,10 @@ impl Directory {
         block.fill(0);
         block[..LABEL_BYTES].copy_from_slice(&label.encode());
         direct.write_all_at(files.buffer.as_slice(), 0)?;
-        self.disk.rename(spare, path)?;
+        match self.disk.rename(spare, path) {
+            Err(error) if is_full(&error) => return Err(Naming::NoRoom),
+            renamed => renamed?,
+        }
         if !on(Plant::SegmentNameNotSynced) {
             self.disk.sync_directory(&self.path)?;
         }
@@ -178,9 +185,27 @@ impl Directory {
         }
         let number = files.next_spare;
         files.next_spare += 1;
-        self.disk.rename(path, &FileName::Spare(number).path(&self.path))?;
-        files.spares.push(number);
+        match self.disk.rename(path, &FileName::Spare(number).path(&self.path)) {
+            Ok(()) => files.spares.push(number),
+            // A disk that has no room even for a name: the file's own room helps more than the file.
+            Err(error) if is_full(&error) => self.disk.remove(path)?,
+            Err(error) => return Err(error),
+        }
         Ok(())
+    }
+}
+
+/// Why a file did not become a segment.
+enum Naming {
+    /// The disk had no room for its name.
+    NoRoom,
+    /// Something else failed, and it is open under which name the file is.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Naming {
+    fn from(error: io::Error) -> Naming {
+        Naming::Failed(error)
     }
 }
 

@@ -11,6 +11,9 @@ pub(super) struct Sizes {
     pub(super) bytes: Vec<u64>,
 }
 
+/// The size of a run that must be merged with nothing: no stretch holds it and another.
+pub(super) const UNMERGEABLE: u64 = u64::MAX;
+
 /// Merge these runs of this set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
@@ -81,6 +84,9 @@ mod tests {
             // The bound on bytes cuts a stretch short, and rules one out.
             (&[3000, 3000, 3000, 3000], None),
             (&[2500, 2500, 2500, 2500, 2500], Some(0..4)),
+            // What is damaged ends a stretch on both sides.
+            (&[64, 64, UNMERGEABLE, 64, 64], None),
+            (&[64, 64, UNMERGEABLE, 64, 64, 64, 64], Some(3..7)),
         ];
         for (bytes, expected) in table {
             assert_eq!(chosen(bytes), *expected, "{bytes:?}");

@@ -229,14 +229,20 @@ pub(super) fn replace(store: &RunStore, bytes: &[u8]) -> Result<(), StateError> 
     if !on(Plant::RunNamesNotSynced) {
         disk.sync_directory(dir).map_err(io("sync the directory of"))?;
     }
-    let renamed = disk.rename(&new, &path(dir)).and_then(|()| match on(Plant::ManifestNameNotSynced) {
-        true => Ok(()),
-        false => disk.sync_directory(dir),
-    });
+    let renamed = match disk.rename(&new, &path(dir)) {
+        // Without room for the name nothing was renamed.
+        Err(error) if is_full(&error) => return Err(io("rename")(error)),
+        Ok(()) if !on(Plant::ManifestNameNotSynced) => disk.sync_directory(dir),
+        renamed => renamed,
+    };
     renamed.map_err(|source| {
         store.poisoned.store(true, Ordering::Relaxed);
         StateError::Io { action: "replace", file: path(dir), source }
     })
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The bytes of the manifest; `None` when there is none.

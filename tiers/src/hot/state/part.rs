@@ -1,13 +1,13 @@
 //! A part: the state of a fixed share of a node's buckets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 
-use super::choose::{Sizes, choose};
+use super::choose::{Sizes, UNMERGEABLE, choose};
 use super::config::StateConfig;
 use super::error::StateError;
 use super::job::{Base, Finished, Job, JobKind, Work};
@@ -15,7 +15,7 @@ use super::key::{RunSet, Window};
 use super::manifest::{Mark, Marks};
 use super::memtable::Memtable;
 use super::record::{Attribute, Digest};
-use super::run::{Age, Run, RunList, RunStore};
+use super::run::{Age, Run, RunId, RunList, RunStore};
 use super::snapshot::Snapshot;
 use super::write::{Apply, Restore};
 use crate::hot::{Bucket, Slot};
@@ -40,6 +40,8 @@ pub struct Part {
     ticket: Weak<()>,
     /// Runs that no manifest names any more; removed once nothing reads them.
     dead: Vec<Arc<Run>>,
+    /// Runs with damaged blocks: they are read as far as they can be, and merged with nothing.
+    unmergeable: HashSet<RunId>,
     flushed_bytes: u64,
     merged_bytes: u64,
 }
@@ -63,6 +65,7 @@ impl Part {
             frozen: VecDeque::new(),
             ticket: Weak::new(),
             dead: Vec::new(),
+            unmergeable: HashSet::new(),
             flushed_bytes: 0,
             merged_bytes: 0,
         }
@@ -209,7 +212,7 @@ impl Part {
             .runs
             .sets
             .iter()
-            .map(|(set, runs)| Sizes { set: *set, bytes: runs.iter().map(|run| run.meta.len).collect() })
+            .map(|(set, runs)| Sizes { set: *set, bytes: runs.iter().map(|run| self.size(run)).collect() })
             .collect();
         let config = &self.store.config;
         let choice = choose(&sizes, config.merge_fan, config.merge_bytes_max)?;
@@ -217,6 +220,20 @@ impl Part {
         let bottom = choice.runs.end == all.len();
         let runs = all[choice.runs].to_vec();
         Some(self.job(Work::Merge { set: choice.set, runs, bottom }))
+    }
+
+    /// A run's size, as far as merges are concerned.
+    fn size(&self, run: &Run) -> u64 {
+        if self.unmergeable.contains(&run.meta.id) { UNMERGEABLE } else { run.meta.len }
+    }
+
+    /// A merge met a damaged block. It would again, however often it were tried.
+    fn spare_from_merges(&mut self, error: &StateError) {
+        if let StateError::Corrupt { file, .. } = error
+            && let Some(run) = self.runs.all().find(|run| self.store.path(run.meta.id) == *file)
+        {
+            self.unmergeable.insert(run.meta.id);
+        }
     }
 
     /// Drops from a sunk window all that has a version up to the one named for its bucket; buckets not named keep all.
@@ -264,7 +281,8 @@ impl Part {
     /// Takes in what a job has done; in memory only.
     ///
     /// # Errors
-    /// A failed job's error comes back here, and nothing has changed; unless it is [`StateError::Poisoned`] it can be tried again.
+    /// A failed job's error comes back here, and nothing has changed; unless it is [`StateError::Poisoned`] it can be tried again. A run
+    /// in which a merge found damage is left out of merges from then on.
     pub fn install(&mut self, finished: Finished) -> Result<(), StateError> {
         let Finished { kind, done, ticket } = finished;
         assert!(
@@ -272,7 +290,11 @@ impl Part {
             "a job is installed in the part that it is from"
         );
         self.ticket = Weak::new();
-        let done = done?;
+        let done = done.inspect_err(|error| {
+            if kind == JobKind::Merge {
+                self.spare_from_merges(error);
+            }
+        })?;
         for (bucket, mark) in done.marks.iter() {
             let before = self.durable.get(bucket).copied().unwrap_or_default();
             assert!(
@@ -298,6 +320,7 @@ impl Part {
             JobKind::Flush => self.flushed_bytes += done.written,
             _ => self.merged_bytes += done.written,
         }
+        self.unmergeable.retain(|id| !done.dead.iter().any(|run| run.meta.id == *id));
         self.dead.extend(done.dead);
         Ok(())
     }
@@ -317,6 +340,7 @@ impl Part {
             dead_files: self.dead.len() as u64,
             flushed_bytes: self.flushed_bytes,
             merged_bytes: self.merged_bytes,
+            unmergeable: self.unmergeable.len() as u64,
             corruptions: self.store.corruptions.load(Ordering::Relaxed),
         }
     }
@@ -387,6 +411,8 @@ pub struct Stats {
     pub frozen: u64,
     /// Live runs.
     pub runs: u64,
+    /// Live runs that a merge found damaged, and that are merged no more.
+    pub unmergeable: u64,
     /// Bytes of live runs.
     pub run_bytes: u64,
     /// Files no longer named by the manifest, but not removed yet.

@@ -213,6 +213,34 @@ fn a_full_disk_is_no_poison_and_keeps_the_headroom() {
 }
 
 #[test]
+fn a_disk_without_room_for_a_name_is_no_poison() {
+    // The calls of a roll that change names, one after the other; then those of a release.
+    for nth in 1..=4 {
+        let disk = MemoryDisk::new(1);
+        let mut opened = open(&disk);
+        commit(&mut opened.journal, &[(1, 1, 9000)]);
+        disk.fail(Call::Entry, nth, io::ErrorKind::StorageFull);
+        let mut slot = 2;
+        for _ in 0..20 {
+            let mut batch = batch(&config(), &[(1, slot, 9000)]);
+            match opened.journal.commit(&mut [&mut batch]) {
+                Ok(_) => slot += 1,
+                Err(JournalError::Full { .. }) => {}
+                Err(error) => panic!("call {nth}: {error}"),
+            }
+            let newest = opened.journal.active_generation().unwrap();
+            opened.journal.preparer().reclaim(newest).unwrap();
+        }
+        disk.heal();
+        drop(opened);
+        disk.power_cut(Unsynced::Lost);
+        let opened = open(&disk);
+        assert!(opened.recovered.damage.is_empty(), "call {nth}");
+        assert_eq!(opened.slots().last(), Some(&(1, slot - 1)), "call {nth}");
+    }
+}
+
+#[test]
 fn a_disk_full_from_the_beginning_opens_and_says_full() {
     let disk = MemoryDisk::new(1);
     disk.set_capacity(Some(20_000));

@@ -287,3 +287,31 @@ fn applied_slots_come_in_order() {
     let skipping = std::panic::AssertUnwindSafe(|| drop(part.apply(Bucket(1), Slot(2))));
     assert!(std::panic::catch_unwind(skipping).is_err());
 }
+
+#[test]
+fn a_damaged_run_is_merged_no_more_and_does_not_keep_others_from_it() {
+    let disk = MemoryDisk::new(1);
+    let config = StateConfig { merge_fan: 2, ..config() };
+    let mut part = open(&disk, config).unwrap();
+    let mut model = Model::new();
+    let mut flushed = |part: &mut Part, slot: u64| {
+        let position = Position::Undated;
+        let entity = slot.to_le_bytes().to_vec();
+        let action = Action::Put { entity, position, value: vec![7; 90], expires_ms: None };
+        apply(part, &mut model, 0, &[action]);
+        flush(part).unwrap();
+    };
+    flushed(&mut part, 1);
+    let damaged = part.runs.all().next().unwrap().meta.id;
+    flushed(&mut part, 2);
+    disk.flip_bits(&part.store.path(damaged), 20, 1).unwrap();
+    assert!(matches!(merge(&mut part), Err(StateError::Corrupt { .. })));
+    assert_eq!(part.stats().unmergeable, 1);
+    assert!(!merge(&mut part).unwrap(), "the same merge is not tried again");
+    flushed(&mut part, 3);
+    assert!(merge(&mut part).unwrap(), "the newer ones are merged without it");
+    assert!(part.runs.all().any(|run| run.meta.id == damaged));
+    for slot in 2..=3_u64 {
+        assert!(get(&part, 0, &slot.to_le_bytes(), Position::Undated).unwrap().is_some());
+    }
+}

@@ -65,6 +65,8 @@ counters! {
     resends,
     /// Reads or writes of the state that failed.
     state_errors,
+    /// Flushes, merges and removals that failed.
+    upkeep_errors,
     /// Writes begun anew because their token had come too late.
     tokens_expired,
     /// Buckets that vote again after they had lost their memory.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use thermocline_paxos::{Bucket, Message};
 
 use super::worker::Worker;
-use crate::error::Error;
+use crate::error::{Error, JOURNAL_DISK};
 use crate::request::{Ask, Mutation};
 
 /// So many bytes of records may wait for the journal, at each worker. Past it the worker votes for nothing and proposes nothing.
@@ -25,7 +25,9 @@ const CALL_BYTES: usize = 256;
 impl Worker {
     /// Why a write of so many bytes cannot be taken now, if it cannot.
     pub(super) fn refuses_write(&mut self, bucket: Bucket, bytes: usize) -> Option<Error> {
-        let refusal = if self.calls.write_bytes() + bytes > WRITES_BYTES_MAX {
+        let refusal = if self.journal_full {
+            Some(Error::Overloaded { what: JOURNAL_DISK, limit: "no room is left".into() })
+        } else if self.calls.write_bytes() + bytes > WRITES_BYTES_MAX {
             let limit = format!("{WRITES_BYTES_MAX} bytes");
             Some(Error::Overloaded { what: "the writes under way", limit })
         } else if self.owns(bucket) && self.part(bucket).is_full() {
@@ -55,7 +57,7 @@ impl Worker {
 
     pub(super) fn journal_is_behind(&self) -> bool {
         let (records, bytes) = self.effects.unsynced();
-        records >= UNSYNCED_RECORDS_MAX || bytes >= UNSYNCED_BYTES_MAX
+        self.journal_full || records >= UNSYNCED_RECORDS_MAX || bytes >= UNSYNCED_BYTES_MAX
     }
 
     /// Whether a peer's message must be dropped, because it could make this node record something.

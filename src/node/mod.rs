@@ -28,6 +28,7 @@ pub(crate) mod route;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod upkeep;
 pub(crate) mod wire;
 pub(crate) mod worker;
 mod write;

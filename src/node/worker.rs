@@ -16,12 +16,13 @@ use super::active::ActiveBuckets;
 use super::apply::Decision;
 use super::calls::{CallKey, Calls};
 use super::counters::Counters;
-use super::effects::{Done, Effects, Job, Peer, Submission};
+use super::effects::{Done, Effects, Peer, Submission};
 use super::journal_index::JournalIndex;
 use super::read::Rounds;
 use super::record_codec;
 use super::route::{Dealing, Route};
 use super::timers::{Timer, Timers};
+use super::upkeep::Upkeep;
 use super::wire::{self, Founding, Item};
 use crate::error::{Error, StorageKind};
 use crate::plant::{self, Plant};
@@ -91,8 +92,8 @@ pub(crate) struct Worker {
     next_floor_question: u64,
     random: u64,
     next_sweep: u64,
-    /// Parts in which a flush or merge is under way.
-    pub(super) busy_parts: HashSet<usize>,
+    /// The upkeep of each part.
+    pub(super) upkeep: Vec<Upkeep>,
     /// Wall clock of the last event, in milliseconds since the Unix epoch: only for expiry.
     pub(super) wall_ms: u64,
     pub(super) catch_up: VecDeque<(Bucket, NodeId, Slot)>,
@@ -104,7 +105,9 @@ pub(crate) struct Worker {
     /// Fetches of other nodes that wait until what was recorded before them is synced.
     pub(super) fetches_asked: VecDeque<FetchAsked>,
     /// Jobs of parts that wait until the record of that ticket is synced.
-    held_jobs: VecDeque<(Ticket, usize, StateJob)>,
+    pub(super) held_jobs: VecDeque<(Ticket, usize, StateJob)>,
+    /// Whether the journal's disk has no room: nothing new is recorded, so that its headroom lasts for what is under way.
+    pub(super) journal_full: bool,
     /// The last record given to the journal, and the last one synced.
     pub(super) last_ticket: Ticket,
     pub(super) synced: Ticket,
@@ -145,6 +148,7 @@ impl Worker {
             random: settings.seed | 1,
             route,
             core,
+            upkeep: parts.iter().map(|_| Upkeep::default()).collect(),
             parts,
             peers: peers.iter().map(|node| Peer::new(*node)).collect(),
             calls: Calls::starting_at((settings.client >> 32) as u32),
@@ -171,7 +175,6 @@ impl Worker {
             next_straggler: 0,
             next_floor_question: 0,
             next_sweep: 0,
-            busy_parts: HashSet::new(),
             wall_ms: 0,
             catch_up: VecDeque::new(),
             catch_up_holds: HashSet::new(),
@@ -179,6 +182,7 @@ impl Worker {
             fetch_jobs: 0,
             fetches_asked: VecDeque::new(),
             held_jobs: VecDeque::new(),
+            journal_full: false,
             last_ticket: Ticket::default(),
             synced: Ticket::default(),
             settings,
@@ -290,14 +294,11 @@ impl Worker {
             Done::Got(key, result) => self.got(key, result),
             Done::Scanned(key, result) => self.scanned(key, result),
             Done::State(part, finished) => {
-                self.busy_parts.remove(&part);
-                if let Err(error) = self.parts[part].install(finished) {
-                    self.counters.state_errors += 1;
-                    tracing::error!(part, %error, "a flush or merge failed");
-                }
+                let installed = self.parts[part].install(finished);
+                self.upkeep_ended(now, part, installed);
                 self.index.settle(&self.parts, self.settings.dealing);
                 self.driven.append(&mut self.held_buckets);
-                self.maintain_part(part);
+                self.maintain_part(now, part);
             }
             Done::Fetched { to, bucket, from, commands } => {
                 self.fetch_jobs -= 1;
@@ -338,7 +339,7 @@ impl Worker {
                 self.decide_stragglers(now);
             }
             for part in 0..self.parts.len() {
-                self.maintain_part(part);
+                self.maintain_part(now, part);
             }
         }
         self.pump(now);
@@ -508,54 +509,11 @@ impl Worker {
         if bound == 0 { 0 } else { (number >> 16) % bound }
     }
 
-    /// Flushes and merges a part when it wants to.
-    fn maintain_part(&mut self, part: usize) {
-        if self.busy_parts.contains(&part) {
-            return;
-        }
-        let state = &mut self.parts[part];
-        let job: Option<StateJob> = if state.wants_flush() { state.freeze() } else { None };
-        if let Some(job) = job.or_else(|| state.choose_merge()).or_else(|| state.sweep()) {
-            self.hold_state_job(part, job);
-        }
-    }
-
-    /// A job of a part begins when all that was recorded before it is synced: so the state on the disk is never ahead of the
-    /// journal, and the journal has no gaps after a crash.
-    fn hold_state_job(&mut self, part: usize, job: StateJob) {
-        self.busy_parts.insert(part);
-        self.held_jobs.push_back((self.last_ticket, part, job));
-        self.release_state_jobs();
-    }
-
-    fn release_state_jobs(&mut self) {
-        while self
-            .held_jobs
-            .front()
-            .is_some_and(|(after, ..)| *after <= self.synced || plant::on(Plant::FlushAheadOfJournal))
-        {
-            if let Some((_, part, job)) = self.held_jobs.pop_front() {
-                self.effects.jobs.push(Job::State(part, job));
-            }
-        }
-    }
-
     /// The oldest journal segment that recovery still needs for this worker's records; `outstanding` says whether some of
     /// them are not indexed yet. Those lie at or behind the newest that is.
     pub(crate) fn needed_segment(&self, outstanding: bool) -> u64 {
         let unindexed = if outstanding { self.index.newest() } else { u64::MAX };
         self.index.oldest_needed().unwrap_or(u64::MAX).min(unindexed)
-    }
-
-    /// Asks every part to write what it has in memory, so that the journal can be shortened.
-    pub(crate) fn flush_parts(&mut self) {
-        for part in 0..self.parts.len() {
-            if !self.busy_parts.contains(&part)
-                && let Some(job) = self.parts[part].freeze()
-            {
-                self.hold_state_job(part, job);
-            }
-        }
     }
 
     /// The group's founding is known here. When this node was not founded before, its replicas begin now: as voters, or, if
@@ -593,6 +551,11 @@ impl Worker {
             let outcome = Err(self.given_up(key, reason));
             self.finish(key, outcome);
         }
+    }
+
+    /// The journal's disk has no room any more, or has some again.
+    pub(crate) fn journal_full(&mut self, is_full: bool) {
+        self.journal_full = is_full;
     }
 
     /// The journal's segments below `first` are gone.

@@ -49,6 +49,21 @@ impl JournalGate {
     }
 }
 
+impl JournalGate {
+    /// Says whether the disk has room for the journal, to callers at once and to the workers.
+    fn set_full(&self, is_full: bool, mailboxes: &[Arc<Mailbox>]) {
+        if self.full.swap(is_full, Ordering::SeqCst) == is_full {
+            return;
+        }
+        if is_full {
+            tracing::warn!("the journal's disk is full; writes are refused until there is room");
+        } else {
+            tracing::info!("the journal's disk has room again");
+        }
+        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::JournalRoom));
+    }
+}
+
 /// Takes submissions from workers.
 #[derive(Clone)]
 pub(super) struct JournalQueue {
@@ -172,7 +187,6 @@ impl Writer {
                 self.waiting.iter_mut().map(|(_, submission)| &mut submission.batch).collect();
             match self.journal.commit(&mut batches) {
                 Ok(committed) => {
-                    self.gate.full.store(false, Ordering::Relaxed);
                     self.gate.synced.fetch_add(committed.bytes, Ordering::Relaxed);
                     if committed.rolled {
                         let _ = self.preparing.send(());
@@ -182,9 +196,7 @@ impl Writer {
                 Err(JournalError::Full { .. }) => {
                     // Nothing was written. New writes are refused until segments are given back. What waits may use the
                     // headroom: the state can only be flushed, and segments be given back, when it is synced.
-                    if !self.gate.full.swap(true, Ordering::Relaxed) {
-                        tracing::warn!("the journal's disk is full; writes are refused until there is room");
-                    }
+                    self.gate.set_full(true, &self.mailboxes);
                     for mailbox in &self.mailboxes {
                         mailbox.push(Input::Flush);
                     }
@@ -237,8 +249,10 @@ fn spawn_preparer(
         .name("journal-prepare".into())
         .spawn(move || {
             loop {
-                if let Err(error) = preparer.prepare_next() {
-                    tracing::debug!(%error, "no further journal segment could be made ready");
+                match preparer.prepare_next() {
+                    // The next segment and the headroom are there: that is room enough, also after somebody else made it.
+                    Ok(()) => gate.set_full(false, &mailboxes),
+                    Err(error) => tracing::debug!(%error, "no further journal segment could be made ready"),
                 }
                 reclaim(&preparer, &mailboxes, &gate, retain_bytes);
                 match receiver.recv_timeout(Duration::from_secs(1)) {
@@ -254,12 +268,13 @@ fn spawn_preparer(
 }
 
 fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain_bytes: u64) {
+    // What is kept for peers that were away gives way when its room is wanted.
+    let retain_bytes = if gate.full.load(Ordering::SeqCst) { 0 } else { retain_bytes };
     let needed = gate.needed.iter().map(|needed| needed.load(Ordering::Acquire)).min().unwrap_or(0);
     let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed);
     if let Some(first) = plan.first {
         match preparer.reclaim(first) {
             Ok(_) => {
-                gate.full.store(false, Ordering::Relaxed);
                 mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Reclaimed(first.0)));
             }
             Err(error) => tracing::debug!(%error, "segments could not be reclaimed"),
@@ -269,3 +284,6 @@ fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, 
         mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Flush));
     }
 }
+
+#[cfg(test)]
+mod tests;

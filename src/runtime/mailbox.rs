@@ -38,6 +38,8 @@ pub(super) enum Input {
     Synced(Submission),
     /// The journal has failed: this node votes no more.
     JournalFailed(String),
+    /// The journal's disk has no room any more, or has some again: the gate says which.
+    JournalRoom,
     /// The journal's segments below this one are gone.
     Reclaimed(u64),
     Done(Done),

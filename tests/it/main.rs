@@ -5,6 +5,7 @@ mod cluster;
 #[cfg(feature = "server")]
 mod command_line;
 mod embedded;
+mod full_disk;
 #[cfg(feature = "server")]
 mod process;
 #[cfg(feature = "server")]

@@ -1,0 +1,86 @@
+//! The upkeep of a worker's parts: when they are flushed and merged, and what happens when that fails.
+
+use thermocline_tiers::hot::state::{Job as StateJob, StateError};
+
+use super::effects::Job;
+use super::worker::Worker;
+use crate::plant::{self, Plant};
+
+/// How it is with a part's jobs.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    /// Whether one is under way.
+    busy: bool,
+    /// How many failed one after the other, and when the next may begin.
+    failures: u32,
+    not_before: u64,
+    /// Nothing is written to the part any more.
+    ended: bool,
+}
+
+/// After a failure a part's next job waits so long, in milliseconds; twice as long after each further one, up to the bound.
+const PAUSE_MS: u64 = 50;
+const PAUSE_MS_MAX: u64 = 2_000;
+
+impl Worker {
+    /// Flushes and merges a part when it wants to.
+    pub(super) fn maintain_part(&mut self, now: u64, part: usize) {
+        if !self.may_begin(now, part) {
+            return;
+        }
+        let state = &mut self.parts[part];
+        let job: Option<StateJob> = if state.wants_flush() { state.freeze() } else { None };
+        if let Some(job) = job.or_else(|| state.choose_merge()).or_else(|| state.sweep()) {
+            self.hold_state_job(part, job);
+        }
+    }
+
+    /// Asks every part to write what it has in memory, so that the journal can be shortened.
+    pub(crate) fn flush_parts(&mut self, now: u64) {
+        for part in 0..self.parts.len() {
+            if self.may_begin(now, part)
+                && let Some(job) = self.parts[part].freeze()
+            {
+                self.hold_state_job(part, job);
+            }
+        }
+    }
+
+    fn may_begin(&self, now: u64, part: usize) -> bool {
+        let upkeep = &self.upkeep[part];
+        !upkeep.busy && !upkeep.ended && now >= upkeep.not_before
+    }
+
+    /// A job has ended. A disk that is full may have room later; a run that is damaged is left out by the part itself.
+    pub(super) fn upkeep_ended(&mut self, now: u64, part: usize, installed: Result<(), StateError>) {
+        let upkeep = &mut self.upkeep[part];
+        upkeep.busy = false;
+        let Err(error) = installed else {
+            upkeep.failures = 0;
+            return;
+        };
+        let pause = (PAUSE_MS << upkeep.failures.min(10)).min(PAUSE_MS_MAX);
+        upkeep.failures += 1;
+        upkeep.not_before = now + pause;
+        upkeep.ended = matches!(error, StateError::Poisoned);
+        self.counters.upkeep_errors += 1;
+        tracing::error!(part, failures = upkeep.failures, error = %super::described(&error), "a flush or merge failed");
+    }
+
+    /// A job of a part begins when all that was recorded before it is synced: so the state on the disk is never ahead of the
+    /// journal, and the journal has no gaps after a crash.
+    fn hold_state_job(&mut self, part: usize, job: StateJob) {
+        self.upkeep[part].busy = true;
+        self.held_jobs.push_back((self.last_ticket, part, job));
+        self.release_state_jobs();
+    }
+
+    pub(super) fn release_state_jobs(&mut self) {
+        let early = plant::on(Plant::FlushAheadOfJournal);
+        while self.held_jobs.front().is_some_and(|(after, ..)| *after <= self.synced || early) {
+            if let Some((_, part, job)) = self.held_jobs.pop_front() {
+                self.effects.jobs.push(Job::State(part, job));
+            }
+        }
+    }
+}

@@ -320,7 +320,7 @@ impl Machine {
         turn.witnessed = effects.witnessed.replace(Vec::new()).unwrap_or_default();
         for peer in self.workers[worker].peers() {
             if !peer.out.is_empty() {
-                turn.frames.push((peer.node, Bytes::copy_from_slice(&peer.out)));
+                turn.frames.extend(peer.bodies().map(|body| (peer.node, Bytes::copy_from_slice(body))));
                 peer.out.clear();
             }
         }
@@ -365,9 +365,9 @@ impl Machine {
             committed = self.journal.commit_from_headroom(&mut batches).map(|_| true);
         }
         match committed {
-            Ok(full) => self.full = full,
+            Ok(full) => self.set_full(full),
             Err(JournalError::Full { .. }) => {
-                self.full = true;
+                self.set_full(true);
                 for worker in &mut self.workers {
                     worker.flush_parts();
                 }
@@ -381,6 +381,13 @@ impl Machine {
             }
         }
         Ok(Synced { submissions: std::mem::take(&mut self.committing) })
+    }
+
+    fn set_full(&mut self, full: bool) {
+        self.full = full;
+        for worker in &mut self.workers {
+            worker.journal_full(full);
+        }
     }
 
     /// Tells the workers that their records are durable.
@@ -410,16 +417,18 @@ impl Machine {
     pub fn upkeep(&mut self) -> u64 {
         let preparer = self.journal.preparer();
         // A failure shows at the next commit.
-        let _ = preparer.prepare_next();
+        if preparer.prepare_next().is_ok() {
+            self.set_full(false);
+        }
         let needed = self.workers.iter().zip(&self.outstanding);
         let needed = needed.map(|(worker, outstanding)| worker.needed_segment(*outstanding > 0)).min();
-        let plan = reclaim::plan(&preparer.segments(), self.retain_bytes, needed.unwrap_or(0));
+        let retain_bytes = if self.full { 0 } else { self.retain_bytes };
+        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed.unwrap_or(0));
         let mut released = 0;
         if let Some(first) = plan.first
             && let Ok(gone) = preparer.reclaim(first)
         {
             released = gone.segments;
-            self.full = false;
             for worker in &mut self.workers {
                 worker.segments_reclaimed(first.0);
             }

@@ -36,9 +36,9 @@ impl Worker {
     }
 
     /// Asks every part to write what it has in memory, so that the journal can be shortened.
-    pub(crate) fn flush_parts(&mut self, now: u64) {
+    pub(crate) fn flush_parts(&mut self) {
         for part in 0..self.parts.len() {
-            if self.may_begin(now, part)
+            if self.may_begin(self.last_tick, part)
                 && let Some(job) = self.parts[part].freeze()
             {
                 self.hold_state_job(part, job);

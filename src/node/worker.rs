@@ -92,6 +92,7 @@ pub(crate) struct Worker {
     next_floor_question: u64,
     random: u64,
     next_sweep: u64,
+    pub(super) last_tick: u64,
     /// The upkeep of each part.
     pub(super) upkeep: Vec<Upkeep>,
     /// Wall clock of the last event, in milliseconds since the Unix epoch: only for expiry.
@@ -175,6 +176,7 @@ impl Worker {
             next_straggler: 0,
             next_floor_question: 0,
             next_sweep: 0,
+            last_tick: 0,
             wall_ms: 0,
             catch_up: VecDeque::new(),
             catch_up_holds: HashSet::new(),
@@ -312,6 +314,7 @@ impl Worker {
 
     /// Time has passed. To be called when [`next_timer`](Self::next_timer) says so.
     pub(crate) fn tick(&mut self, now: u64) {
+        self.last_tick = now;
         while let Some(timer) = self.timers.due(now) {
             self.timer(now, timer);
         }

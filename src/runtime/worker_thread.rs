@@ -175,7 +175,7 @@ impl WorkerThread {
             Input::Reclaimed(first) => self.worker.segments_reclaimed(first),
             Input::Done(done) => self.worker.job_done(now, done),
             Input::Founded { founding, late } => self.worker.found(now, founding, late),
-            Input::Flush => self.worker.flush_parts(now),
+            Input::Flush => self.worker.flush_parts(),
             Input::Report(reply) => {
                 let report = Report {
                     counters: *self.worker.counters(),

@@ -288,7 +288,7 @@ fn a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it() {
     tell(&mut worker, 0, 2, &first_slot(bucket, 2, 0, true));
     let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
     assert_eq!(worker.part(bucket).applied(state_bucket).0, 1, "applied as soon as it is known to be chosen");
-    worker.flush_parts(0);
+    worker.flush_parts();
     assert!(worker.effects().jobs.is_empty(), "the journal does not have slot 1 yet");
     sync(&mut worker, 100);
     let jobs: Vec<Job> = worker.effects().jobs.drain(..).collect();

@@ -78,7 +78,7 @@ fn a_full_part_refuses_writes_and_serves_reads_until_it_is_flushed() {
     assert_eq!(*what, "the memory of a part");
     assert!(limit.contains(&MEMTABLE_BYTES.to_string()), "{limit}");
 
-    worker.flush_parts(0);
+    worker.flush_parts();
     let jobs: Vec<Job> = worker.effects().jobs.drain(..).collect();
     for job in jobs {
         let Job::State(part, job) = job else { panic!("a flush") };

@@ -114,10 +114,11 @@ impl Client {
                         }
                     }
                     Ok(rule) => {
-                        if !self.run.accepts(rule, &request) {
+                        if let Err(request) = self.run.take(rule, request) {
                             self.finish(store).await;
+                            let taken = self.run.take(rule, request);
+                            debug_assert!(taken.is_ok(), "an empty run takes any request");
                         }
-                        self.run.push(rule, request);
                     }
                 },
             }

@@ -22,6 +22,8 @@
 //!
 //! Requests of one pipeline are answered in order. Those that name different entities run at the same time, so others may
 //! see their effects in another order; those that name the same entity run one after the other unless all of them only read.
+//! Of those that follow one another at the same entity, `SET`s of short values and `XADD`s are carried out as one: nobody sees
+//! what was between them, and they fail together or not at all.
 //! A client that needs one effect before another waits for the answer, as with requests of different connections.
 
 use std::io;

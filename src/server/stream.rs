@@ -12,6 +12,7 @@ use super::reply::Reply;
 use super::{pairs, string};
 use crate::error::Error;
 use crate::key::{Key, Position, Record};
+use crate::request::Expect;
 use crate::store::{SCAN_BYTES_MAX, SCAN_RECORDS_DEFAULT, SCAN_RECORDS_MAX, Store};
 
 /// The most bytes of values and ids that one XRANGE answers with.
@@ -23,22 +24,75 @@ const ADD_ATTEMPTS_MAX: u32 = 32;
 
 /// `XADD name id field value ...`. An id must be free; `*` and `ms-*` take the next one that is.
 pub(super) async fn add(store: &Store, request: &Request) -> Reply {
-    let id = request.argument(2);
-    if [&b"NOMKSTREAM"[..], b"MAXLEN", b"MINID"].iter().any(|option| option.eq_ignore_ascii_case(id)) {
-        return Reply::err(format_args!("XADD option {} is not supported", shown(id)));
-    }
-    let Some(wanted) = Wanted::parse(id) else {
-        return Reply::err(format_args!("invalid stream ID '{}'; must be ms-seq, ms-* or *", shown(id)));
+    let (wanted, value) = match read_add(request) {
+        Ok(read) => read,
+        Err(refusal) => return refusal,
     };
-    if request.len().is_multiple_of(2) {
-        return Reply::err("wrong number of arguments for 'xadd' command: each field needs a value");
-    }
-    let value = pairs::encode((3..request.len()).map(|number| request.argument(number)));
     match add_value(store, request.share(1), wanted, value).await {
         Ok(id) => Reply::bulk(id.to_string()),
         Err(Error::Conflict { .. }) => Reply::err("the ID specified in XADD exists already"),
         Err(error) => Reply::failure(&error),
     }
+}
+
+/// Several XADD to one stream, in their order with nothing in between: all with `*`, or all with ids of their own. They are
+/// one batch; where one of them is in the others' way, they are added one after the other.
+pub(super) async fn add_all(store: &Store, requests: &[Request]) -> Vec<Reply> {
+    if let Some(replies) = add_batch(store, requests).await {
+        return replies;
+    }
+    let mut replies = Vec::with_capacity(requests.len());
+    for request in requests {
+        replies.push(add(store, request).await);
+    }
+    replies
+}
+
+async fn add_batch(store: &Store, requests: &[Request]) -> Option<Vec<Reply>> {
+    let entity = requests.first()?.share(1);
+    let adds: Vec<(Wanted, Bytes)> = requests.iter().map(read_add).collect::<Result<_, _>>().ok()?;
+    for _ in 0..ADD_ATTEMPTS_MAX {
+        let (mut ids, mut is_auto) = (Vec::with_capacity(adds.len()), false);
+        for (wanted, _) in &adds {
+            ids.push(match (wanted, ids.last()) {
+                (Wanted::Exactly(id), _) => *id,
+                (Wanted::Auto, Some(last)) => Id::next(*last)?,
+                (Wanted::Auto, None) => {
+                    is_auto = true;
+                    free_now(store, &entity, adds.len()).await.ok()?
+                }
+                (Wanted::Within(_), _) => return None,
+            });
+        }
+        let mut batch = store.batch(entity.clone());
+        for (id, (_, value)) in ids.iter().zip(&adds) {
+            batch = batch.put_with((id.timestamp, id.sequence), value.clone(), None, Expect::Absent);
+        }
+        match batch.commit().await {
+            Ok(_) => return Some(ids.iter().map(|id| Reply::bulk(id.to_string())).collect()),
+            // Another node took one of the ids.
+            Err(Error::Conflict { .. }) if is_auto => {}
+            // One of them alone is at fault: an id that is taken or comes twice, or more than fits a batch.
+            Err(Error::Conflict { .. } | Error::Invalid { .. }) => return None,
+            Err(error) => return Some(requests.iter().map(|_| Reply::failure(&error)).collect()),
+        }
+    }
+    Some(requests.iter().map(|_| Reply::failure(&Error::Contended)).collect())
+}
+
+/// What an XADD asks for, or the reply that refuses it.
+fn read_add(request: &Request) -> Result<(Wanted, Bytes), Reply> {
+    let id = request.argument(2);
+    if [&b"NOMKSTREAM"[..], b"MAXLEN", b"MINID"].iter().any(|option| option.eq_ignore_ascii_case(id)) {
+        return Err(Reply::err(format_args!("XADD option {} is not supported", shown(id))));
+    }
+    let Some(wanted) = Wanted::parse(id) else {
+        return Err(Reply::err(format_args!("invalid stream ID '{}'; must be ms-seq, ms-* or *", shown(id))));
+    };
+    if request.len().is_multiple_of(2) {
+        return Err(Reply::err("wrong number of arguments for 'xadd' command: each field needs a value"));
+    }
+    Ok((wanted, pairs::encode((3..request.len()).map(|number| request.argument(number)))))
 }
 
 /// Adds at the wanted id, or at the first free one behind it. Ids that are taken at two nodes at the same time are distinct,
@@ -48,7 +102,7 @@ async fn add_value(store: &Store, entity: Bytes, wanted: Wanted, value: Bytes) -
         let id = match wanted {
             Wanted::Exactly(id) => id,
             Wanted::Within(timestamp) => free_within(store, &entity, timestamp).await?,
-            Wanted::Auto => free_now(store, &entity).await?,
+            Wanted::Auto => free_now(store, &entity, 1).await?,
         };
         let key = Key::new(entity.clone(), id.timestamp, id.sequence);
         match store.put(&key, value.clone()).if_absent().send().await {
@@ -70,22 +124,28 @@ async fn free_within(store: &Store, entity: &Bytes, timestamp: u64) -> Result<Id
 /// The last id that this process made from its clock, whatever the stream: no two callers get the same one.
 static LAST: Mutex<Id> = Mutex::new(Id::MIN);
 
-/// Now, or behind the newest entry if a faster clock wrote that.
-async fn free_now(store: &Store, entity: &Bytes) -> Result<Id, Error> {
+/// Now, or behind the newest entry if a faster clock wrote that; with room for `count` ids one behind the other.
+async fn free_now(store: &Store, entity: &Bytes, count: usize) -> Result<Id, Error> {
     let newest = newest(store, entity, 0, u64::MAX).await?;
-    let now = now()?;
+    let now = now(count)?;
     match newest {
         Some(newest) if newest >= now => newest.next().ok_or_else(|| full("*".to_owned())),
         _ => Ok(now),
     }
 }
 
-fn now() -> Result<Id, Error> {
+/// The first of `count` ids that nobody else gets from this process.
+fn now(count: usize) -> Result<Id, Error> {
     let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let full = || full("*".to_owned());
     let mut last = LAST.lock();
-    let behind = last.next().ok_or_else(|| full("*".to_owned()))?;
-    *last = behind.max(Id { timestamp, sequence: 0 });
-    Ok(*last)
+    let first = last.next().ok_or_else(full)?.max(Id { timestamp, sequence: 0 });
+    let mut id = first;
+    for _ in 1..count {
+        id = id.next().ok_or_else(full)?;
+    }
+    *last = id;
+    Ok(first)
 }
 
 fn full(wanted: String) -> Error {

@@ -27,6 +27,18 @@ pub(super) async fn set(store: &Store, key: Bytes, value: Bytes) -> Reply {
     }
 }
 
+/// Several `SET key value` of one key, in their order with nothing in between: the last value is what anybody sees. What becomes
+/// of it becomes of all.
+pub(super) async fn set_all(store: &Store, requests: &[Request]) -> Vec<Reply> {
+    let Some(last) = requests.last() else { return Vec::new() };
+    let outcome = store.put(&Key::undated(last.share(1)), last.share(2)).send().await;
+    let reply = || match &outcome {
+        Ok(_) => Reply::Word("OK"),
+        Err(error) => Reply::failure(error),
+    };
+    requests.iter().map(|_| reply()).collect()
+}
+
 /// `SET key value NX` and `SET key value XX`
 pub(super) async fn set_if(store: &Store, request: &Request) -> Reply {
     let key = Key::undated(request.share(1));

@@ -1,6 +1,6 @@
 //! The front against an embedded store, over a stream in memory.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use redis_protocol::resp3::decode::complete::decode as decode3;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -260,6 +260,74 @@ async fn a_pipeline_is_answered_in_order_and_keeps_the_order_of_each_entity() {
     read.read_exact(&mut got).await.unwrap();
     assert_eq!(String::from_utf8(got).unwrap(), replies);
     client.stream = read.unsplit(sent.await.unwrap().unwrap());
+    client.close().await;
+}
+
+/// Sends all requests at once and reads as many bytes as the replies have.
+async fn pipeline(client: &mut Client, requests: &[Vec<&[u8]>], reply_bytes: usize) -> String {
+    let requests: Vec<u8> = requests.iter().flat_map(|words| encoded(words)).collect();
+    client.stream.write_all(&requests).await.unwrap();
+    let mut got = vec![0; reply_bytes];
+    client.stream.read_exact(&mut got).await.unwrap();
+    String::from_utf8(got).unwrap()
+}
+
+async fn writes(store: &Store) -> u64 {
+    let counters = store.status().await.unwrap().counters;
+    counters.iter().find(|(name, _)| *name == "writes").unwrap().1
+}
+
+#[tokio::test]
+async fn changes_of_one_entity_are_carried_out_together_in_their_order() {
+    let mut client = Client::new().await;
+    let values: Vec<String> = (0..300).map(|round| format!("v{round}")).collect();
+    let sets: Vec<Vec<&[u8]>> =
+        values.iter().map(|value| vec![&b"SET"[..], b"one", value.as_bytes()]).collect();
+    assert_eq!(pipeline(&mut client, &sets, 300 * 5).await, "+OK\r\n".repeat(300));
+    client.expect("GET one", "$4\r\nv299\r\n").await;
+    let adds: Vec<Vec<&[u8]>> =
+        values.iter().map(|value| vec![&b"XADD"[..], b"stream", b"*", b"field", value.as_bytes()]).collect();
+    client
+        .stream
+        .write_all(&adds.iter().flat_map(|words| encoded(words)).collect::<Vec<u8>>())
+        .await
+        .unwrap();
+    client.expect("XLEN other", "").await;
+    let mut replies = Vec::new();
+    let expected = |replies: &[u8]| replies.iter().filter(|byte| **byte == b'\n').count();
+    while expected(&replies) < 601 {
+        client.stream.read_buf(&mut replies).await.unwrap();
+    }
+    let replies = String::from_utf8(replies).unwrap();
+    let lines: Vec<&str> = replies.lines().collect();
+    assert_eq!(lines[600], ":0");
+    let ids: Vec<Id> = lines[..600].chunks(2).map(|line| Id::parse(line[1].as_bytes(), 0).unwrap()).collect();
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "ids grow in the order of the requests");
+    let page = client.store.scan("stream").limit(300).page().await.unwrap();
+    let stored: Vec<Bytes> = page.records.iter().map(|record| record.value.clone()).collect();
+    let sent: Vec<Bytes> =
+        values.iter().map(|value| pairs::encode([&b"field"[..], value.as_bytes()].into_iter())).collect();
+    assert_eq!(stored, sent, "entries lie in the order of the requests");
+    let writes = writes(&client.store).await;
+    assert!(writes <= 200, "600 changes, {writes} writes");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_made_does_not_keep_its_neighbours_from_it() {
+    let mut client = Client::new().await;
+    client.expect("XADD s 5-5 f v", "$3\r\n5-5\r\n").await;
+    let add = |id: &'static [u8]| vec![&b"XADD"[..], b"s", id, b"f", b"v"];
+    let taken = "-ERR the ID specified in XADD exists already\r\n";
+    let expected = format!("$3\r\n5-4\r\n{taken}$3\r\n5-6\r\n{taken}$3\r\n5-7\r\n");
+    let adds = [add(b"5-4"), add(b"5-5"), add(b"5-6"), add(b"5-6"), add(b"5-7")];
+    assert_eq!(pipeline(&mut client, &adds, expected.len()).await, expected);
+    client.expect("XLEN s", ":4\r\n").await;
+    // A long value is looked at by itself: the store could refuse it.
+    let long = vec![b'x'; 1 << 20];
+    let sets = [vec![&b"SET"[..], b"k", b"1"], vec![b"SET", b"k", &long[..]], vec![b"SET", b"k", b"2"]];
+    assert_eq!(pipeline(&mut client, &sets, 15).await, "+OK\r\n".repeat(3));
+    client.expect("GET k", "$1\r\n2\r\n").await;
     client.close().await;
 }
 

@@ -25,7 +25,6 @@ use super::timers::{Timer, Timers};
 use super::upkeep::Upkeep;
 use super::wire::{self, Founding, Item};
 use crate::error::{Error, StorageKind};
-use crate::plant::{self, Plant};
 
 /// What a worker is told when it is made.
 #[derive(Debug, Clone)]

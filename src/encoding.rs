@@ -40,7 +40,8 @@ pub(crate) fn encode<const BYTES_MAX: usize, T: Serialize>(value: &T) -> Result<
     Ok(bytes)
 }
 
-/// The value of exactly these bytes. No length inside the bytes can make it allocate more than about `BYTES_MAX`.
+/// The value of exactly these bytes. A length inside the bytes can make it allocate about `BYTES_MAX` for text, and for a list what
+/// serde reserves at most before it has seen an element, 1 MiB.
 pub(crate) fn decode<const BYTES_MAX: usize, T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
     if bytes.len() > BYTES_MAX {
         return Err(EncodingError::TooLong { bytes: bytes.len(), bytes_max: BYTES_MAX });

@@ -64,6 +64,8 @@ mod runtime;
 pub mod server;
 mod status;
 mod store;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod token;
 mod topology;
 mod transport;

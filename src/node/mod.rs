@@ -23,7 +23,7 @@ mod read;
 pub(crate) mod reclaim;
 pub(crate) mod record_codec;
 pub(crate) mod recovery;
-mod request_codec;
+pub(crate) mod request_codec;
 pub(crate) mod route;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ const MALFORMED: Malformed = Malformed { what: "request" };
 ///
 /// # Panics
 /// When given a write.
-pub(super) fn encode_request(request: &Request) -> Vec<u8> {
+pub(crate) fn encode_request(request: &Request) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     out.put_u32_le(request.deadline_ms);
     out.put_u8(u8::from(request.consistency == Consistency::Stale));
@@ -48,7 +48,7 @@ pub(super) fn encode_request(request: &Request) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode_request(mut body: Bytes) -> Result<Request, Malformed> {
+pub(crate) fn decode_request(mut body: Bytes) -> Result<Request, Malformed> {
     let body = &mut body;
     need(body, 6)?;
     let deadline_ms = body.get_u32_le();
@@ -79,7 +79,7 @@ pub(super) fn decode_request(mut body: Bytes) -> Result<Request, Malformed> {
     Ok(Request { ask, deadline_ms, consistency })
 }
 
-pub(super) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
+pub(crate) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
     match outcome {
         Ok(Answer::Written(version)) => {
             out.put_u8(0);
@@ -121,7 +121,7 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
     }
 }
 
-pub(super) fn get_outcome(body: &mut Bytes) -> Result<Outcome, Malformed> {
+pub(crate) fn get_outcome(body: &mut Bytes) -> Result<Outcome, Malformed> {
     need(body, 1)?;
     let answer = match body.get_u8() {
         0 => {

@@ -10,9 +10,9 @@ use redis_protocol::resp2::decode::decode_range;
 use redis_protocol::resp2::types::RangeFrame;
 
 /// The most arguments of a request, the command's name included.
-pub(super) const ARGUMENTS_MAX: usize = 4096;
+pub(crate) const ARGUMENTS_MAX: usize = 4096;
 /// What a request may have beyond its longest argument: many keys, many fields.
-pub(super) const REST_BYTES_MAX: usize = 1 << 20;
+pub(crate) const REST_BYTES_MAX: usize = 1 << 20;
 /// The longest line typed by hand, in bytes.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 /// A kind, a sign, the digits of an `i64` and a line end.
@@ -20,25 +20,25 @@ const HEADER_BYTES_MAX: usize = 23;
 
 /// One request: its bytes, and where its arguments are.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(crate) struct Request {
     bytes: Bytes,
     arguments: Vec<RangeFrame>,
 }
 
 impl Request {
     /// How many arguments it has, the command's name included; at least 1.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.arguments.len()
     }
 
     /// An argument; number 0 is the command's name. Panics if there is none: counts are checked before.
-    pub(super) fn argument(&self, number: usize) -> &[u8] {
+    pub(crate) fn argument(&self, number: usize) -> &[u8] {
         let (start, end) = self.range(number);
         &self.bytes[start..end]
     }
 
     /// An argument, shared with the request's bytes.
-    pub(super) fn share(&self, number: usize) -> Bytes {
+    pub(crate) fn share(&self, number: usize) -> Bytes {
         let (start, end) = self.range(number);
         self.bytes.slice(start..end)
     }
@@ -54,11 +54,11 @@ impl Request {
 /// Bytes that are no request. The connection cannot go on: where the next request begins is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Protocol error: {0}")]
-pub(super) struct ProtocolError(pub(super) String);
+pub(crate) struct ProtocolError(pub(crate) String);
 
 /// Cuts requests out of what has arrived.
 #[derive(Debug)]
-pub(super) struct Framer {
+pub(crate) struct Framer {
     argument_bytes_max: usize,
     /// Where in the buffer the next header begins.
     at: usize,
@@ -68,12 +68,12 @@ pub(super) struct Framer {
 
 impl Framer {
     /// For arguments up to a length.
-    pub(super) fn new(argument_bytes_max: usize) -> Self {
+    pub(crate) fn new(argument_bytes_max: usize) -> Self {
         Self { argument_bytes_max, at: 0, left: None }
     }
 
     /// Takes the next whole request off the buffer; `None` when it is not all there yet.
-    pub(super) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Request>, ProtocolError> {
+    pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Request>, ProtocolError> {
         while let Some(&first) = buffer.first() {
             if first != b'*' {
                 match inline(buffer)? {

@@ -37,7 +37,7 @@ use crate::store::Store;
 
 mod command;
 mod connection;
-mod frame;
+pub(crate) mod frame;
 mod id;
 mod info;
 mod pairs;

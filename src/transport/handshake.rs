@@ -172,7 +172,7 @@ pub(super) fn refusal(field: &str, dialler: impl fmt::Display, acceptor: impl fm
 
 /// What a frame of a handshake holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Greeting {
+pub(crate) enum Greeting {
     /// From the dialler.
     Hello(Hello),
     /// From the acceptor.
@@ -185,7 +185,7 @@ pub(super) enum Greeting {
 
 impl Greeting {
     /// As a frame.
-    pub(super) fn encode(&self) -> Result<Vec<u8>, LinkError> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, LinkError> {
         let (kind, body) = match self {
             Self::Hello(hello) => (Kind::Hello, encoding::encode::<HANDSHAKE_BYTES_MAX, _>(hello)?),
             Self::Welcome(hello) => (Kind::Welcome, encoding::encode::<HANDSHAKE_BYTES_MAX, _>(hello)?),
@@ -196,12 +196,12 @@ impl Greeting {
     }
 
     /// The header of a greeting's frame, checked.
-    pub(super) fn header(bytes: &[u8; HEADER_BYTES]) -> Result<Header, LinkError> {
+    pub(crate) fn header(bytes: &[u8; HEADER_BYTES]) -> Result<Header, LinkError> {
         Ok(Header::decode(bytes, HANDSHAKE_BYTES_MAX)?)
     }
 
     /// The greeting of a header and the body that came with it.
-    pub(super) fn decode(header: Header, body: &[u8]) -> Result<Self, LinkError> {
+    pub(crate) fn decode(header: Header, body: &[u8]) -> Result<Self, LinkError> {
         header.verify(body)?;
         if matches!(header.kind, Kind::Hello | Kind::Welcome)
             && let Some(&[low, high]) = body.first_chunk::<2>()

@@ -15,7 +15,7 @@
 mod counts;
 mod error;
 pub(crate) mod frame;
-mod handshake;
+pub(crate) mod handshake;
 #[cfg(test)]
 mod local;
 mod tcp;

@@ -180,7 +180,7 @@ impl Seed {
         Seed(crc32fast::hash(&bytes))
     }
 
-    fn checksum(self, bytes: &[u8]) -> u32 {
+    pub(super) fn checksum(self, bytes: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
         hasher.update(bytes);
         hasher.finalize()

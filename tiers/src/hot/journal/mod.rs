@@ -52,6 +52,8 @@ mod scan;
 mod segment;
 mod writer;
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod decoders;
 #[cfg(test)]
 mod tests;
 

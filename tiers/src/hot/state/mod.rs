@@ -16,6 +16,8 @@ mod manifest;
 mod memtable;
 mod merge;
 mod meta;
+#[cfg(any(test, feature = "test-util"))]
+mod model;
 mod open;
 mod page;
 mod part;
@@ -26,6 +28,8 @@ mod scan;
 mod search;
 mod series;
 mod snapshot;
+#[cfg(any(test, feature = "test-util"))]
+mod steps;
 mod tokens;
 mod write;
 mod writer;
@@ -43,5 +47,7 @@ pub use scan::{Scan, ScanJob};
 pub use snapshot::{Change, Snapshot, SnapshotItem, SnapshotIter};
 pub use write::{Apply, Restore};
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod decoders;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,8 @@ pub(super) const PAGE_HEADER_BYTES: usize = 16;
 
 const RAW: u8 = 0;
 const LZ4: u8 = 1;
+/// A byte of an LZ4 block stands for at most so many.
+const LZ4_RATIO_MAX: usize = 255;
 
 /// What the checksums of one file's pages start from.
 #[derive(Clone, Copy)]
@@ -21,7 +23,7 @@ impl PageSeed {
         PageSeed(crc32fast::hash(name))
     }
 
-    fn checksum(self, offset: u64, header: &[u8], payload: &[u8]) -> u32 {
+    pub(super) fn checksum(self, offset: u64, header: &[u8], payload: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
         let offset = if on(Plant::ChecksumWithoutAddress) { 0 } else { offset };
         hasher.update(&offset.to_le_bytes());
@@ -73,6 +75,8 @@ pub(super) fn unseal(seed: PageSeed, offset: u64, page: &[u8]) -> Result<Vec<u8>
     match header[4] {
         RAW if raw_len == payload.len() => Ok(payload.to_vec()),
         RAW => Err("wrong length"),
+        // More than this, no payload of that length can hold.
+        LZ4 if raw_len > payload.len().saturating_mul(LZ4_RATIO_MAX) => Err("wrong length"),
         LZ4 => {
             let mut raw = vec![0; raw_len];
             match lz4_flex::block::decompress_into(payload, &mut raw) {

@@ -11,7 +11,7 @@ use super::super::catalog::{Catalog, CatalogState};
 use super::super::config::JournalConfig;
 use super::super::directory::{Directory, Files};
 use super::super::error::{JournalError, cannot};
-use super::super::layout::{BLOCK_BYTES, CatalogLabel, Generation, JournalIdentity};
+use super::super::layout::{BLOCK_BYTES, CatalogLabel, CommitHeader, Generation, JournalIdentity, Seed};
 use super::super::segment::{FileName, Segment, Writable};
 use super::super::writer::Journal;
 use super::replay::Replayed;
@@ -32,9 +32,10 @@ pub(super) fn finish(
     disk.sync_directory(path).map_err(cannot("sync", path))?;
     let catalog = settle_catalog(&*disk, path, identity, &mut survey, &replayed)?;
     let mut recovered = Recovered::new(&mut survey, &mut replayed);
+    let mut buffer = AlignedBuffer::new();
+    keep_proof(&*disk, identity, &survey, &mut replayed, &mut buffer)?;
     let segments = segments(&config, identity, &survey, &replayed, &recovered.damage);
 
-    let mut buffer = AlignedBuffer::new();
     make_last_commit_durable(&*disk, &survey, &replayed, &mut buffer)?;
     let mut writables = writables(&*disk, &survey, &replayed, &segments, &mut buffer)?;
     let active = writables.pop_front();
@@ -168,6 +169,42 @@ fn segments(
         segments.insert(generation, Arc::new(segment));
     }
     segments
+}
+
+/// Where the header of a torn commit is all that proves damage before it, a witness takes its place: cutting the commit off would
+/// take the proof away, and the next start would find less.
+fn keep_proof(
+    disk: &dyn Disk,
+    identity: JournalIdentity,
+    survey: &Survey,
+    replayed: &mut Replayed,
+    buffer: &mut AlignedBuffer,
+) -> Result<(), JournalError> {
+    let Some((index, offset, sequence)) = replayed.proof else { return Ok(()) };
+    let segment = &survey.segments[index];
+    let witness = CommitHeader {
+        generation: segment.generation,
+        sequence,
+        offset,
+        body_bytes: 0,
+        records: 0,
+        previous: replayed.previous,
+        records_checksum: crc32fast::hash(&[]),
+    };
+    let block = buffer.resize(BLOCK_BYTES as usize);
+    block.fill(0);
+    let checksum = witness.encode(Seed::new(identity, segment.generation), block);
+    let direct = disk.open_direct(&segment.path).map_err(cannot("open", &segment.path))?;
+    direct.write_all_at(buffer.as_slice(), offset.into()).map_err(cannot("write", &segment.path))?;
+    let contents = &mut replayed.contents[index];
+    contents.first_sequence.get_or_insert(sequence);
+    contents.end = offset + BLOCK_BYTES;
+    replayed.tail_index = index;
+    replayed.next = sequence.next();
+    replayed.previous = checksum;
+    // It is durable, and what is before it was.
+    replayed.last = None;
+    Ok(())
 }
 
 /// Writes the last whole commit once more, as it is. It is the only one that may have reached nothing but a page cache

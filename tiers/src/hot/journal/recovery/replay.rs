@@ -24,6 +24,8 @@ pub(super) struct Replayed {
     pub(super) contents: Vec<Contents>,
     /// The last whole commit: which segment, where, how long.
     pub(super) last: Option<(usize, u32, u32)>,
+    /// The torn commit, if its header is all that proves damage before it: which segment, where, its number.
+    pub(super) proof: Option<(usize, u32, Sequence)>,
 }
 
 /// What one segment holds.
@@ -74,6 +76,8 @@ pub(super) fn replay(
         records: 0,
         last: None,
         torn: None,
+        unproven: false,
+        proof: None,
         visit,
     };
     for index in 0..survey.segments.len() {
@@ -98,6 +102,9 @@ struct Replay<'a> {
     last: Option<(usize, u32, u32)>,
     /// The commit that was cut off: its header verifies, its records do not, and nothing follows.
     torn: Option<(usize, u32)>,
+    /// Whether there is damage since the last whole commit: what proves it may be the header of the torn one alone.
+    unproven: bool,
+    proof: Option<(usize, u32, Sequence)>,
     visit: &'a mut dyn FnMut(Record<'_>, Position),
 }
 
@@ -111,6 +118,7 @@ impl Replay<'_> {
                     Some(next) => next,
                     None => {
                         self.torn = Some((index, offset));
+                        self.proof = self.unproven.then_some((index, offset, header.sequence));
                         break;
                     }
                 },
@@ -124,6 +132,7 @@ impl Replay<'_> {
                         );
                         // How many commits were lost in between is not worth a second report.
                         self.expected = None;
+                        self.unproven = true;
                         next
                     }
                     // The end of this segment, or a commit that lost its header: the next segment's first number tells.
@@ -154,6 +163,7 @@ impl Replay<'_> {
         self.expected = Some(header.sequence.next());
         self.highest = header.sequence;
         self.previous = checksum;
+        self.unproven = !whole;
         if whole {
             self.last = Some((index, header.offset, length));
         }
@@ -283,6 +293,7 @@ impl Replay<'_> {
             previous: self.previous,
             contents: self.contents,
             last: self.last,
+            proof: self.proof.filter(|_| !in_doubt),
         }
     }
 }

@@ -259,6 +259,22 @@ fn corrupt_middle_commit_header() {
 }
 
 #[test]
+fn damage_proven_by_a_torn_commit() {
+    // What shows that the second to last commit was durable is the header of the last, which is torn.
+    for header in [false, true] {
+        let (disk, positions) = three_segments();
+        let damaged = positions[8];
+        let at = if header { commit_of(damaged) } else { u64::from(damaged.offset) + 2000 };
+        disk.flip_bits(&segment_path(damaged.generation.0), at, 0x10).unwrap();
+        let last = positions[positions.len() - 1];
+        disk.flip_bits(&segment_path(last.generation.0), u64::from(last.offset) + 40, 0x10).unwrap();
+        let judged = judge(&disk).unwrap();
+        assert_eq!(judged.damage.len(), 1, "{:?}", judged.damage);
+        assert!(matches!(judged.tail, Tail::Torn { .. }), "{:?}", judged.tail);
+    }
+}
+
+#[test]
 fn corrupt_last_commit_of_a_closed_segment() {
     let (disk, positions) = three_segments();
     disk.flip_bits(&segment_path(1), commit_of(positions[2]) + 17, 1).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use twox_hash::XxHash3_64;
 
-use super::model::{Action, Model, apply, check, drop_window, same};
+use super::super::model::{Action, Model, apply, check, drop_window, same};
 use super::*;
 use crate::disk::{Call, Disk, OpenMode, PowerCuts, Walked};
 use crate::hot::{Bucket, Slot};

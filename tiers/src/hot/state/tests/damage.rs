@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::model::{Action, Model, apply, check, same};
+use super::super::model::{Action, Model, apply, check, same};
 use super::*;
 use crate::disk::{Disk, OpenMode};
 use crate::hot::{Bucket, Slot};

@@ -1,6 +1,6 @@
 //! What is written again while it is in memory, and outcomes in memory and in runs.
 
-use super::model::{Action, Model, apply, check};
+use super::super::model::{Action, Model, apply, check};
 use super::*;
 use crate::hot::{Bucket, Slot};
 

@@ -48,6 +48,7 @@ impl Outcomes {
         let seconds = |duration: Option<std::time::Duration>| {
             duration.map_or("never".to_owned(), |duration| format!("{:.1} s", duration.as_secs_f64()))
         };
+        let during: Vec<&str> = self.gap_during.iter().map(|fault| fault.name()).collect();
         let disks = if self.own_disks { "a file system each" } else { "directories" };
         let _ = writeln!(
             text,
@@ -61,13 +62,14 @@ impl Outcomes {
         );
         let _ = writeln!(
             text,
-            "  asked {asked}: ok {} ({:.2} %), not applied {}, unknown {}; longest gap {:.2} s at {:.0} s; healed within {}, voting again within {}",
+            "  asked {asked}: ok {} ({:.2} %), not applied {}, unknown {}; longest gap {:.2} s at {:.0} s (during {}); healed within {}, voting again within {}",
             self.ok,
             100.0 * self.ok as f64 / asked.max(1) as f64,
             self.failed,
             self.unknown,
             self.longest_gap.as_secs_f64(),
             self.gap_began.as_secs_f64(),
+            if during.is_empty() { "nothing".to_owned() } else { during.join(", ") },
             seconds(self.healed),
             seconds(self.whole),
         );

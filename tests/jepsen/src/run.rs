@@ -53,6 +53,8 @@ pub(crate) struct Outcomes {
     /// The longest time in which no operation of any client succeeded, and when it began.
     pub(crate) longest_gap: Duration,
     pub(crate) gap_began: Duration,
+    /// What was broken then.
+    pub(crate) gap_during: Vec<Fault>,
     /// From the end of the last fault until every node served; `None`: it did not within a minute.
     pub(crate) healed: Option<Duration>,
     /// Until every node had all that it needs to vote.
@@ -95,7 +97,7 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
         let deeds = nodes.merge(join(network));
         plan_rest(&plan);
         // Clients go on working while it heals: healing under load is what counts.
-        let last = deeds.last_ended.unwrap_or_else(Instant::now);
+        let last = deeds.last_ended().unwrap_or_else(Instant::now);
         let healed = wait_until_served(&cluster, last);
         let whole = cluster.wait_until_whole(HEAL_PATIENCE).then(|| last.elapsed());
         stop.store(true, Ordering::SeqCst);
@@ -106,6 +108,7 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
     let since = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let (ok, failed, unknown) = count(&history);
     let (longest_gap, gap_began) = longest_gap(&history);
+    let gap_during = deeds.during(began + gap_began, began + gap_began + longest_gap);
     let keys = workload.keys();
     history
         .extend(read_everything(&shared, &keys.iter().map(|(&key, &kind)| (key, kind)).collect::<Vec<_>>()));
@@ -125,6 +128,7 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
         unknown,
         longest_gap,
         gap_began,
+        gap_during,
         healed,
         whole,
         deeds,

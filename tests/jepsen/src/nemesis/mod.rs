@@ -128,22 +128,36 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Deeds {
     pub(crate) tallies: BTreeMap<Fault, Tally>,
-    /// When the last fault was over.
-    pub(crate) last_ended: Option<Instant>,
+    /// What was broken from when to when, until all of it was mended.
+    pub(crate) log: Vec<(Fault, Instant, Instant)>,
 }
 
 impl Deeds {
-    fn add(&mut self, fault: Fault, bitten: bool) {
+    fn add(&mut self, fault: Fault, began: Instant, bitten: bool) {
         let tally = self.tallies.entry(fault).or_default();
         tally.tried += 1;
         tally.bitten += u64::from(bitten);
-        self.last_ended = Some(Instant::now());
+        self.log.push((fault, began, Instant::now()));
     }
 
     pub(crate) fn merge(mut self, other: Self) -> Self {
         self.tallies.extend(other.tallies);
-        self.last_ended = self.last_ended.max(other.last_ended);
+        self.log.extend(other.log);
         self
+    }
+
+    /// When the last fault was over.
+    pub(crate) fn last_ended(&self) -> Option<Instant> {
+        self.log.iter().map(|(_, _, ended)| *ended).max()
+    }
+
+    /// What was broken at some time between these.
+    pub(crate) fn during(&self, from: Instant, to: Instant) -> Vec<Fault> {
+        self.log
+            .iter()
+            .filter(|(_, began, ended)| *began < to && *ended > from)
+            .map(|(fault, _, _)| *fault)
+            .collect()
     }
 }
 
@@ -197,10 +211,11 @@ impl Plan<'_> {
             if round.is_empty() {
                 round = random.some(faults.len(), faults.len());
             }
+            let began = Instant::now();
             if let Some(fault) = round.pop().map(|at| faults[at])
                 && let Some(bitten) = inflict(fault, random)
             {
-                deeds.add(fault, bitten);
+                deeds.add(fault, began, bitten);
             }
         }
     }

@@ -41,20 +41,13 @@ pub struct Replay {
     restored: Restored,
     /// A slot is missing, or has no command: what follows cannot be placed.
     gap: bool,
-    /// Who owns the next slot by what was accepted last in the slot that the state ends with. Another command may have been chosen there,
-    /// in a record that was not synced any more: only a record of the next slot makes it certain.
-    voted_at_applied: Option<Option<Originator>>,
 }
 
 impl Replay {
     /// Begins above a slot through which the state is known to be applied.
     #[must_use]
     pub fn new(applied: Slot) -> Self {
-        Self {
-            restored: Restored { chosen: applied, ..Restored::default() },
-            gap: false,
-            voted_at_applied: None,
-        }
+        Self { restored: Restored { chosen: applied, ..Restored::default() }, gap: false }
     }
 
     /// Takes the next record. Adds to `chosen` the commands that are certain now, in the order of their slots.
@@ -66,22 +59,12 @@ impl Replay {
         }
         let slot = record.slot();
         if slot <= self.restored.chosen || self.gap {
-            if slot == self.restored.chosen {
-                match &record {
-                    Record::Chosen { command, .. } => {
-                        self.restored.owner = command.next_owner();
-                        self.voted_at_applied = None;
-                    }
-                    Record::Accept { command, .. } => self.voted_at_applied = Some(command.next_owner()),
-                    _ => {}
-                }
+            // What was accepted last in the slot that the state ends with says nothing: another command may have been chosen there, in a
+            // record that was lost, and that nobody wrote again as the state had it.
+            if let (true, Record::Chosen { command, .. }) = (slot == self.restored.chosen, &record) {
+                self.restored.owner = command.next_owner();
             }
             return;
-        }
-        if slot == self.restored.chosen.next()
-            && let Some(owner) = self.voted_at_applied.take()
-        {
-            self.restored.owner = owner;
         }
         if slot > self.restored.chosen.next() {
             match self.restored.accepted.take() {

@@ -24,10 +24,10 @@ fn replay_does_not_guess_who_owns_the_open_slot() {
     let mut replay = Replay::new(Slot(5));
     replay.record(accept(5, node(2)), &mut vec![]);
     assert_eq!(replay.clone().finish().owner, None);
-    // A record of the next slot makes it certain.
+    // A record of the next slot does not make it certain: it may be from a start that had the state, and not the decision's record.
     replay.record(Record::Promise { slot: Slot(6), ballot: Ballot::fast(node(2)) }, &mut vec![]);
-    assert_eq!(replay.finish().owner, Some(node(2)));
-    // So does the decision itself, against what was accepted.
+    assert_eq!(replay.finish().owner, None);
+    // The decision itself does, against what was accepted.
     let mut replay = Replay::new(Slot(5));
     replay.record(accept(5, node(2)), &mut vec![]);
     replay.record(Record::Chosen { slot: Slot(5), command: command(node(3)) }, &mut vec![]);
@@ -102,5 +102,27 @@ fn a_no_op_has_no_payload() {
         let mut out = Output::default();
         voter.receive(NodeId(1), message, &mut out);
         assert_eq!(out.persist.len(), votes);
+    }
+}
+
+/// One peer's answer is no vote floor: it takes a majority of the group, all of them others.
+#[test]
+fn a_floor_needs_a_majority_of_the_others() {
+    for count in [3_u16, 5] {
+        let members: Vec<NodeId> = (1..=count).map(NodeId).collect();
+        let mut core = Core::new(node(1), 0, Limits::default());
+        core.open(Bucket(0), &members, Restored { vote: Vote::LearnerOnly, ..Restored::default() }).unwrap();
+        let mut out = Output::default();
+        let needed = count / 2 + 1;
+        for answers in 1..=needed {
+            assert!(core.needs_floor(Bucket(0)) && out.is_empty(), "{answers} of {count}: {out:?}");
+            // The one asked last has touched the most; who answers twice counts once.
+            core.floor_answer(Bucket(0), NodeId(1 + answers), Slot(u64::from(answers)), &mut out);
+            if answers < needed {
+                core.floor_answer(Bucket(0), NodeId(1 + answers), Slot(u64::from(answers)), &mut out);
+            }
+        }
+        assert_eq!(out.persist[0].record, Record::Floor { slot: Slot(u64::from(needed) + 2) });
+        assert!(!core.needs_floor(Bucket(0)));
     }
 }

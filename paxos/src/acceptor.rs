@@ -1,7 +1,7 @@
 //! The acceptor: promises first, then accepts (the order that TPaxos proves; Yi and others, "TPaxos", JOS 2020).
 
 use crate::output::{Event, Output};
-use crate::plant::{self, Plant};
+use crate::plant;
 use crate::replica::{Numbers, Replica};
 use crate::{Ballot, Command, Known, Message, Record, Slot};
 
@@ -56,8 +56,9 @@ impl Replica {
         }
         let told_at = message.accepted.as_ref().map_or(Ballot::ZERO, |accepted| accepted.ballot);
         if message.durable {
-            let twice = plant::on(Plant::DuplicateCounted) && self.views[index].promised == message.promised;
-            let view = &mut self.views[if twice { (index + 1) % self.members.len() } else { index }];
+            let told_before = self.views[index].promised;
+            let view = plant::counted_as(index, told_before, message.promised, self.members.len());
+            let view = &mut self.views[view];
             view.promised = view.promised.max(message.promised);
             view.accepted = view.accepted.max(told_at);
         }
@@ -95,7 +96,7 @@ impl Replica {
         match value {
             Some((ballot, command))
                 if (ballot >= self.promised && ballot > self.accepted_ballot())
-                    || (plant::on(Plant::AcceptBelowPromise) && ballot != self.accepted_ballot()) =>
+                    || plant::accepts(ballot, self.current()) =>
             {
                 self.accept(ballot, command, numbers, out);
             }
@@ -128,8 +129,7 @@ impl Replica {
     fn keep_told(&mut self, told: Option<(Ballot, Command)>) {
         let Some((ballot, command)) = told else { return };
         let known = self.highest_told().map(|(known, _)| *known);
-        let lowest = plant::on(Plant::LowestAdopted);
-        if known.is_none_or(|known| if lowest { known > ballot } else { known < ballot }) {
+        if known.is_none_or(|known| plant::goes_before(known, ballot)) {
             self.best = Some((ballot, command));
         }
     }

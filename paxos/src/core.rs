@@ -205,11 +205,9 @@ impl Core {
 
     /// Every record up to this ticket is synced.
     pub fn persisted(&mut self, through: Ticket, out: &mut Output) {
-        while let Some(withheld) = self.numbers.withheld.front().copied() {
-            if withheld.ticket > through {
-                break;
-            }
-            self.numbers.withheld.pop_front();
+        while self.numbers.first_withheld() <= through
+            && let Some(withheld) = self.numbers.withheld.pop_front()
+        {
             if let Some((replica, numbers)) = self.parts(withheld.bucket) {
                 replica.synced(withheld.what, numbers, out);
             }

@@ -34,8 +34,7 @@ impl Replica {
             return;
         }
         self.floor_answers[index] = Some(touched);
-        let few = usize::from(plant::on(Plant::FloorFewPeers));
-        if self.floor_answers.iter().flatten().count() + few < self.majority() {
+        if self.floor_answers.iter().flatten().count() < plant::floor_answers(self.majority()) {
             return;
         }
         let highest = self.floor_answers.iter().flatten().copied().max().unwrap_or_default().max(self.chosen);

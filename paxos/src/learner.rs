@@ -39,7 +39,9 @@ impl Replica {
     }
 
     fn promises_of(&self, ballot: Ballot) -> usize {
-        let own = usize::from(self.votes() && self.durable.promised == ballot);
+        let early = plant::on(Plant::PromiseBeforeDurable);
+        let counted = if early { self.promised } else { self.durable.promised };
+        let own = usize::from(self.votes() && counted == ballot);
         own + self.others().filter(|index| self.views[*index].promised == ballot).count()
     }
 
@@ -62,7 +64,7 @@ impl Replica {
             (Some(command), _) | (None, Some(command)) => command,
             (None, None) => unreachable!("what was voted for was decided"),
         };
-        if !voted_for_it {
+        if !voted_for_it && !plant::on(Plant::ChosenUnrecorded) {
             // Replay takes the last command recorded for a slot for the chosen one; this makes it so.
             let record = Record::Chosen { slot, command: command.clone() };
             self.persist(record, Promised::Nothing, numbers, out);
@@ -112,7 +114,7 @@ impl Replica {
             None => {}
             // A no-op was after any decision.
             Some(None) => self.proposal = None,
-            Some(id) if id == chosen => {
+            Some(id) if id == chosen && !plant::on(Plant::ProposedTwice) => {
                 self.proposal = None;
                 if let Some(id) = id {
                     let outcome = ProposalOutcome::ChosenAt(slot);

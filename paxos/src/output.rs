@@ -99,7 +99,7 @@ pub enum Event {
 }
 
 /// How an own proposal ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProposalOutcome {
     /// It was chosen in this slot.
     ChosenAt(Slot),

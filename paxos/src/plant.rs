@@ -4,8 +4,10 @@
 
 #![cfg_attr(not(feature = "plant"), allow(unreachable_pub, reason = "public with the feature only"))]
 
+use crate::{Ballot, Known};
+
 /// A broken rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Plant {
     /// A restart forgets what was promised and accepted in the open slot.
     ForgetPromise = 1,
@@ -41,14 +43,32 @@ pub enum Plant {
     ReadIgnoresAccepted,
     /// A recovered command is proposed without its originator.
     LosesOriginator,
+    /// A recovered command is proposed without its heir.
+    LosesHeir,
     /// Who hands a bucket over goes on as if it owned it.
     FormerOwner,
+    /// Ballots are compared by their round alone.
+    BallotByRound,
+    /// A proposer counts its own promise before it is synced.
+    PromiseBeforeDurable,
+    /// The owner uses its fast ballot after it has promised a higher one.
+    FastAfterPromise,
+    /// A decision is not written down where this replica voted for another command.
+    ChosenUnrecorded,
+    /// A proposal goes on in the next slot although it was chosen.
+    ProposedTwice,
+    /// A command that was given up while votes for it are under way counts as never to be chosen.
+    ContendedForUnknown,
+    /// A read is served by what the reader knows alone.
+    ReadAlone,
+    /// A read is served at a slot that is accepted somewhere, and not decided.
+    UndecidedServed,
 }
 
 impl Plant {
     /// All of them.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 27] = [
         Self::ForgetPromise,
         Self::CountBeforeDurable,
         Self::AnswerBeforeDurable,
@@ -66,7 +86,16 @@ impl Plant {
         Self::LearnerCountsInRead,
         Self::ReadIgnoresAccepted,
         Self::LosesOriginator,
+        Self::LosesHeir,
         Self::FormerOwner,
+        Self::BallotByRound,
+        Self::PromiseBeforeDurable,
+        Self::FastAfterPromise,
+        Self::ChosenUnrecorded,
+        Self::ProposedTwice,
+        Self::ContendedForUnknown,
+        Self::ReadAlone,
+        Self::UndecidedServed,
     ];
 }
 
@@ -87,4 +116,25 @@ pub(crate) fn on(plant: Plant) -> bool {
 #[cfg(not(feature = "plant"))]
 pub(crate) const fn on(_: Plant) -> bool {
     false
+}
+
+/// As whose a member's record is counted.
+pub(crate) fn counted_as(index: usize, before: Ballot, now: Ballot, members: usize) -> usize {
+    if on(Plant::DuplicateCounted) && before == now { (index + 1) % members } else { index }
+}
+
+/// Whether a value is accepted against the rule.
+pub(crate) fn accepts(ballot: Ballot, own: Known) -> bool {
+    ballot != own.accepted
+        && (on(Plant::AcceptBelowPromise) || on(Plant::BallotByRound) && ballot.round >= own.promised.round)
+}
+
+/// Whether what was told at a ballot gives way to what is told at another.
+pub(crate) fn goes_before(known: Ballot, told: Ballot) -> bool {
+    if on(Plant::LowestAdopted) { known > told } else { known < told }
+}
+
+/// How many answers make a vote floor.
+pub(crate) fn floor_answers(majority: usize) -> usize {
+    if on(Plant::FloorFewPeers) { majority - 1 } else { majority }
 }

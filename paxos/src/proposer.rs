@@ -45,7 +45,8 @@ impl Replica {
     /// Whether fast accept is open to this replica: it owns the open slot (F1), and nothing has happened there (F2).
     pub(crate) fn may_fast(&self, numbers: &Numbers) -> bool {
         let owns = self.owner == Some(numbers.me) || plant::on(Plant::FastByNonOwner);
-        self.votes() && owns && !self.promised.is_some() && self.accepted.is_none()
+        let fresh = !self.promised.is_some() && self.accepted.is_none();
+        self.votes() && owns && (fresh || plant::on(Plant::FastAfterPromise))
     }
 
     /// Starts the proposal in the open slot.
@@ -91,6 +92,9 @@ impl Replica {
         }
         if let (true, Some(command)) = (plant::on(Plant::LosesOriginator), &mut recovered) {
             command.id = None;
+        }
+        if let (true, Some(command)) = (plant::on(Plant::LosesHeir), &mut recovered) {
+            command.heir = None;
         }
         let command = recovered.unwrap_or_else(|| proposal.command.clone());
         self.accept_own(ballot, command, numbers, out);
@@ -157,8 +161,8 @@ impl Replica {
     fn give_up(&mut self, out: &mut Output) {
         let Some(proposal) = self.proposal.take() else { return };
         if let Some(id) = proposal.command.id {
-            let outcome =
-                if proposal.exposed { ProposalOutcome::Unknown } else { ProposalOutcome::Contended };
+            let may_be_chosen = proposal.exposed && !plant::on(Plant::ContendedForUnknown);
+            let outcome = if may_be_chosen { ProposalOutcome::Unknown } else { ProposalOutcome::Contended };
             out.events.push(Event::ProposalEnded { bucket: self.bucket, id, outcome });
         }
     }

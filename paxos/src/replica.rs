@@ -3,6 +3,9 @@
 //! The roles work on it in files of their own: `acceptor.rs` votes, `proposer.rs` proposes, `learner.rs` finds out what is
 //! chosen, `floor.rs` comes back from amnesia.
 
+use alloc::collections::VecDeque;
+use core::hash::{Hash, Hasher};
+
 use crate::output::{Output, Persist, Send};
 use crate::plant::{self, Plant};
 use crate::proposer::Proposal;
@@ -52,13 +55,13 @@ impl Members {
 }
 
 /// One start of a node, and how it numbers what it asks for. Shared by all replicas of a core.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Numbers {
     pub(crate) me: Originator,
     pub(crate) next_ticket: Ticket,
     pub(crate) next_sequence: u64,
-    /// Votes that are being written, in the order of their tickets.
-    pub(crate) withheld: alloc::collections::VecDeque<Withheld>,
+    /// Records that are being written, one for each of the last tickets.
+    pub(crate) withheld: VecDeque<Withheld>,
     /// Messages that broke a rule of the protocol: a faulty peer's.
     pub(crate) refused: u64,
 }
@@ -66,7 +69,6 @@ pub(crate) struct Numbers {
 /// A vote that counts once it is synced (I3). What depends on it waits in its replica until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Withheld {
-    pub(crate) ticket: Ticket,
     pub(crate) bucket: Bucket,
     pub(crate) what: Promised,
 }
@@ -84,6 +86,32 @@ impl Numbers {
         let id = CommandId { originator: self.me, sequence: self.next_sequence };
         self.next_sequence += 1;
         id
+    }
+
+    /// The ticket of the first record that is being written; the next ticket if there is none.
+    pub(crate) fn first_withheld(&self) -> Ticket {
+        Ticket(self.next_ticket.0 - self.withheld.len() as u64)
+    }
+
+    /// What a core's behaviour depends on. How many tickets were used up, and how many messages refused, does not belong to it: two
+    /// cores that differ in that alone do the same for ever, and are equal.
+    fn state(&self) -> (Originator, u64, &VecDeque<Withheld>) {
+        let Self { me, next_ticket: _, next_sequence, withheld, refused: _ } = self;
+        (*me, *next_sequence, withheld)
+    }
+}
+
+impl PartialEq for Numbers {
+    fn eq(&self, other: &Self) -> bool {
+        self.state() == other.state()
+    }
+}
+
+impl Eq for Numbers {}
+
+impl Hash for Numbers {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.state().hash(hasher);
     }
 }
 
@@ -209,7 +237,7 @@ impl Replica {
     ) {
         let ticket = numbers.next_ticket;
         numbers.next_ticket = Ticket(ticket.0 + 1);
-        numbers.withheld.push_back(Withheld { ticket, bucket: self.bucket, what });
+        numbers.withheld.push_back(Withheld { bucket: self.bucket, what });
         out.persist.push(Persist { ticket, bucket: self.bucket, record });
     }
 

@@ -1,27 +1,27 @@
-//! I6, amnesia does not vote: a replica that was wiped never votes again at a slot that its lost self had touched
-//! (DESIGN 2, I6; bug 36 of the test plan).
+//! I6, amnesia does not vote: a replica whose disk was wiped, or put back to what it was earlier, never votes again at a slot that
+//! its lost self had touched (DESIGN 2, I6; bug 36 of the test plan).
 
 use thermocline_paxos::{Record, Slot};
 
-use super::{Checked, History};
+use super::{Checked, Memory};
 
-impl History {
-    /// A replica's disk is gone.
-    pub(crate) fn note_wiped(&mut self, node: usize) {
-        let touched = self.synced.keys().filter(|(of, _)| *of == node).map(|(_, slot)| *slot).max();
-        let lost = self.lost_through.entry(node).or_default();
-        *lost = (*lost).max(touched.unwrap_or_default());
-        self.synced.retain(|(of, _), _| *of != node);
+impl Memory {
+    /// The disk is gone, or forgot the end of what it had.
+    pub(crate) fn note_lost(&mut self) {
+        self.lost_through = self.lost_through.max(self.touched);
+        self.touched = Slot(0);
+        self.synced.clear();
     }
 
     /// A vote is written.
-    pub(crate) fn check_amnesia(&self, node: usize, record: &Record) -> Checked {
-        let lost = self.lost_through.get(&node).copied().unwrap_or(Slot(0));
+    pub(crate) fn check_vote(&self, node: usize, record: &Record) -> Checked {
         match record {
-            Record::Promise { slot, .. } | Record::Accept { slot, .. } if *slot <= lost => Err(format!(
-                "I6: replica {node} votes at slot {}, but its lost self had touched {}",
-                slot.0, lost.0
-            )),
+            Record::Promise { slot, .. } | Record::Accept { slot, .. } if *slot <= self.lost_through => {
+                Err(format!(
+                    "I6: replica {node} votes at slot {}, but its lost self had touched {}",
+                    slot.0, self.lost_through.0
+                ))
+            }
             _ => Ok(()),
         }
     }

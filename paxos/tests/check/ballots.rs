@@ -1,37 +1,30 @@
 //! I4, a ballot is used once: it never carries two values at a slot, whatever its proposer forgot (DESIGN 2, I4).
 
-use thermocline_paxos::{Message, Record};
+use std::collections::btree_map::Entry;
 
-use super::{Checked, History};
+use thermocline_paxos::{Ballot, CommandId, Slot};
+
+use super::History;
 
 impl History {
-    /// A vote is written, or a message with one leaves.
-    pub(crate) fn check_ballot_written(&mut self, record: &Record) -> Checked {
-        match record {
-            Record::Accept { slot, ballot, command } => self.value_of(*slot, *ballot, command.id),
-            _ => Ok(()),
-        }
-    }
-
-    /// See [`check_ballot_written`](Self::check_ballot_written).
-    pub(crate) fn check_ballot_told(&mut self, message: &Message) -> Checked {
-        match &message.accepted {
-            Some(accepted) if !message.chosen => self.value_of(message.slot, accepted.ballot, accepted.id),
-            _ => Ok(()),
-        }
-    }
-
-    fn value_of(
+    /// A vote for a value is written, or told. `true` for the first at its ballot.
+    pub(super) fn check_ballot(
         &mut self,
-        slot: thermocline_paxos::Slot,
-        ballot: thermocline_paxos::Ballot,
-        id: Option<thermocline_paxos::CommandId>,
-    ) -> Checked {
-        let known = self.values.entry((slot, ballot)).or_insert(id);
-        if *known == id {
-            Ok(())
-        } else {
-            Err(format!("I4: slot {} ballot {ballot:?} has the values {known:?} and {id:?}", slot.0))
+        slot: Slot,
+        ballot: Ballot,
+        id: Option<CommandId>,
+    ) -> Result<bool, String> {
+        match self.values.entry((slot, ballot)) {
+            Entry::Vacant(entry) => {
+                entry.insert(id);
+                Ok(true)
+            }
+            Entry::Occupied(known) if *known.get() == id => Ok(false),
+            Entry::Occupied(known) => Err(format!(
+                "I4: slot {} ballot {ballot:?} has the values {:?} and {id:?}",
+                slot.0,
+                known.get()
+            )),
         }
     }
 }

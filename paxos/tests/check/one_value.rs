@@ -5,13 +5,18 @@ use thermocline_paxos::{Command, CommandId, ProposalOutcome, Slot};
 use super::{Checked, History};
 
 impl History {
-    /// A replica says that `command` is chosen.
-    pub(crate) fn check_one_value(&mut self, node: usize, slot: Slot, command: &Command) -> Checked {
+    /// A replica says that `command` is chosen. `true` if it is the first.
+    pub(super) fn check_one_value(
+        &mut self,
+        node: usize,
+        slot: Slot,
+        command: &Command,
+    ) -> Result<bool, String> {
         if let Some(known) = self.chosen.get(&slot) {
             if known != command {
                 return Err(format!("I1: slot {} is {known:?}; replica {node} has {command:?}", slot.0));
             }
-            return Ok(());
+            return Ok(false);
         }
         if let Some(id) = command.id {
             if let Some(other) = self.slot_of.insert(id, slot) {
@@ -22,11 +27,11 @@ impl History {
             }
         }
         self.chosen.insert(slot, command.clone());
-        Ok(())
+        Ok(true)
     }
 
     /// A proposer says how its proposal ended.
-    pub(crate) fn check_outcome(&mut self, id: CommandId, outcome: ProposalOutcome) -> Checked {
+    pub(super) fn check_outcome(&mut self, id: CommandId, outcome: ProposalOutcome) -> Checked {
         let slot = self.slot_of.get(&id).copied();
         match outcome {
             ProposalOutcome::ChosenAt(at) if slot != Some(at) => Err(format!("I15: {id:?} is not at {at:?}")),

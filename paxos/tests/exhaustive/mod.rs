@@ -1,110 +1,83 @@
-//! All histories of a small group, by depth-first search over hashed states of the real core.
+//! All histories of a small group within a bound, by search over the states of the real core.
 //!
-//! A packet that is never delivered is a lost one, so loss needs no step of its own. The network is a set, out of which any
-//! packet may come next. A packet is doubled when a delivery leaves it there, as often as the budget allows. A replica that
-//! knows `slots_max` slots is not driven any further, and packets that only it, or only later slots, could use are dropped.
+//! A state is what each replica is and has on its disk, the messages that were ever sent, the history that the checks keep, and what
+//! is left of the bound. Of each part there are few, so each is kept once, in a table, and a state is a handful of numbers; and a replica's
+//! step depends on that replica alone, so the core takes each step once, and the search looks it up (`steps.rs`).
+//!
+//! **What the network may do.** Links lose, double, delay and reorder without a bound: of what was sent on a link, the newest `kept` messages
+//! can arrive at any time, in any order, as often as they like, or never. Where `kept` has no bound, that is every message ever sent.
+//!
+//! **What is left out.**
+//! - A decision that anybody knows may be learned by anybody who needs it next, in place of the driver's asking and answering, and
+//!   in place of the messages about the last slot's decision: that is more than a driver can do.
+//! - A reader, and who lost its disk, may ask any peer at any time, in place of a question under way.
+//! - A replica that cannot crash any more needs no journal, and hears nothing of slots before the last it knows.
+//! - A replica that knows the last slot of the bound, and that neither crash nor loss awaits, is left alone: what it may have told is what
+//!   anybody may learn. Its first step in the slot after is made and judged; nothing else of that slot is.
 
-use std::collections::HashSet;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+mod net;
+mod search;
+mod steps;
+mod table;
 
-use crate::world::World;
+use crate::check::Checked;
 
-/// How often each thing may happen in one history.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Budget {
-    /// Who has still to propose; a bit for each replica.
-    pub(crate) proposers: u8,
-    /// How often each replica's timer may run.
-    pub(crate) retries: [u8; 5],
-    pub(crate) crashes: u8,
-    pub(crate) wipes: u8,
-    pub(crate) doubles: u8,
+/// What a machine has the memory for. A model that came here would not be exhaustive.
+pub(crate) const STATES_MAX: usize = 20_000_000;
+
+/// The most replicas there can be.
+const REPLICAS_MAX: usize = 5;
+
+/// How often each thing may happen to each replica in one history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Bound {
+    /// Commands that its clients propose.
+    pub(crate) proposals: [u8; REPLICAS_MAX],
+    /// Commands that hand the bucket over to one of the others, as it is then.
+    pub(crate) hand_overs: [u8; REPLICAS_MAX],
+    /// How often its timer runs.
+    pub(crate) retries: [u8; REPLICAS_MAX],
+    /// Crashes that lose any end of what is not synced.
+    pub(crate) crashes: [u8; REPLICAS_MAX],
+    /// Losses of its disk.
+    pub(crate) wipes: [u8; REPLICAS_MAX],
+    pub(crate) reads: [u8; REPLICAS_MAX],
+}
+
+/// A small group, and what may happen to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Model {
+    pub(crate) name: &'static str,
+    /// How many states there are. Any change of what the core says or keeps changes it.
+    pub(crate) states: usize,
+    pub(crate) replicas: usize,
+    /// How many slots are decided.
+    pub(crate) slots: u64,
+    /// So many of the messages of each link can still arrive: the newest. What is older is lost.
+    pub(crate) kept: usize,
+    /// Pairs of replicas between which nothing arrives.
+    pub(crate) cut: &'static [(usize, usize)],
+    /// Whether records are synced as soon as they are written: then nothing happens in between.
+    pub(crate) synced_at_once: bool,
+    /// What may happen, in one history or another: each bound is a beginning of its own.
+    pub(crate) bounds: &'static [Bound],
 }
 
 /// What was explored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Explored {
     pub(crate) states: usize,
-    /// Whether there is no state left within the budget.
+    /// Steps from one state to another.
+    pub(crate) transitions: u64,
+    /// Steps that the core made; all others were looked up.
+    pub(crate) steps: usize,
+    /// Whether every state within the bound was visited.
     pub(crate) all: bool,
+    /// What is wrong, and the way there.
+    pub(crate) checked: Checked,
 }
 
-fn fingerprint(world: &World, budget: &Budget) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (&world.nodes, &world.history, budget).hash(&mut hasher);
-    let packets = world.net.iter().fold(0_u64, |sum, packet| {
-        let mut hasher = DefaultHasher::new();
-        packet.hash(&mut hasher);
-        sum.wrapping_add(hasher.finish())
-    });
-    packets.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Visits up to `states_max` states.
-pub(crate) fn explore(
-    world: World,
-    budget: Budget,
-    slots_max: usize,
-    states_max: usize,
-) -> Result<Explored, String> {
-    let mut seen = HashSet::new();
-    seen.insert(fingerprint(&world, &budget));
-    let mut stack = vec![(world, budget)];
-    while let Some((world, budget)) = stack.pop() {
-        if seen.len() >= states_max {
-            return Ok(Explored { states: seen.len(), all: false });
-        }
-        let mut visit = |next: Result<World, String>, budget: Budget| -> Result<(), String> {
-            let mut next = next?;
-            next.prune(slots_max);
-            if seen.insert(fingerprint(&next, &budget)) {
-                stack.push((next, budget));
-            }
-            Ok(())
-        };
-        for index in 0..world.net.len() {
-            if world.done(world.receiver(index), slots_max) {
-                continue;
-            }
-            visit(after(&world, |world| world.deliver(index, false)), budget.clone())?;
-            if budget.doubles > 0 {
-                let left = Budget { doubles: budget.doubles - 1, ..budget.clone() };
-                visit(after(&world, |world| world.deliver(index, true)), left)?;
-            }
-        }
-        for node in 0..world.nodes.len() {
-            if world.is_dirty(node) && !world.done(node, slots_max) {
-                visit(after(&world, |world| world.sync(node, 1)), budget.clone())?;
-            }
-            if world.done(node, slots_max) {
-                continue;
-            }
-            if budget.proposers & (1 << node) != 0 {
-                let left = Budget { proposers: budget.proposers & !(1 << node), ..budget.clone() };
-                visit(after(&world, |world| world.propose(node, b"v")), left)?;
-            }
-            if budget.retries[node] > 0 {
-                let mut left = budget.clone();
-                left.retries[node] -= 1;
-                visit(after(&world, |world| world.retry(node)), left)?;
-            }
-            if budget.crashes > 0 {
-                let left = Budget { crashes: budget.crashes - 1, ..budget.clone() };
-                visit(after(&world, |world| world.crash(node, 0, 0)), left)?;
-            }
-            if budget.wipes > 0 && world.may_wipe(node) {
-                let left = Budget { wipes: budget.wipes - 1, ..budget.clone() };
-                visit(after(&world, |world| world.wipe(node)), left)?;
-            }
-        }
-    }
-    Ok(Explored { states: seen.len(), all: true })
-}
-
-fn after(world: &World, step: impl FnOnce(&mut World) -> Result<(), String>) -> Result<World, String> {
-    let mut next = world.clone();
-    step(&mut next)?;
-    Ok(next)
+/// Visits all states, or up to `states_max` of them.
+pub(crate) fn explore(model: &Model, states_max: usize) -> Explored {
+    search::Search::new(model).run(states_max)
 }

@@ -1,8 +1,9 @@
-//! Seeded random histories: a network that loses, doubles, reorders and delays; crashes that lose what is not synced; wiped
-//! disks; clients everywhere; then, when the faults have stopped, progress within a bound.
+//! Seeded random histories: a network that loses, doubles, reorders and delays; crashes that lose what is not synced; disks that are
+//! wiped, or put back to an earlier state, two of five at a time; clients everywhere; then, when the faults have stopped, progress within a bound.
 
 use crate::check::Checked;
-use crate::world::{BUCKET, World};
+use crate::world::World;
+use crate::world::node::BUCKET;
 
 /// xorshift64*: a seed is a history.
 pub(crate) struct Random(u64);
@@ -27,19 +28,35 @@ pub(crate) struct Tally {
     pub(crate) events: u64,
     pub(crate) crashes: u64,
     pub(crate) wipes: u64,
+    pub(crate) rollbacks: u64,
+    /// Disks that were lost while another replica had not come back from that.
+    pub(crate) together: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.slots += other.slots;
+        self.events += other.events;
+        self.crashes += other.crashes;
+        self.wipes += other.wipes;
+        self.rollbacks += other.rollbacks;
+        self.together += other.together;
+    }
 }
 
 const NET_MAX: usize = 60;
+/// More messages than any quiet group has need of.
+const STORM: usize = 2000;
 
 /// Runs the history of a seed.
 pub(crate) fn run(seed: u64, count: usize, steps: usize) -> Result<Tally, String> {
     let mut random = Random::new(seed);
-    let mut world = World::new(count, false);
+    let mut world = World::new(count);
     let mut tally = Tally::default();
     // Each history has a temper of its own: some never crash, some never lose, some sync late.
     let (loss, doubling) = (random.below(25), random.below(25));
     let crashes = random.below(3) * 6;
-    let wipes = random.below(3) * 3;
+    let losses = random.below(3) * 3;
     let sync = 40 + random.below(200);
     for _ in 0..steps {
         tally.events += 1;
@@ -51,23 +68,26 @@ pub(crate) fn run(seed: u64, count: usize, steps: usize) -> Result<Tally, String
             draw < edge
         };
         if within(45) {
-            world.propose(node, b"x")?;
+            world.propose(node)?;
         } else if within(15) {
-            world.propose_for(node, random.below(count), b"x")?;
+            world.propose_for(node, random.below(count))?;
         } else if within(50) {
             world.retry(node)?;
         } else if within(30) {
             world.read(node)?;
         } else if within(crashes) {
             tally.crashes += 1;
-            world.crash(node, random.below(3), random.below(4))?;
-        } else if within(wipes) {
+            world.crash(node, random.below(3), random.below(4) as u64)?;
+        } else if within(losses) {
             for other in world.others(node) {
                 world.sync(other, usize::MAX)?;
             }
-            if world.may_wipe(node) {
-                tally.wipes += 1;
-                world.wipe(node)?;
+            if world.may_lose(node) {
+                tally.together += u64::from(world.others(node).any(|other| !world.nodes[other].votes()));
+                let kept =
+                    if random.below(2) == 0 { 0 } else { random.below(world.nodes[node].records() + 1) };
+                *(if kept == 0 { &mut tally.wipes } else { &mut tally.rollbacks }) += 1;
+                world.lose(node, kept)?;
             }
         } else if within(10) {
             world.fetch(node);
@@ -97,7 +117,7 @@ fn heal(world: &mut World, random: &mut Random) -> Checked {
         let turn = round % world.nodes.len();
         for node in 0..world.nodes.len() {
             if node == turn {
-                world.propose(node, b"y")?;
+                world.propose(node)?;
                 world.retry(node)?;
             }
             world.fetch(node);
@@ -112,10 +132,13 @@ fn heal(world: &mut World, random: &mut Random) -> Checked {
             if world.net.is_empty() {
                 break;
             }
+            if world.net.len() > STORM {
+                return Err(format!("I16: {STORM} messages under way when nothing is lost any more"));
+            }
             let index = random.below(world.net.len());
             world.deliver(index, false)?;
         }
-        let voting = world.nodes.iter().all(|node| node.core.fresh(BUCKET).voting);
+        let voting = world.nodes.iter().all(|node| node.votes());
         if world.agree() && voting && world.history.highest().0 >= goal {
             return Ok(());
         }

@@ -1,32 +1,16 @@
-//! Replicas of one bucket, their disks and the network between them: what both the random and the exhaustive harness drive.
+//! Replicas of one bucket, and the network between them, for random histories.
+
+pub(crate) mod node;
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use thermocline_paxos::read::{ReadQuorum, Verdict};
-use thermocline_paxos::{
-    Boot, Bucket, Command, Core, Event, Freshness, Limits, Message, NodeId, Originator, Output, Record,
-    Replay, Restored, Slot, Ticket, Vote,
-};
+use thermocline_paxos::{Boot, Command, Freshness, Message, Slot};
 
-use crate::check::{Checked, History};
+use crate::check::{Checked, History, Votes};
+use node::{BUCKET, FOUNDER, Node, Step, Want, members};
 
-pub(crate) const BUCKET: Bucket = Bucket(0);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Node {
-    pub(crate) core: Core,
-    boot: Boot,
-    /// Whether the disk is a new one, which forgot.
-    wiped: bool,
-    journal: Vec<(Ticket, Record)>,
-    synced: usize,
-    pub(crate) log: Vec<Command>,
-    /// How much of `log` is durable in the state, whatever the journal has.
-    saved: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) enum Packet {
     Paxos { from: usize, to: usize, message: Message },
     Fetch { from: usize, to: usize, above: Slot },
@@ -37,7 +21,7 @@ pub(crate) enum Packet {
     Fresh { read: usize, from: usize, fresh: Freshness },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 struct Read {
     at: usize,
     boot: Boot,
@@ -46,242 +30,115 @@ struct Read {
     open: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) net: Vec<Packet>,
     pub(crate) history: History,
-    members: Vec<NodeId>,
     reads: Vec<Read>,
-    /// Network as a set: a packet that is there already is not added again.
-    as_set: bool,
 }
 
 impl World {
-    pub(crate) fn new(count: usize, as_set: bool) -> Self {
-        let members: Vec<NodeId> = (1..=count as u16).map(NodeId).collect();
-        let nodes = (0..count)
-            .map(|index| {
-                let boot = Boot { disk: index as u64 + 1, count: 1 };
-                let me = Originator { node: members[index], boot };
-                let mut core = Core::new(me, 0, Limits::default());
-                core.open(BUCKET, &members, Restored { founder: true, ..Restored::default() }).unwrap();
-                Node { core, boot, wiped: false, journal: vec![], synced: 0, log: vec![], saved: 0 }
-            })
-            .collect();
-        let mut history = History::default();
-        history.count = count;
-        Self { nodes, net: vec![], history, members, reads: vec![], as_set }
-    }
-
-    fn put(&mut self, packet: Packet) {
-        if !self.as_set || !self.net.contains(&packet) {
-            self.net.push(packet);
-        }
-    }
-
-    fn index(&self, node: NodeId) -> usize {
-        usize::from(node.0) - 1
-    }
-
-    fn originator(&self, node: usize) -> Originator {
-        Originator { node: self.members[node], boot: self.nodes[node].boot }
+    pub(crate) fn new(count: usize) -> Self {
+        let nodes = (0..count).map(|index| Node::founder(index, count)).collect();
+        Self { nodes, net: vec![], history: History::founded_by(FOUNDER), reads: vec![] }
     }
 
     pub(crate) fn others(&self, node: usize) -> impl Iterator<Item = usize> + use<> {
         (0..self.nodes.len()).filter(move |other| *other != node)
     }
 
-    /// Runs one call of a core, and carries out what it asks for, checking all of it.
-    fn call<T>(&mut self, node: usize, call: impl FnOnce(&mut Core, &mut Output) -> T) -> Result<T, String> {
-        let mut out = Output::default();
-        let result = call(&mut self.nodes[node].core, &mut out);
-        let founder = Originator { node: NodeId(1), boot: Boot { disk: 1, count: 1 } };
-        for event in &out.events {
-            if let Event::Chosen { slot, command, .. } = event {
-                let first = !self.history.chosen.contains_key(slot);
-                self.history.check_one_value(node, *slot, command)?;
-                if first {
-                    self.history.check_majority(*slot)?;
-                }
-                if self.nodes[node].log.len() as u64 + 1 != slot.0 {
-                    return Err(format!("replica {node} is told slot {} out of order", slot.0));
-                }
-                self.nodes[node].log.push(command.clone());
+    /// Lets one replica make a step, judges it, and carries out what it asks for.
+    fn step(&mut self, node: usize, step: impl FnOnce(&mut Node) -> Result<Step, String>) -> Checked {
+        let step = step(&mut self.nodes[node])?;
+        let mut news = vec![];
+        for fact in &step.facts {
+            if self.history.note(node, fact)? {
+                news.push(fact);
             }
         }
-        for persist in out.persist {
-            self.history.check_ballot_written(&persist.record)?;
-            self.history.check_fast(&persist.record, founder)?;
-            self.history.check_amnesia(node, &persist.record)?;
-            self.nodes[node].journal.push((persist.ticket, persist.record));
+        let votes = Votes(self.nodes.iter().map(|node| &node.memory).collect());
+        news.into_iter().try_for_each(|fact| self.history.check_votes(fact, &votes))?;
+        for (to, message) in step.sends {
+            self.net.push(Packet::Paxos { from: node, to, message });
         }
-        for send in out.send {
-            self.history.check_told(node, &send.message)?;
-            self.history.check_ballot_told(&send.message)?;
-            let to = self.index(send.to);
-            self.put(Packet::Paxos { from: node, to, message: send.message });
-        }
-        for event in out.events {
-            match event {
-                Event::ProposalEnded { id, outcome, .. } => self.history.check_outcome(id, outcome)?,
-                Event::Behind { peer, .. } => {
-                    let above = Slot(self.nodes[node].log.len() as u64);
-                    let to = self.index(peer);
-                    self.put(Packet::Fetch { from: node, to, above });
+        for want in step.wants {
+            match want {
+                Want::Fetch { peer } => {
+                    let above = self.nodes[node].chosen();
+                    self.net.push(Packet::Fetch { from: node, to: peer, above });
                 }
-                Event::PeerBehind { peer, chosen, .. } => {
-                    let to = self.index(peer);
-                    self.push_log(node, to, chosen);
-                }
-                _ => {}
+                Want::Push { peer, above } => self.push_log(node, peer, above),
             }
         }
-        Ok(result)
+        Ok(())
     }
 
     fn push_log(&mut self, from: usize, to: usize, above: Slot) {
-        let log = &self.nodes[from].log;
-        let missing: Vec<_> = log.iter().cloned().enumerate().skip(above.0 as usize).take(8).collect();
-        for (index, command) in missing {
-            self.put(Packet::Learn { to, slot: Slot(index as u64 + 1), command });
+        let through = self.nodes[from].chosen().0.min(above.0.saturating_add(8));
+        for slot in (above.0 + 1..=through).map(Slot) {
+            let command = self.history.chosen[&slot].clone();
+            self.net.push(Packet::Learn { to, slot, command });
         }
     }
 
-    pub(crate) fn propose(&mut self, node: usize, payload: &'static [u8]) -> Checked {
-        self.call(node, |core, out| core.propose(BUCKET, Bytes::from_static(payload), out).map(drop))?.ok();
-        Ok(())
+    pub(crate) fn propose(&mut self, node: usize) -> Checked {
+        self.step(node, Node::propose)
     }
 
-    /// Proposes, and hands the bucket over to a node as it is now.
-    pub(crate) fn propose_for(&mut self, node: usize, heir: usize, payload: &'static [u8]) -> Checked {
-        let heir = self.originator(heir);
-        let payload = Bytes::from_static(payload);
-        self.call(node, |core, out| core.propose_and_hand_over(BUCKET, heir, payload, out).map(drop))?.ok();
-        Ok(())
-    }
-
-    pub(crate) fn propose_no_op(&mut self, node: usize) -> Checked {
-        self.call(node, |core, out| core.propose_no_op(BUCKET, out))
+    /// Proposes, and hands the bucket over to a replica as it is now.
+    pub(crate) fn propose_for(&mut self, node: usize, heir: usize) -> Checked {
+        let heir = self.nodes[heir].me();
+        self.step(node, |node| node.propose_for(heir))
     }
 
     pub(crate) fn retry(&mut self, node: usize) -> Checked {
-        self.call(node, |core, out| core.retry(BUCKET, out))?;
+        self.step(node, Node::retry)?;
         if self.nodes[node].core.needs_floor(BUCKET) {
             let boot = self.nodes[node].boot;
             for to in self.others(node) {
-                self.put(Packet::FloorAsk { from: node, to, boot });
+                self.net.push(Packet::FloorAsk { from: node, to, boot });
             }
         }
         Ok(())
     }
 
-    /// The driver's slow round: a replica asks a peer for what it may lack.
+    /// The driver's slow round: a replica asks its peers for what it may lack.
     pub(crate) fn fetch(&mut self, node: usize) {
-        let above = Slot(self.nodes[node].log.len() as u64);
+        let above = self.nodes[node].chosen();
         for to in self.others(node) {
-            self.put(Packet::Fetch { from: node, to, above });
+            self.net.push(Packet::Fetch { from: node, to, above });
         }
     }
 
-    /// Whether records wait for their sync.
-    pub(crate) fn is_dirty(&self, node: usize) -> bool {
-        self.nodes[node].synced < self.nodes[node].journal.len()
-    }
-
-    /// Syncs up to `many` records.
     pub(crate) fn sync(&mut self, node: usize, many: usize) -> Checked {
-        let state = &mut self.nodes[node];
-        let end = state.journal.len().min(state.synced.saturating_add(many));
-        if end == state.synced {
-            return Ok(());
-        }
-        for (_, record) in &state.journal[state.synced..end] {
-            self.history.note_synced(node, record);
-        }
-        state.synced = end;
-        let through = state.journal[end - 1].0;
-        self.call(node, |core, out| core.persisted(through, out))
+        self.step(node, |node| node.sync(many))
     }
 
-    /// Crashes and starts again: of the records not synced, the first `survive` are there all the same, and of the state, what
-    /// was saved before or `saved` slots more.
-    pub(crate) fn crash(&mut self, node: usize, survive: usize, saved: usize) -> Checked {
-        let state = &mut self.nodes[node];
-        let end = state.journal.len().min(state.synced + survive);
-        for (_, record) in &state.journal[state.synced..end] {
-            self.history.note_synced(node, record);
-        }
-        state.journal.truncate(end);
-        state.synced = end;
-        state.saved = state.log.len().min(state.saved + saved);
-        state.boot.count += 1;
-        self.start(node)
+    pub(crate) fn crash(&mut self, node: usize, survive: usize, saved: u64) -> Checked {
+        self.step(node, |node| node.crash(survive, saved))
     }
 
-    /// The disk is lost, and replaced by an empty one.
-    pub(crate) fn wipe(&mut self, node: usize) -> Checked {
-        self.history.note_wiped(node);
-        let state = &mut self.nodes[node];
-        state.journal.clear();
-        state.synced = 0;
-        state.log.clear();
-        state.saved = 0;
-        state.wiped = true;
-        state.boot = Boot { disk: state.boot.disk + 100, count: 1 };
-        self.start(node)
+    /// The disk is lost, or put back to its first `records` records.
+    pub(crate) fn lose(&mut self, node: usize, records: usize) -> Checked {
+        self.step(node, |node| node.roll_back(records))
     }
 
-    /// Whether a replica may lose its disk: all others vote, by what they have synced.
-    pub(crate) fn may_wipe(&self, node: usize) -> bool {
-        self.nodes.len() > 1
-            && self
-                .others(node)
-                .all(|other| self.nodes[other].core.fresh(BUCKET).voting && !self.is_dirty(other))
-    }
-
-    fn start(&mut self, node: usize) -> Checked {
-        let state = &mut self.nodes[node];
-        let me = Originator { node: self.members[node], boot: state.boot };
-        let mut replay = Replay::new(Slot(state.saved as u64));
-        let mut certain = vec![];
-        for (_, record) in &state.journal {
-            replay.record(record.clone(), &mut certain);
-        }
-        state.log.truncate(state.saved);
-        for (slot, command) in certain {
-            if slot.0 != state.log.len() as u64 + 1 || self.history.chosen.get(&slot) != Some(&command) {
-                return Err(format!("replay of replica {node} yields {command:?} at slot {}", slot.0));
-            }
-            state.log.push(command);
-        }
-        let mut restored = replay.finish();
-        match restored.vote {
-            Vote::Voting if state.wiped => restored.vote = Vote::LearnerOnly,
-            Vote::LearnerOnly => return Err(format!("replica {node} finds a gap in its own journal")),
-            _ => {}
-        }
-        if restored.chosen.0 != state.log.len() as u64 {
-            return Err(format!(
-                "replica {node} restarts at {:?} with {} commands",
-                restored.chosen,
-                state.log.len()
-            ));
-        }
-        self.history.check_restored(node, &restored)?;
-        state.core = Core::new(me, 0, Limits::default());
-        state.core.open(BUCKET, &self.members, restored).unwrap();
-        Ok(())
+    /// Whether a replica's disk may be lost: a majority of the group, all of them others, votes by what it has synced.
+    pub(crate) fn may_lose(&self, node: usize) -> bool {
+        let intact = |other: &usize| self.nodes[*other].votes() && self.nodes[*other].unsynced() == 0;
+        self.others(node).filter(intact).count() > self.nodes.len() / 2
     }
 
     pub(crate) fn read(&mut self, node: usize) -> Checked {
         let own = self.nodes[node].core.fresh(BUCKET);
-        let quorum = ReadQuorum::new(&self.members, self.members[node], own);
+        let members = members(self.nodes.len());
+        let quorum = ReadQuorum::new(&members, members[node], own);
         let (boot, bound) = (self.nodes[node].boot, self.history.highest());
         let read = self.reads.len();
         self.reads.push(Read { at: node, boot, bound, quorum, open: true });
         for to in self.others(node) {
-            self.put(Packet::Probe { read, to });
+            self.net.push(Packet::Probe { read, to });
         }
         self.judge(read)
     }
@@ -291,97 +148,47 @@ impl World {
         if !read.open || self.nodes[read.at].boot != read.boot {
             return Ok(());
         }
-        let (node, bound) = (read.at, read.bound);
-        match read.quorum.verdict() {
-            Verdict::Wait => Ok(()),
-            Verdict::Serve { at } => {
-                read.open = false;
-                self.history.check_read(bound, at)
-            }
-            Verdict::Finish { slot } => {
-                read.open = false;
-                self.history.check_read(bound, slot)?;
-                self.propose_no_op(node)
-            }
-        }
+        let (node, verdict) = (read.at, read.quorum.verdict());
+        read.open = verdict == Verdict::Wait;
+        self.history.check_read(read.bound, verdict)?;
+        if matches!(verdict, Verdict::Finish { .. }) { self.step(node, Node::propose_no_op) } else { Ok(()) }
     }
 
     /// Delivers a packet, which stays in the network if it is doubled.
     pub(crate) fn deliver(&mut self, index: usize, doubled: bool) -> Checked {
         let packet = if doubled { self.net[index].clone() } else { self.net.swap_remove(index) };
         match packet {
-            Packet::Paxos { from, to, message } => {
-                let from = self.members[from];
-                self.call(to, |core, out| core.receive(from, message, out))
-            }
+            Packet::Paxos { from, to, message } => self.step(to, |node| node.receive(from, message)),
             Packet::Fetch { from, to, above } => {
                 self.push_log(to, from, above);
                 Ok(())
             }
-            Packet::Learn { to, slot, command } => {
-                self.call(to, |core, out| core.learn(BUCKET, slot, command, out))
-            }
+            Packet::Learn { to, slot, command } => self.step(to, |node| node.learn(slot, command)),
             Packet::FloorAsk { from, to, boot } => {
                 if let Some(touched) = self.nodes[to].core.touched(BUCKET) {
-                    self.put(Packet::FloorAnswer { from: to, to: from, boot, touched });
+                    self.net.push(Packet::FloorAnswer { from: to, to: from, boot, touched });
                 }
                 Ok(())
             }
-            Packet::FloorAnswer { from, to, boot, touched } => {
-                if self.nodes[to].boot != boot {
-                    return Ok(());
-                }
-                let from = self.members[from];
-                self.call(to, |core, out| core.floor_answer(BUCKET, from, touched, out))
+            Packet::FloorAnswer { from, to, boot, touched } if self.nodes[to].boot == boot => {
+                self.step(to, |node| node.floor_answer(from, touched))
             }
+            Packet::FloorAnswer { .. } => Ok(()),
             Packet::Probe { read, to } => {
                 let fresh = self.nodes[to].core.fresh(BUCKET);
-                self.put(Packet::Fresh { read, from: to, fresh });
+                self.net.push(Packet::Fresh { read, from: to, fresh });
                 Ok(())
             }
             Packet::Fresh { read, from, fresh } => {
-                let from = self.members[from];
-                self.reads[read].quorum.answer(from, fresh);
+                self.reads[read].quorum.answer(members(self.nodes.len())[from], fresh);
                 self.judge(read)
             }
         }
     }
 
-    /// Who is to get a packet.
-    pub(crate) fn receiver(&self, index: usize) -> usize {
-        match &self.net[index] {
-            Packet::Paxos { to, .. }
-            | Packet::Fetch { to, .. }
-            | Packet::Learn { to, .. }
-            | Packet::FloorAsk { to, .. }
-            | Packet::FloorAnswer { to, .. }
-            | Packet::Probe { to, .. } => *to,
-            Packet::Fresh { read, .. } => self.reads[*read].at,
-        }
-    }
-
-    /// Drops the packets that can change nothing within the first `slots` slots.
-    pub(crate) fn prune(&mut self, slots: usize) {
-        let mut index = 0;
-        while index < self.net.len() {
-            let beyond =
-                matches!(&self.net[index], Packet::Paxos { message, .. } if message.slot.0 > slots as u64);
-            if beyond || self.done(self.receiver(index), slots) {
-                self.net.swap_remove(index);
-            } else {
-                index += 1;
-            }
-        }
-    }
-
-    /// Whether a replica knows so many slots.
-    pub(crate) fn done(&self, node: usize, slots: usize) -> bool {
-        self.nodes[node].log.len() >= slots
-    }
-
-    /// How many different slots the replicas are at.
+    /// Whether all replicas know the same slots.
     pub(crate) fn agree(&self) -> bool {
-        let lengths: BTreeSet<usize> = self.nodes.iter().map(|node| node.log.len()).collect();
-        lengths.len() == 1
+        let ends: BTreeSet<Slot> = self.nodes.iter().map(Node::chosen).collect();
+        ends.len() == 1
     }
 }

@@ -47,7 +47,7 @@ impl World {
                 self.later(node, FULL_PAUSE, Input::CommitEnds);
             }
             Ok(synced) => {
-                self.invariants.durable(node, &synced);
+                self.invariants.durable(node, &synced)?;
                 self.trace.event(self.now, &[9, node as u64], format_args!("{} has synced", node + 1));
                 let told = self.now + self.random.below(100);
                 let process = self.process(node);

@@ -9,7 +9,7 @@ use super::{Checked, Invariants};
 impl Invariants {
     /// A node has started, or its state on the disk has changed.
     pub(crate) fn check_index(&self, node: usize, machine: &Machine) -> Checked {
-        for bucket in self.histories.keys() {
+        for bucket in self.groups.keys() {
             let Some(Indexed { first, last, count }) = machine.indexed(*bucket) else { continue };
             if last.0 + 1 - first.0 != count || last < machine.durable(*bucket) {
                 return Err(format!(

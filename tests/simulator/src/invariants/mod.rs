@@ -15,17 +15,17 @@ mod state;
 use std::collections::{BTreeMap, VecDeque};
 
 use thermocline::machine::{Machine, Synced};
-use thermocline_paxos::{Boot, Bucket, Event, NodeId, Originator, Output, Persist, Record, Slot};
+use thermocline_paxos::{Boot, Bucket, Command, Event, NodeId, Originator, Output, Persist, Record, Slot};
 
 pub(crate) use self::core::Checked;
-use self::core::History;
+use self::core::{Fact, History, Memory, Votes};
 use self::digests::Digests;
 
 /// What all nodes together have written, synced, said and chosen.
 #[derive(Default)]
 pub(crate) struct Invariants {
     nodes: usize,
-    histories: BTreeMap<Bucket, History>,
+    groups: BTreeMap<Bucket, Group>,
     /// For each worker of each node, the records that are not synced yet.
     written: BTreeMap<(usize, usize), VecDeque<Persist>>,
     /// The last slot whose command each node has synced.
@@ -35,6 +35,44 @@ pub(crate) struct Invariants {
     digests: Digests,
     /// How many slots were decided.
     pub(crate) slots: u64,
+}
+
+/// A bucket's history, and what each node did there.
+struct Group {
+    history: History,
+    memories: Vec<Memory>,
+}
+
+impl Group {
+    fn new(nodes: usize) -> Self {
+        Self { history: History::default(), memories: vec![Memory::default(); nodes] }
+    }
+
+    /// Judges what a node's step means for all of them. `true` for the first news of a decision, or of a value.
+    fn note(&mut self, node: usize, fact: &Fact) -> Result<bool, String> {
+        let news = self.history.note(node, fact)?;
+        if news {
+            self.history.check_votes(fact, &Votes(self.memories.iter().collect()))?;
+        }
+        Ok(news)
+    }
+
+    fn written(&mut self, node: usize, record: &Record) -> Checked {
+        self.memories[node].check_vote(node, record)?;
+        let mut facts = vec![];
+        core::written(record, &mut facts);
+        facts.iter().try_for_each(|fact| self.note(node, fact).map(drop))
+    }
+
+    fn told(&mut self, node: usize, message: &thermocline_paxos::Message) -> Checked {
+        self.memories[node].check_told(node, message)?;
+        core::told(message).map_or(Ok(()), |fact| self.note(node, &fact).map(drop))
+    }
+
+    fn synced(&mut self, node: usize, record: &Record) -> Checked {
+        let fact = self.memories[node].note_synced(record);
+        fact.map_or(Ok(()), |fact| self.note(node, &fact).map(drop))
+    }
 }
 
 impl Invariants {
@@ -62,19 +100,14 @@ impl Invariants {
             }
             for persist in &output.persist {
                 let founder = self.founder(machine, persist.bucket);
-                let history = self.history(persist.bucket);
-                let of_bucket = |error| format!("bucket {}: {error}", persist.bucket.0);
-                history.check_ballot_written(&persist.record).map_err(of_bucket)?;
-                history.check_fast(&persist.record, founder).map_err(of_bucket)?;
-                history.check_amnesia(node, &persist.record).map_err(of_bucket)?;
+                let group = self.group(persist.bucket);
+                group.history.founder = founder;
+                group.written(node, &persist.record).map_err(of_bucket(persist.bucket))?;
                 self.written.entry((node, worker)).or_default().push_back(persist.clone());
             }
             for send in &output.send {
                 let bucket = send.message.bucket;
-                let history = self.history(bucket);
-                let of_bucket = |error| format!("bucket {}: {error}", bucket.0);
-                history.check_told(node, &send.message).map_err(of_bucket)?;
-                history.check_ballot_told(&send.message).map_err(of_bucket)?;
+                self.group(bucket).told(node, &send.message).map_err(of_bucket(bucket))?;
             }
         }
         Ok(())
@@ -83,51 +116,50 @@ impl Invariants {
     fn event(&mut self, node: usize, event: &Event, machine: &Machine) -> Checked {
         match event {
             Event::Chosen { bucket, slot, command } => {
-                let history = self.history(*bucket);
-                let first = !history.chosen.contains_key(slot);
-                let of_bucket = |error| format!("bucket {}: {error}", bucket.0);
-                history.check_one_value(node, *slot, command).map_err(of_bucket)?;
-                if first {
-                    history.check_majority(*slot).map_err(of_bucket)?;
+                let fact = Fact::Chosen { slot: *slot, command: command.clone() };
+                if self.group(*bucket).note(node, &fact).map_err(of_bucket(*bucket))? {
                     self.slots += 1;
                 }
                 self.digests.check(node, *bucket, machine)
             }
             Event::ProposalEnded { bucket, id, outcome } => {
-                self.history(*bucket).check_outcome(*id, *outcome)
+                let fact = Fact::Ended { id: *id, outcome: *outcome };
+                self.group(*bucket).note(node, &fact).map(drop).map_err(of_bucket(*bucket))
             }
             _ => Ok(()),
         }
     }
 
     /// A commit is on the disk.
-    pub(crate) fn durable(&mut self, node: usize, synced: &Synced) {
+    pub(crate) fn durable(&mut self, node: usize, synced: &Synced) -> Checked {
         for (worker, through) in synced.through() {
             let Some(written) = self.written.get_mut(&(node, worker)) else { continue };
             while written.front().is_some_and(|persist| persist.ticket <= through) {
                 let Some(persist) = written.pop_front() else { break };
-                let history = history_of(&mut self.histories, self.nodes, persist.bucket);
-                history.note_synced(node, &persist.record);
+                let nodes = self.nodes;
+                let group = self.groups.entry(persist.bucket).or_insert_with(|| Group::new(nodes));
+                group.synced(node, &persist.record).map_err(of_bucket(persist.bucket))?;
                 if matches!(persist.record, Record::Accept { .. } | Record::Chosen { .. }) {
                     let last = self.commands.entry((node, persist.bucket)).or_default();
                     *last = (*last).max(persist.record.slot());
                 }
             }
         }
+        Ok(())
     }
 
     /// What was chosen in a slot, if anybody knows.
-    pub(crate) fn chosen(&self, bucket: Bucket, slot: Slot) -> Option<&thermocline_paxos::Command> {
-        self.histories.get(&bucket)?.chosen.get(&slot)
+    pub(crate) fn chosen(&self, bucket: Bucket, slot: Slot) -> Option<&Command> {
+        self.groups.get(&bucket)?.history.chosen.get(&slot)
     }
 
     /// The buckets in which anything was done, with the highest slot that anybody knows to be chosen.
     pub(crate) fn heights(&self) -> impl Iterator<Item = (Bucket, Slot)> + '_ {
-        self.histories.iter().map(|(bucket, history)| (*bucket, history.highest()))
+        self.groups.iter().map(|(bucket, group)| (*bucket, group.history.highest()))
     }
 
-    fn history(&mut self, bucket: Bucket) -> &mut History {
-        history_of(&mut self.histories, self.nodes, bucket)
+    fn group(&mut self, bucket: Bucket) -> &mut Group {
+        self.groups.entry(bucket).or_insert_with(|| Group::new(self.nodes))
     }
 
     /// Who owned slot 1: the bucket's first replica, in the start in which it was founded.
@@ -139,8 +171,6 @@ impl Invariants {
     }
 }
 
-fn history_of(histories: &mut BTreeMap<Bucket, History>, nodes: usize, bucket: Bucket) -> &mut History {
-    let history = histories.entry(bucket).or_default();
-    history.count = nodes;
-    history
+fn of_bucket(bucket: Bucket) -> impl Fn(String) -> String {
+    move |error| format!("bucket {}: {error}", bucket.0)
 }

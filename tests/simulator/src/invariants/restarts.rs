@@ -4,7 +4,7 @@
 use thermocline::machine::Machine;
 use thermocline_paxos::{Ballot, Command, Record, Restored, Vote};
 
-use super::{Checked, Invariants};
+use super::{Checked, Invariants, of_bucket};
 
 impl Invariants {
     /// A node's process has ended: what it had not synced is gone, or not.
@@ -14,7 +14,7 @@ impl Invariants {
 
     /// A node has started from its disk.
     pub(crate) fn check_restart(&mut self, node: usize, machine: &Machine) -> Checked {
-        for (bucket, history) in &mut self.histories {
+        for (bucket, group) in &mut self.groups {
             let status = machine.status(*bucket);
             let slot = status.chosen.next();
             let restored = Restored {
@@ -24,10 +24,8 @@ impl Invariants {
                 vote: status.vote,
                 ..Restored::default()
             };
-            history
-                .check_restored(node, &restored)
-                .map_err(|error| format!("bucket {}: {error}", bucket.0))?;
-            if status.chosen > history.highest() {
+            group.memories[node].check_restored(node, &restored).map_err(of_bucket(*bucket))?;
+            if status.chosen > group.history.highest() {
                 return Err(format!(
                     "bucket {}: node {} starts with slot {}, which nobody has seen chosen",
                     bucket.0,
@@ -36,16 +34,17 @@ impl Invariants {
                 ));
             }
             if restored.vote == Vote::LearnerOnly {
-                history.note_wiped(node);
+                group.memories[node].note_lost();
                 continue;
             }
             // What a crash interrupted may have reached the disk all the same.
             if status.promised != Ballot::ZERO {
-                history.note_synced(node, &Record::Promise { slot, ballot: status.promised });
+                let promise = Record::Promise { slot, ballot: status.promised };
+                group.synced(node, &promise).map_err(of_bucket(*bucket))?;
             }
             if status.accepted != Ballot::ZERO {
                 let vote = Record::Accept { slot, ballot: status.accepted, command: Command::no_op() };
-                history.note_synced(node, &vote);
+                group.synced(node, &vote).map_err(of_bucket(*bucket))?;
             }
             let last = self.commands.entry((node, *bucket)).or_default();
             *last = (*last).max(status.chosen);

@@ -8,7 +8,7 @@ use super::{Checked, Invariants};
 impl Invariants {
     /// A part of a node's state was written.
     pub(crate) fn check_state(&self, node: usize, machine: &Machine) -> Checked {
-        for bucket in self.histories.keys() {
+        for bucket in self.groups.keys() {
             let (state, journal) = (machine.durable(*bucket), self.synced_command(node, *bucket));
             if state > journal {
                 return Err(format!(

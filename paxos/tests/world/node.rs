@@ -1,0 +1,322 @@
+//! One replica and its disk. Each step drives the real core, judges it by what this replica did before, and returns what it means
+//! for the others.
+
+use std::hash::{Hash, Hasher};
+
+use bytes::Bytes;
+use thermocline_paxos::{
+    Boot, Bucket, Command, Core, Event, Limits, Message, NodeId, Originator, Output, Record, Replay,
+    Restored, Slot, Ticket, Vote,
+};
+
+use crate::check::{self, Fact, Memory};
+
+pub(crate) const BUCKET: Bucket = Bucket(0);
+/// The first member, as it founds the group.
+pub(crate) const FOUNDER: Originator = Originator { node: NodeId(1), boot: Boot { disk: 1, count: 1 } };
+
+/// What a replica's step gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Step {
+    /// To whom, and what.
+    pub(crate) sends: Vec<(usize, Message)>,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) wants: Vec<Want>,
+}
+
+/// What the driver is to do, or may do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Want {
+    /// Ask a peer for the decisions above the own ones.
+    Fetch { peer: usize },
+    /// Send a peer the decisions above those that it has.
+    Push { peer: usize, above: Slot },
+}
+
+/// A value beside a state, which does not tell two states apart.
+#[derive(Clone, Copy, Debug)]
+struct Aside<T>(T);
+
+impl<T> PartialEq for Aside<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Aside<T> {}
+
+impl<T> Hash for Aside<T> {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Node {
+    pub(crate) core: Core,
+    pub(crate) boot: Boot,
+    pub(crate) memory: Memory,
+    index: usize,
+    count: usize,
+    journal: Vec<Record>,
+    /// For each record, what was durable in the state when it was written: it may rest on that.
+    beneath: Vec<Slot>,
+    synced: usize,
+    /// The ticket of the journal's last record.
+    written: Aside<Ticket>,
+    /// So many records are from before the disk lost something: no floor among them counts.
+    lost: Option<usize>,
+    /// Through which slot the core has said what is chosen.
+    told: Slot,
+    /// How much of that is durable in the state, whatever the journal has.
+    saved: Slot,
+}
+
+pub(crate) fn members(count: usize) -> Vec<NodeId> {
+    (1..=count as u16).map(NodeId).collect()
+}
+
+pub(crate) fn index_of(node: NodeId) -> usize {
+    usize::from(node.0) - 1
+}
+
+impl Node {
+    /// A replica of a group that is founded now.
+    pub(crate) fn founder(index: usize, count: usize) -> Self {
+        let boot = Boot { disk: index as u64 + 1, count: 1 };
+        let restored = Restored { founder: true, ..Restored::default() };
+        Self {
+            core: open(index, count, boot, restored),
+            boot,
+            memory: Memory::default(),
+            index,
+            count,
+            journal: vec![],
+            beneath: vec![],
+            synced: 0,
+            written: Aside(Ticket(0)),
+            lost: None,
+            told: Slot(0),
+            saved: Slot(0),
+        }
+    }
+
+    /// Who it is in this start.
+    pub(crate) fn me(&self) -> Originator {
+        self.core.me()
+    }
+
+    /// Through which slot it knows what is chosen.
+    pub(crate) fn chosen(&self) -> Slot {
+        self.told
+    }
+
+    /// Records that wait for their sync.
+    pub(crate) fn unsynced(&self) -> usize {
+        self.journal.len() - self.synced
+    }
+
+    pub(crate) fn votes(&self) -> bool {
+        self.core.fresh(BUCKET).voting
+    }
+
+    pub(crate) fn propose(&mut self) -> Result<Step, String> {
+        self.call(|core, out| {
+            // Where it may not propose now, nothing happens.
+            core.propose(BUCKET, Bytes::from_static(b"v"), out).ok();
+        })
+    }
+
+    /// Proposes, and hands the bucket over.
+    pub(crate) fn propose_for(&mut self, heir: Originator) -> Result<Step, String> {
+        self.call(|core, out| {
+            core.propose_and_hand_over(BUCKET, heir, Bytes::from_static(b"v"), out).ok();
+        })
+    }
+
+    pub(crate) fn propose_no_op(&mut self) -> Result<Step, String> {
+        self.call(|core, out| core.propose_no_op(BUCKET, out))
+    }
+
+    pub(crate) fn retry(&mut self) -> Result<Step, String> {
+        self.call(|core, out| core.retry(BUCKET, out))
+    }
+
+    pub(crate) fn receive(&mut self, from: usize, message: Message) -> Result<Step, String> {
+        let from = members(self.count)[from];
+        self.call(|core, out| core.receive(from, message, out))
+    }
+
+    pub(crate) fn learn(&mut self, slot: Slot, command: Command) -> Result<Step, String> {
+        self.call(|core, out| core.learn(BUCKET, slot, command, out))
+    }
+
+    pub(crate) fn floor_answer(&mut self, from: usize, touched: Slot) -> Result<Step, String> {
+        let from = members(self.count)[from];
+        self.call(|core, out| core.floor_answer(BUCKET, from, touched, out))
+    }
+
+    /// Syncs up to `many` records.
+    pub(crate) fn sync(&mut self, many: usize) -> Result<Step, String> {
+        let end = self.journal.len().min(self.synced.saturating_add(many));
+        if end == self.synced {
+            return Ok(Step::default());
+        }
+        let facts: Vec<Fact> = self.journal[self.synced..end]
+            .iter()
+            .filter_map(|record| self.memory.note_synced(record))
+            .collect();
+        self.synced = end;
+        let through = Ticket(self.written.0.0 - (self.journal.len() - end) as u64);
+        let mut step = self.call(|core, out| core.persisted(through, out))?;
+        step.facts.splice(0..0, facts);
+        Ok(step)
+    }
+
+    /// Crashes and starts again: of the records not synced, the first `survive` are there all the same, and of the state, what
+    /// was saved before or `saved` slots more.
+    pub(crate) fn crash(&mut self, survive: usize, saved: u64) -> Result<Step, String> {
+        let end = self.journal.len().min(self.synced + survive);
+        let facts: Vec<Fact> = self.journal[self.synced..end]
+            .iter()
+            .filter_map(|record| self.memory.note_synced(record))
+            .collect();
+        self.journal.truncate(end);
+        self.beneath.truncate(end);
+        self.saved = self.told.min(Slot(self.saved.0 + saved));
+        self.boot.count += 1;
+        let mut step = self.start()?;
+        step.facts.splice(0..0, facts);
+        Ok(step)
+    }
+
+    /// The disk is lost, and replaced by an empty one.
+    pub(crate) fn wipe(&mut self) -> Result<Step, String> {
+        self.roll_back(0)
+    }
+
+    /// The disk is put back, state and all, to what it was when it had `records` records, which its peers notice: it is taken for a
+    /// new one. Without a record it is one.
+    pub(crate) fn roll_back(&mut self, records: usize) -> Result<Step, String> {
+        self.memory.note_lost();
+        self.journal.truncate(records.min(self.synced));
+        self.beneath.truncate(self.journal.len());
+        self.lost = Some(self.journal.len());
+        self.saved = self.beneath.last().copied().unwrap_or_default();
+        self.boot = Boot { disk: self.boot.disk + 100, count: 1 };
+        self.start()
+    }
+
+    /// How many records are in its journal.
+    pub(crate) fn records(&self) -> usize {
+        self.journal.len()
+    }
+
+    /// It will not start again: what is synced need not be kept.
+    pub(crate) fn forget_journal(&mut self) {
+        self.journal.drain(..self.synced);
+        self.beneath.drain(..self.synced);
+        self.synced = 0;
+        self.saved = Slot(0);
+        self.lost = None;
+        self.memory.forget_below(self.told.next());
+    }
+
+    /// Nothing will happen to it any more: all that counts is that it knows so many slots, and what it has voted for.
+    pub(crate) fn retire(&mut self, through: Slot) {
+        let vote = self.core.status(BUCKET).vote;
+        let restored = Restored { chosen: through, vote, ..Restored::default() };
+        self.core = open(self.index, self.count, self.boot, restored);
+        self.told = through;
+        self.journal.clear();
+        self.beneath.clear();
+        self.synced = 0;
+        self.forget_journal();
+        self.memory.keep_votes();
+    }
+
+    fn start(&mut self) -> Result<Step, String> {
+        let mut step = Step::default();
+        let node = self.index;
+        let mut replay = Replay::new(self.saved);
+        let mut certain = vec![];
+        for (at, record) in self.journal.iter().enumerate() {
+            let stale = self.lost.is_some_and(|lost| at < lost) && matches!(record, Record::Floor { .. });
+            if !stale {
+                replay.record(record.clone(), &mut certain);
+            }
+        }
+        self.told = self.saved;
+        for (slot, command) in certain {
+            if slot != self.told.next() {
+                return Err(format!(
+                    "I2: replay of replica {node} yields slot {} after {}",
+                    slot.0, self.told.0
+                ));
+            }
+            self.told = slot;
+            step.facts.push(Fact::Replayed { slot, command });
+        }
+        let mut restored = replay.finish();
+        match restored.vote {
+            Vote::Voting if self.lost.is_some() => restored.vote = Vote::LearnerOnly,
+            Vote::LearnerOnly => return Err(format!("replica {node} finds a gap in its own journal")),
+            _ => {}
+        }
+        if restored.chosen != self.told {
+            return Err(format!("replica {node} restarts at {:?}, told of {:?}", restored.chosen, self.told));
+        }
+        self.memory.check_restored(node, &restored)?;
+        if let Some(owner) = restored.owner {
+            step.facts.push(Fact::Restored { slot: restored.chosen, owner });
+        }
+        self.synced = self.journal.len();
+        self.written = Aside(Ticket(0));
+        self.core = open(node, self.count, self.boot, restored);
+        Ok(step)
+    }
+
+    /// Runs one call of the core, and judges what it asks for.
+    fn call(&mut self, call: impl FnOnce(&mut Core, &mut Output)) -> Result<Step, String> {
+        let mut out = Output::default();
+        call(&mut self.core, &mut out);
+        let mut step = Step::default();
+        for event in &out.events {
+            if let Event::Chosen { slot, command, .. } = event {
+                if *slot != self.told.next() {
+                    return Err(format!("I2: replica {} is told slot {} out of order", self.index, slot.0));
+                }
+                self.told = *slot;
+                step.facts.push(Fact::Chosen { slot: *slot, command: command.clone() });
+            }
+        }
+        for persist in out.persist {
+            self.memory.check_vote(self.index, &persist.record)?;
+            check::written(&persist.record, &mut step.facts);
+            self.journal.push(persist.record);
+            self.beneath.push(self.saved);
+            self.written = Aside(persist.ticket);
+        }
+        for send in out.send {
+            self.memory.check_told(self.index, &send.message)?;
+            step.facts.extend(check::told(&send.message));
+            step.sends.push((index_of(send.to), send.message));
+        }
+        for event in out.events {
+            match event {
+                Event::ProposalEnded { id, outcome, .. } => step.facts.push(Fact::Ended { id, outcome }),
+                Event::Behind { peer, .. } => step.wants.push(Want::Fetch { peer: index_of(peer) }),
+                Event::PeerBehind { peer, chosen, .. } => {
+                    step.wants.push(Want::Push { peer: index_of(peer), above: chosen });
+                }
+                _ => {}
+            }
+        }
+        Ok(step)
+    }
+}
+
+fn open(index: usize, count: usize, boot: Boot, restored: Restored) -> Core {
+    let members = members(count);
+    let mut core = Core::new(Originator { node: members[index], boot }, 0, Limits::default());
+    core.open(BUCKET, &members, restored).unwrap();
+    core
+}

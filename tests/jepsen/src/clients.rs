@@ -48,6 +48,7 @@ struct Client<'a> {
 
 /// Asks until told to stop; gives what it saw.
 pub(crate) fn work(shared: &Shared, number: usize) -> History {
+    let _guard = StopAll(shared.stop);
     let random = Random::new(shared.seed, 100 + number as u64);
     let node = number % shared.cluster.len();
     let mut client =
@@ -56,6 +57,17 @@ pub(crate) fn work(shared: &Shared, number: usize) -> History {
         client.turn(number / CLIENTS_OF_A_GROUP);
     }
     client.history
+}
+
+/// A client that panics, because it was answered what nobody may answer, ends the run: the others would go on for ever.
+struct StopAll<'a>(&'a AtomicBool);
+
+impl Drop for StopAll<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 /// Reads keys through one node until every one has been read or time is up.

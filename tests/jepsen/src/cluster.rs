@@ -5,12 +5,13 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::ground::{Ground, has};
+use crate::ground::Ground;
 use crate::target::{Health, Target};
 
 /// Where distributions put the library that lies about the time.
@@ -121,31 +122,14 @@ impl Cluster {
     /// Makes a node's writes and syncs take longer, or fail; says whether that was possible.
     pub(crate) fn disturb_disk(&self, number: usize, how: Disturbance) -> bool {
         let mut node = self.nodes[number].lock();
-        let Some(child) = &node.child else { return false };
-        let (calls, injected) = match how {
+        let calls = "fsync,fdatasync,pwrite64,pwritev,pwritev2";
+        let injected = match how {
             Disturbance::Slow { milliseconds } => {
-                ("fsync,fdatasync,pwrite64,pwritev,pwritev2", format!("delay_exit={}", milliseconds * 1000))
+                format!("inject={calls}:delay_exit={}", milliseconds * 1000)
             }
-            Disturbance::Failing => ("fsync,fdatasync,pwrite64,pwritev,pwritev2", "error=EIO".to_owned()),
+            Disturbance::Failing => format!("inject={calls}:error=EIO"),
         };
-        let tracer = Command::new("strace")
-            .args([
-                "-f",
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-p",
-                &child.id().to_string(),
-                "-e",
-                &format!("trace={calls}"),
-            ])
-            .args(["-e", &format!("inject={calls}:{injected}")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        node.tracer = tracer.ok();
-        thread::sleep(Duration::from_millis(200));
+        node.tracer = tracer(&node, &["-e", &format!("trace={calls}"), "-e", &injected]);
         node.tracer.is_some() && child_is_traced(&node)
     }
 
@@ -233,9 +217,35 @@ pub(crate) fn faketime() -> Option<&'static str> {
     FAKETIME.into_iter().find(|path| Path::new(path).exists())
 }
 
-/// Whether a process can be slowed down from outside.
+/// Whether one process may stand between another and the kernel here: tried out once, on one that sleeps.
 pub(crate) fn can_trace() -> bool {
-    has("strace")
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        let Ok(child) = Command::new("sleep").arg("5").spawn() else { return false };
+        let mut sleeper = Node { child: Some(child), ..Node::default() };
+        sleeper.tracer = tracer(&sleeper, &["-e", "trace=none"]);
+        let traced = child_is_traced(&sleeper);
+        stop_tracer(&mut sleeper);
+        if let Some(mut child) = sleeper.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        traced
+    })
+}
+
+/// Puts a tracer between a node and the kernel, and gives it time to get there.
+fn tracer(node: &Node, arguments: &[&str]) -> Option<Child> {
+    let traced = node.child.as_ref()?.id().to_string();
+    let tracer = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-p", &traced])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    thread::sleep(Duration::from_millis(200));
+    tracer.ok()
 }
 
 /// A node must not outlive a harness that is killed.

@@ -107,7 +107,7 @@ impl Fault {
             Self::Delay | Self::Reset if !proxies => Some("needs the proxies of loopback"),
             Self::Power | Self::Full if !own_disks => Some("needs root and file systems of the nodes' own"),
             Self::Clock if faketime().is_none() => Some("needs libfaketime"),
-            Self::SlowSync | Self::FailingSync if !can_trace() => Some("needs strace"),
+            Self::SlowSync | Self::FailingSync if !can_trace() => Some("needs strace, and leave to trace"),
             Self::Flip | Self::Truncate | Self::Wipe | Self::RollBack | Self::FailingSync if !ours => {
                 Some("is not for this target")
             }

@@ -4,16 +4,20 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Fault, Plan};
 use crate::cluster::{Cluster, Disturbance};
 use crate::ground::run;
 use crate::random::Random;
+use crate::resp::{Answer, Connection};
 
 /// Commits of a journal begin at blocks of this length, with these bytes.
 const BLOCK_BYTES: usize = 4096;
 const COMMIT_MAGIC: &[u8] = b"TCJC";
+/// A clock that is off by less may be right: asking it takes time.
+const CLOCK_WRONG_MS_MIN: u64 = 500;
 /// A segment with fewer is as good as new.
 const COMMITS_MIN: usize = 4;
 
@@ -25,7 +29,7 @@ pub(super) fn inflict(plan: &Plan, cluster: &Cluster, fault: Fault, random: &mut
     let bitten = match fault {
         Fault::Kill => kill(plan, cluster, random),
         Fault::Pause => pause(plan, cluster, random),
-        Fault::Clock => clock(plan, cluster, random),
+        Fault::Clock => return clock(plan, cluster, random),
         Fault::Power => power(plan, cluster, random),
         Fault::Full => full(plan, cluster, random),
         Fault::SlowSync => slow_sync(plan, cluster, random),
@@ -82,19 +86,36 @@ fn pause(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     bitten
 }
 
-/// A clock is wrong from one start of the node to the next.
-fn clock(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
+/// A clock is wrong from one start of the node to the next. Not counted if the node does not come to say what time it has.
+fn clock(plan: &Plan, cluster: &Cluster, random: &mut Random) -> Option<bool> {
     let node = random.below(cluster.len() as u64) as usize;
-    let wrong = ["-1s", "+1s", "-60s", "+60s", "-3600s", "+3600s", "+0 x10"];
-    let Some(wrong) = random.pick(&wrong) else { return false };
-    let killed = cluster.kill(node);
+    let wrong = random.pick(&["-1s", "+1s", "-60s", "+60s", "-3600s", "+3600s", "+0 x10"])?;
+    cluster.kill(node);
     cluster.set_clock(node, Some((*wrong).to_owned()));
     start(cluster, &[node]);
     plan.hold(random, 8_000);
+    let said = clock_of(cluster, node, random);
     cluster.kill(node);
     cluster.set_clock(node, None);
     start(cluster, &[node]);
-    killed
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as u64;
+    Some(said?.abs_diff(now) > CLOCK_WRONG_MS_MIN)
+}
+
+/// What a node's clock says: it puts it into the id of what is added to a new stream.
+fn clock_of(cluster: &Cluster, node: usize, random: &mut Random) -> Option<u64> {
+    let stream = format!("clock-{}", random.next());
+    let words = ["XADD", &stream, "*", "e", "1"].map(str::to_owned);
+    for _ in 0..5 {
+        let mut connection =
+            Connection::open(cluster.ground.places[node].clients, Duration::from_secs(2)).ok();
+        let answer = connection.as_mut().and_then(|node| node.call(&words).ok());
+        if let Some(Answer::Bulk(id)) = answer {
+            return id.split('-').next()?.parse().ok();
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    None
 }
 
 /// The power goes where nodes are writing. Something that nobody synced must be gone afterwards: else it was no power cut.

@@ -231,3 +231,85 @@ fn entries(answer: &Answer) -> Option<Reply> {
     // By id, each once.
     elements.windows(2).all(|pair| pair[0] < pair[1]).then_some(Reply::Elements(elements))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is learnt when the node answers this, one after the other; an `Err` is a connection that broke.
+    fn learnt(
+        kind: Kind,
+        call: &Call,
+        answers: Vec<Result<Answer, ()>>,
+    ) -> (Option<Reply>, &'static str, Option<String>) {
+        let mut answers = answers.into_iter();
+        let learnt = ask(|_| answers.next().unwrap_or(Err(())), kind, 7, call);
+        let (reply, how) = match learnt.outcome {
+            Answered::Ok(reply) => (Some(reply), "ok"),
+            Answered::Failed => (None, "failed"),
+            Answered::Unknown => (None, "unknown"),
+        };
+        (reply, how, learnt.token)
+    }
+
+    fn error(text: &str) -> Vec<Result<Answer, ()>> {
+        vec![Ok(Answer::Error(text.to_owned()))]
+    }
+
+    fn held(value: &str, version: i64) -> Result<Answer, ()> {
+        Ok(Answer::Array(vec![Answer::Bulk(value.to_owned()), Answer::Number(version)]))
+    }
+
+    #[test]
+    fn three_outcomes_are_told_apart() {
+        let write = Call::Write(5);
+        let register = |answers| learnt(Kind::Register, &write, answers);
+        let done = Some(Reply::Done { version: None });
+        assert_eq!(register(vec![Ok(Answer::Word("OK".to_owned()))]), (done, "ok", None));
+        assert_eq!(register(error("UNAVAILABLE no majority")), (None, "failed", None));
+        assert_eq!(register(error("ERR wrong")), (None, "failed", None));
+        assert_eq!(register(error("UNKNOWN ab-1-2-3")), (None, "unknown", Some("ab-1-2-3".to_owned())));
+        assert_eq!(register(vec![Err(())]), (None, "unknown", None));
+    }
+
+    #[test]
+    fn a_refused_condition_tells_the_version_that_was_there() {
+        let cas = Call::CompareAndSetVersion { expected: 3, value: 9 };
+        let refused = Some(Reply::Refused { current: Some(4) });
+        assert_eq!(learnt(Kind::Register, &cas, error("CONFLICT 4")), (refused, "ok", None));
+        assert_eq!(
+            learnt(Kind::Register, &cas, vec![Ok(Answer::Number(8))]).0,
+            Some(Reply::Done { version: Some(8) })
+        );
+    }
+
+    #[test]
+    fn an_append_whose_read_was_lost_was_not_applied_and_one_whose_write_was_lost_is_unknown() {
+        let append = Call::Append(vec![9]);
+        let list = |answers| learnt(Kind::List, &append, answers).1;
+        assert_eq!(list(vec![Err(())]), "failed");
+        assert_eq!(list(vec![held("1,2", 6), Err(())]), "unknown");
+        assert_eq!(list(vec![held("1,2", 6), Ok(Answer::Number(7))]), "ok");
+    }
+
+    #[test]
+    fn what_a_token_says_is_understood() {
+        let resolve = Call::Resolve("ab-1-2-3".into());
+        let word = |word: &str| Answer::Bulk(word.to_owned());
+        let committed = vec![Ok(Answer::Array(vec![word("COMMITTED"), Answer::Number(12)]))];
+        assert_eq!(learnt(Kind::Register, &resolve, committed).0, Some(Reply::Committed(12)));
+        let not = vec![Ok(Answer::Array(vec![word("NOTCOMMITTED")]))];
+        assert_eq!(learnt(Kind::Register, &resolve, not).0, Some(Reply::NotCommitted));
+    }
+
+    #[test]
+    #[should_panic(expected = "means nothing")]
+    fn entries_out_of_order_are_no_answer() {
+        let entry = |element: u64| {
+            let fields = Answer::Array(vec![Answer::Bulk("e".to_owned()), Answer::Bulk(element.to_string())]);
+            Answer::Array(vec![Answer::Bulk(id(element)), fields])
+        };
+        let answer = Answer::Array(vec![entry(70_000), entry(3)]);
+        learnt(Kind::Entity, &Call::Scan, vec![Ok(answer)]);
+    }
+}

@@ -62,7 +62,7 @@ impl Outcomes {
         );
         let _ = writeln!(
             text,
-            "  asked {asked}: ok {} ({:.2} %), not applied {}, unknown {}; longest gap {:.2} s at {:.0} s (during {}); healed within {}, voting again within {}",
+            "  asked {asked}: ok {} ({:.2} %), not applied {}, unknown {}; longest gap {:.2} s at {:.0} s (during {}), {:.2} s while a majority was there; healed within {}, voting again within {}",
             self.ok,
             100.0 * self.ok as f64 / asked.max(1) as f64,
             self.failed,
@@ -70,6 +70,7 @@ impl Outcomes {
             self.longest_gap.as_secs_f64(),
             self.gap_began.as_secs_f64(),
             if during.is_empty() { "nothing".to_owned() } else { during.join(", ") },
+            self.majority_gap.as_secs_f64(),
             seconds(self.healed),
             seconds(self.whole),
         );
@@ -107,7 +108,12 @@ impl Outcomes {
         let bitten: u64 = self.deeds.tallies.values().map(|tally| tally.bitten).sum();
         let healed =
             self.healed.map_or("never".to_owned(), |healed| format!("{:.1} s", healed.as_secs_f64()));
-        let verdict = if self.failures().is_empty() { "passed" } else { "FAILED" };
+        let nothing_tried = self.deeds.tallies.is_empty() && !self.skipped.is_empty();
+        let verdict = match self.failures().is_empty() {
+            false => "FAILED",
+            true if nothing_tried => "skipped",
+            true => "passed",
+        };
         format!(
             "{name:<12} {:>9} {:>8.2} % {:>8.2} s {healed:>8} {bitten:>6} {:>7} {verdict}",
             self.judgement.operations,

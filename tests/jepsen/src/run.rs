@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use thermocline_checkers::{History, Outcome};
 
 use crate::clients::{self, Shared};
@@ -55,6 +56,8 @@ pub(crate) struct Outcomes {
     pub(crate) gap_began: Duration,
     /// What was broken then.
     pub(crate) gap_during: Vec<Fault>,
+    /// The longest time in which nothing succeeded although a majority ran and was connected, and had been for as long.
+    pub(crate) majority_gap: Duration,
     /// From the end of the last fault until every node served; `None`: it did not within a minute.
     pub(crate) healed: Option<Duration>,
     /// Until every node had all that it needs to vote.
@@ -81,7 +84,13 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
     let workload = Workload::new(&order.kinds, groups, order.target.knows_versions());
     let (stop, began) = (AtomicBool::new(false), Instant::now());
     let shared = Shared { cluster: &cluster, workload: &workload, began, stop: &stop, seed: order.seed };
-    let plan = Plan { faults: &order.faults, until: began + order.duration, seed: order.seed, stop: &stop };
+    let plan = Plan {
+        faults: &order.faults,
+        until: began + order.duration,
+        seed: order.seed,
+        stop: &stop,
+        taken: Mutex::default(),
+    };
 
     let (mut history, deeds, healed, whole) = thread::scope(|scope| {
         let working: Vec<_> = (0..order.clients)
@@ -108,6 +117,7 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
     let since = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let (ok, failed, unknown) = count(&history);
     let (longest_gap, gap_began) = longest_gap(&history);
+    let majority_gap = majority_gap(&history, began, &plan.without_majority(order.nodes));
     let gap_during = deeds.during(began + gap_began, began + gap_began + longest_gap);
     let keys = workload.keys();
     history
@@ -129,6 +139,7 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
         longest_gap,
         gap_began,
         gap_during,
+        majority_gap,
         healed,
         whole,
         deeds,
@@ -206,9 +217,28 @@ fn count(history: &History) -> (usize, usize, usize) {
 
 /// The longest time in which nothing succeeded, and when it began.
 fn longest_gap(history: &History) -> (Duration, Duration) {
+    let longest = gaps(history).into_iter().map(|(from, to)| (to - from, from)).max().unwrap_or_default();
+    (Duration::from_nanos(longest.0), Duration::from_nanos(longest.1))
+}
+
+/// The longest time in which nothing succeeded although a majority was there: times without one do not count.
+fn majority_gap(history: &History, began: Instant, without: &[(Instant, Instant)]) -> Duration {
+    let nanoseconds =
+        |at: Instant| u64::try_from(at.saturating_duration_since(began).as_nanos()).unwrap_or(u64::MAX);
+    let without: Vec<(u64, u64)> =
+        without.iter().map(|&(from, to)| (nanoseconds(from), nanoseconds(to))).collect();
+    let longest = gaps(history).into_iter().map(|(from, to)| {
+        let missing: u64 =
+            without.iter().map(|&(lost, back)| back.min(to).saturating_sub(lost.max(from))).sum();
+        (to - from).saturating_sub(missing)
+    });
+    Duration::from_nanos(longest.max().unwrap_or(0))
+}
+
+/// The times between one success and the next.
+fn gaps(history: &History) -> Vec<(u64, u64)> {
     let answered = history.iter().filter(|operation| operation.reply().is_some());
     let mut times: Vec<u64> = answered.filter_map(|operation| operation.ended()).collect();
     times.sort_unstable();
-    let longest = times.windows(2).map(|pair| (pair[1] - pair[0], pair[0])).max().unwrap_or_default();
-    (Duration::from_nanos(longest.0), Duration::from_nanos(longest.1))
+    times.windows(2).map(|pair| (pair[0], pair[1])).collect()
 }

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use crate::cluster::{Cluster, can_trace, faketime};
 use crate::ground::{Disk, Network};
 use crate::random::Random;
@@ -167,6 +169,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) until: Instant,
     pub(crate) seed: u64,
     pub(crate) stop: &'a AtomicBool,
+    /// When nodes were taken away from the others, and which.
+    pub(crate) taken: Mutex<Vec<(Vec<usize>, Instant, Instant)>>,
 }
 
 impl Plan<'_> {
@@ -218,6 +222,27 @@ impl Plan<'_> {
                 deeds.add(fault, began, bitten);
             }
         }
+    }
+
+    /// Takes note that nodes were down, stopped or cut off.
+    fn note_taken(&self, nodes: &[usize], began: Instant) {
+        self.taken.lock().push((nodes.to_vec(), began, Instant::now()));
+    }
+
+    /// When no majority was left, whichever nodes were taken one beside the other; from the earliest on.
+    pub(crate) fn without_majority(&self, nodes: usize) -> Vec<(Instant, Instant)> {
+        let taken = self.taken.lock();
+        let mut edges: Vec<Instant> = taken.iter().flat_map(|(_, began, ended)| [*began, *ended]).collect();
+        edges.sort_unstable();
+        let lost = |from: Instant| {
+            let gone = |node: &usize| {
+                taken
+                    .iter()
+                    .any(|(nodes, began, ended)| nodes.contains(node) && *began <= from && from < *ended)
+            };
+            (0..nodes).filter(gone).count() * 2 >= nodes
+        };
+        edges.windows(2).map(|pair| (pair[0], pair[1])).filter(|(from, _)| lost(*from)).collect()
     }
 
     fn is_over(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Faults of the network.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Fault, Plan};
 use crate::cluster::Cluster;
@@ -13,17 +13,20 @@ pub(super) fn inflict(plan: &Plan, cluster: &Cluster, fault: Fault, random: &mut
     let before = network.bites();
     match fault {
         Fault::Partition => {
-            network.cut(&partition(cluster.len(), random));
+            let (ways, began) = (partition(cluster.len(), random), Instant::now());
+            network.cut(&ways);
             plan.hold(random, 8_000);
+            note(plan, cluster, &ways, began);
         }
         Fault::Flapping => {
-            let ways = partition(cluster.len(), random);
+            let (ways, began) = (partition(cluster.len(), random), Instant::now());
             for _ in 0..random.between(5, 20) {
                 network.cut(&ways);
                 plan.sleep(Duration::from_millis(random.between(50, 400)));
                 network.heal();
                 plan.sleep(Duration::from_millis(random.between(20, 400)));
             }
+            note(plan, cluster, &ways, began);
         }
         Fault::Loss => {
             network.lose(random.between(5, 30));
@@ -44,6 +47,15 @@ pub(super) fn inflict(plan: &Plan, cluster: &Cluster, fault: Fault, random: &mut
     let bitten = network.bites() > before;
     network.heal();
     Some(bitten)
+}
+
+/// Takes note of nodes that could not talk both ways with a majority.
+fn note(plan: &Plan, cluster: &Cluster, ways: &[Way], began: Instant) {
+    let nodes = cluster.len();
+    let sees = |one: usize, other: usize| !ways.contains(&(one, other)) && !ways.contains(&(other, one));
+    let alone = |one: &usize| (0..nodes).filter(|&other| sees(*one, other)).count() <= nodes / 2;
+    let alone: Vec<usize> = (0..nodes).filter(alone).collect();
+    plan.note_taken(&alone, began);
 }
 
 /// The ways that a partition of a random shape cuts.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Fault, Plan};
 use crate::cluster::{Cluster, Disturbance};
@@ -59,7 +59,7 @@ fn some(cluster: &Cluster, random: &mut Random) -> Vec<usize> {
 
 fn kill(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     let nodes = some(cluster, random);
-    let mut bitten = false;
+    let (began, mut bitten) = (Instant::now(), false);
     for &node in &nodes {
         bitten |= cluster.kill(node);
         // At once, or one after the other.
@@ -67,12 +67,13 @@ fn kill(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     }
     plan.sleep(Duration::from_millis(random.between(0, 4_000)));
     start(cluster, &nodes);
+    plan.note_taken(&nodes, began);
     bitten
 }
 
 fn pause(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     let nodes = some(cluster, random);
-    let mut bitten = false;
+    let (began, mut bitten) = (Instant::now(), false);
     for &node in &nodes {
         bitten |= cluster.pause(node);
     }
@@ -83,6 +84,7 @@ fn pause(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     };
     plan.sleep(Duration::from_millis(random.between(100, most)));
     nodes.iter().for_each(|&node| cluster.resume(node));
+    plan.note_taken(&nodes, began);
     bitten
 }
 
@@ -121,7 +123,7 @@ fn clock_of(cluster: &Cluster, node: usize, random: &mut Random) -> Option<u64> 
 /// The power goes where nodes are writing. Something that nobody synced must be gone afterwards: else it was no power cut.
 fn power(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     let nodes = some(cluster, random);
-    let mut bitten = true;
+    let (began, mut bitten) = (Instant::now(), true);
     for &node in &nodes {
         let disk = &cluster.ground.disks[node];
         let unsynced = disk.leave_unsynced();
@@ -136,6 +138,7 @@ fn power(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     }
     plan.sleep(Duration::from_millis(random.between(0, 3_000)));
     start(cluster, &nodes);
+    plan.note_taken(&nodes, began);
     bitten
 }
 

@@ -6,10 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Way, has, is_root, run};
 
-/// The namespaces of one run. Names carry the process's number, so that runs do not meet.
+/// The namespaces of one run. Names carry the process's number and a letter, so that runs do not meet.
 pub(crate) struct Namespaces {
     tag: String,
     nodes: usize,
@@ -28,8 +29,12 @@ impl Namespaces {
     }
 
     pub(super) fn make(nodes: usize) -> io::Result<Self> {
-        let number = std::process::id();
-        let this = Self { tag: format!("tc{number}"), nodes, subnet: (number % 250) as u8 };
+        // What a run leaves is gone only some time after it was deleted: the next one must not have the same names.
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let (process, run_number) = (std::process::id(), RUNS.fetch_add(1, Ordering::SeqCst));
+        let letter = char::from(b'a' + (run_number % 26) as u8);
+        let subnet = (process.wrapping_add(run_number) % 250) as u8;
+        let this = Self { tag: format!("tc{process}{letter}"), nodes, subnet };
         let bridge = this.bridge();
         run("ip", &["link", "add", &bridge, "type", "bridge"])?;
         run("ip", &["addr", "add", &format!("{}/24", this.ip(253)), "dev", &bridge])?;
@@ -121,6 +126,7 @@ impl Drop for Namespaces {
     fn drop(&mut self) {
         let _ = run("nft", &["delete", "table", "bridge", &self.tag]);
         for node in 0..self.nodes {
+            let _ = run("ip", &["link", "del", &format!("{}v{node}", self.tag)]);
             let _ = run("ip", &["netns", "del", &self.space(node)]);
         }
         let _ = run("ip", &["link", "del", &self.bridge()]);

@@ -1,8 +1,10 @@
 //! Keeps the schedule within what the store promises to survive.
 //!
 //! Promised is: nothing acknowledged is lost while a majority of the disks of each bucket keep what was synced to them. So
-//! anything may happen to processes, links and clocks, and any disk may fail loudly; what a disk *silently* loses of what it
-//! has synced is admitted for a minority only.
+//! anything may happen to processes, links and clocks; disks fail, and lose what they had synced, at a minority of the nodes only.
+//!
+//! Not in the schedule, because the store does not promise to notice it yet: a disk that is put back to an earlier copy of
+//! itself, and the last commit of a journal rotting before there is another.
 
 use crate::fault::{Fault, Kind};
 
@@ -10,7 +12,7 @@ use crate::fault::{Fault, Kind};
 #[derive(Debug)]
 pub(crate) struct Atlas {
     nodes: usize,
-    /// Nodes whose disk fails on its own: bit by bit.
+    /// Nodes whose disk fails, or loses what it had; a bit for each.
     failing: u32,
 }
 
@@ -23,8 +25,15 @@ impl Atlas {
     /// Whether the fault may happen on top of those admitted before; if so, it is admitted.
     pub(crate) fn admits(&mut self, fault: &Fault) -> bool {
         match fault.kind {
-            // A sync that fails loses what it was to make durable, and may leave the node unable to go on until it restarts.
-            Kind::FailedSync | Kind::FailedWrite | Kind::FailedRead | Kind::FullDisk => {
+            // Such a replica may learn only, until the others, a majority of the group and all of them voting, give it a vote
+            // floor. A read that fails during recovery is of that kind, too.
+            Kind::FailedSync
+            | Kind::FailedWrite
+            | Kind::FailedRead
+            | Kind::FullDisk
+            | Kind::Rot
+            | Kind::BrokenSector
+            | Kind::Wipe => {
                 let failing = self.failing | 1 << fault.node;
                 let admitted = failing.count_ones() as usize <= (self.nodes - 1) / 2;
                 if admitted {

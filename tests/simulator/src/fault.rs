@@ -79,6 +79,12 @@ kinds! {
     FailedRead = "failed read",
     /// A disk has no room.
     FullDisk = "full disk",
+    /// Bits of an old segment of a journal flip; the node is restarted.
+    Rot = "flipped bits in a journal",
+    /// A sector of an old segment of a journal cannot be read any more; the node is restarted.
+    BrokenSector = "unreadable sector in a journal",
+    /// A disk is lost, and an empty one takes its place.
+    Wipe = "wiped disk",
 }
 
 /// A fault, with what it strikes.

@@ -1,10 +1,12 @@
 //! How the scheduled faults begin and end.
 
 use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
 
-use thermocline_tiers::disk::Call;
+use thermocline_tiers::disk::{Call, Disk, MemoryDisk};
 
-use crate::fault::{Kind, Scheduled};
+use crate::fault::{Fault, Kind, Scheduled};
 use crate::heal::Phase;
 use crate::queue::{Event, Link};
 use crate::world::{Checked, World};
@@ -32,7 +34,8 @@ impl World {
         let is_up = self.nodes[node].process.is_some();
         let strikes_process =
             matches!(fault.kind, Kind::Kill | Kind::PowerCut | Kind::CrashInWrite | Kind::Pause);
-        if strikes_process && !is_up {
+        let waits = fault.kind == Kind::Wipe && !self.all_founded();
+        if strikes_process && !is_up || waits {
             // It waits for a process to strike.
             self.queue.push(self.now + 50_000, Event::Fault { index });
             return Ok(());
@@ -46,6 +49,15 @@ impl World {
         let Scheduled { fault, lasts, .. } = self.plan.faults[index].clone();
         let node = fault.node;
         let is_up = self.nodes[node].process.is_some();
+        self.nodes[node].has_failed |= matches!(
+            fault.kind,
+            Kind::FailedSync
+                | Kind::FailedWrite
+                | Kind::FailedRead
+                | Kind::Rot
+                | Kind::BrokenSector
+                | Kind::Wipe
+        );
         match fault.kind {
             Kind::Kill => {
                 self.bit(index);
@@ -90,6 +102,8 @@ impl World {
             }
             Kind::SlowDisk => self.nodes[node].slowness = fault.amount,
             Kind::StuckDisk => self.nodes[node].stuck_until = self.now + lasts.max(20_000),
+            Kind::Rot | Kind::BrokenSector => self.damage(index)?,
+            Kind::Wipe => self.wipe(index),
             Kind::FailedSync => self.nodes[node].disk.fail(Call::Sync, fault.amount, ErrorKind::Other),
             Kind::FailedWrite => self.nodes[node].disk.fail(Call::Write, fault.amount, ErrorKind::Other),
             Kind::FailedRead => {
@@ -118,6 +132,8 @@ impl World {
             let strikes_again = matches!(
                 fault.kind,
                 Kind::CrashInWrite
+                    | Kind::Rot
+                    | Kind::BrokenSector
                     | Kind::Reset
                     | Kind::Pause
                     | Kind::SlowDisk
@@ -131,7 +147,7 @@ impl World {
         }
         self.trace.event(self.now, &[12, index as u64], format_args!("end of {}", fault.kind.name()));
         match fault.kind {
-            Kind::Kill | Kind::PowerCut => self.queue.push(self.now, Event::Start { node }),
+            Kind::Kill | Kind::PowerCut | Kind::Wipe => self.queue.push(self.now, Event::Start { node }),
             Kind::PowerCutOfAll => {
                 for node in 0..self.nodes.len() {
                     let delay = self.random.below(100_000);
@@ -146,6 +162,56 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Damages an old segment of a node's journal, if it has one, and restarts the node. The newest are spared: a commit that
+    /// rots before there is another cannot be told from one that was never finished.
+    fn damage(&mut self, index: usize) -> Checked {
+        let Fault { kind, node, .. } = self.plan.faults[index].fault;
+        let disk = self.nodes[node].disk.clone();
+        let names = disk.list(Path::new("journal")).unwrap_or_default();
+        let mut segments: Vec<_> =
+            names.into_iter().filter(|name| name.to_string_lossy().starts_with("segment-")).collect();
+        // Up to two at the end are made ready only, and the one before is in use.
+        segments.truncate(segments.len().saturating_sub(3));
+        if segments.is_empty() {
+            return Ok(());
+        }
+        let path = Path::new("journal").join(self.random.pick(&segments));
+        let offset = self.random.below(u64::from(self.plan.machine.segment_bytes));
+        let damaged = if kind == Kind::Rot {
+            let mask = 1 << self.random.below(8);
+            disk.flip_bits(&path, offset, mask)
+        } else {
+            disk.break_sector(&path, offset)
+        };
+        if damaged.is_ok() {
+            self.bit(index);
+            self.trace.note(self.now, format_args!("{} is damaged at {offset}", path.display()));
+            if self.nodes[node].process.is_some() {
+                self.crash(node, None, "killed, and its journal is damaged")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node's disk is gone, and an empty one is there.
+    fn wipe(&mut self, index: usize) {
+        let node = self.plan.faults[index].fault.node;
+        self.bit(index);
+        if self.nodes[node].process.is_some() {
+            self.end_process(node, None, "its disk is lost");
+        }
+        let seed = self.random.number();
+        self.nodes[node].disk = Arc::new(MemoryDisk::new(seed));
+        self.invariants.note_lost_disk(node);
+    }
+
+    /// Whether every node is up, and knows its group to be founded.
+    fn all_founded(&self) -> bool {
+        self.nodes
+            .iter()
+            .all(|node| node.process.as_ref().is_some_and(|process| process.machine.is_founded()))
     }
 
     pub(crate) fn mend_full(&mut self, node: usize) {

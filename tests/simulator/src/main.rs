@@ -8,14 +8,14 @@ use thermocline_simulator::run;
 const USAGE: &str = "\
 cargo sim SEED                                      runs a seed, and prints what happens
 cargo sim --seeds N [--from SEED] [--threads N]     runs many seeds, and prints what they went through
-cargo sim --plants [--seeds N] [--threads N]        puts bugs in, and prints what notices each, and after how many seeds";
+cargo sim --plants [--only BUG] [--seeds N] [--threads N]  puts bugs in, and prints what notices each, and after how many seeds";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match parse(&arguments) {
         Some(Order::One(seed)) => one(seed),
         Some(Order::Many { first, count, threads }) => many(first, count, threads),
-        Some(Order::Plants { count, threads }) => plants(count, threads),
+        Some(Order::Plants { only, count, threads }) => plants(only.as_deref(), count, threads),
         None => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -26,14 +26,14 @@ fn main() -> ExitCode {
 enum Order {
     One(u64),
     Many { first: u64, count: u64, threads: usize },
-    Plants { count: u64, threads: usize },
+    Plants { only: Option<String>, count: u64, threads: usize },
 }
 
 fn parse(arguments: &[String]) -> Option<Order> {
     if let [seed] = arguments {
         return seed.parse().ok().map(Order::One);
     }
-    let (mut first, mut count, mut plants) = (1, None, false);
+    let (mut first, mut count, mut plants, mut only) = (1, None, false, None);
     let mut threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -42,11 +42,12 @@ fn parse(arguments: &[String]) -> Option<Order> {
             "--from" => first = rest.next()?.parse().ok()?,
             "--threads" => threads = rest.next()?.parse().ok()?,
             "--plants" => plants = true,
+            "--only" => only = Some(rest.next()?.clone()),
             _ => return None,
         }
     }
     if plants {
-        return Some(Order::Plants { count: count.unwrap_or(500), threads });
+        return Some(Order::Plants { only, count: count.unwrap_or(500), threads });
     }
     Some(Order::Many { first, count: count?, threads })
 }
@@ -70,13 +71,13 @@ fn many(first: u64, count: u64, threads: usize) -> ExitCode {
 }
 
 #[cfg(feature = "plant")]
-fn plants(count: u64, threads: usize) -> ExitCode {
-    let missed = thermocline_simulator::plants::hunt_all(count, threads);
+fn plants(only: Option<&str>, count: u64, threads: usize) -> ExitCode {
+    let missed = thermocline_simulator::plants::hunt_all(only, count, threads);
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[cfg(not(feature = "plant"))]
-fn plants(_: u64, _: usize) -> ExitCode {
+fn plants(_: Option<&str>, _: u64, _: usize) -> ExitCode {
     eprintln!("built without the feature plant: there is no bug to put in");
     ExitCode::from(2)
 }

@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) clock: Clock,
     /// Whether the power is to go in the middle of its next recovery, and after how many changes.
     pub(crate) recovery_cut: Option<u64>,
+    /// Whether its disk has failed or lost something: else a restart forgets nothing.
+    pub(crate) has_failed: bool,
     /// Whether its disk has no room.
     pub(crate) is_full: bool,
     /// How many calls its disk had failed when its process was started last.
@@ -69,6 +71,7 @@ impl Node {
             slowness: 1,
             clock,
             recovery_cut: None,
+            has_failed: false,
             is_full: false,
             refusals_before_start: 0,
         }

@@ -475,6 +475,10 @@ impl World {
             return self.cut_in_recovery(node);
         }
         self.invariants.check_restart(node, &machine)?;
+        if !self.nodes[node].has_failed && !machine.damage().is_empty() {
+            let damage = machine.damage();
+            return Err(format!("node {} finds damage on a disk that never failed: {damage:?}", node + 1));
+        }
         let workers = machine.workers();
         let founded_at_start = machine.is_founded();
         self.nodes[node].process = Some(Process {

@@ -12,6 +12,11 @@ impl Invariants {
         self.written.retain(|(of, _), _| *of != node);
     }
 
+    /// A node's disk is gone.
+    pub(crate) fn note_lost_disk(&mut self, node: usize) {
+        self.commands.retain(|(of, _), _| *of != node);
+    }
+
     /// A node has started from its disk.
     pub(crate) fn check_restart(&mut self, node: usize, machine: &Machine) -> Checked {
         for (bucket, group) in &mut self.groups {

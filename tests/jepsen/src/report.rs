@@ -131,3 +131,66 @@ pub(crate) fn head() -> String {
         "faults", "checked", "available", "gap", "healed", "bites", "skipped"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::judge::Judgement;
+    use crate::nemesis::{Deeds, Fault, Tally};
+
+    fn good() -> Outcomes {
+        let mut deeds = Deeds::default();
+        deeds.tallies.insert(Fault::Kill, Tally { tried: 3, bitten: 2 });
+        Outcomes {
+            ok: 1_000,
+            failed: 3,
+            unknown: 2,
+            longest_gap: Duration::from_secs(2),
+            gap_began: Duration::from_secs(5),
+            gap_during: vec![Fault::Kill],
+            majority_gap: Duration::from_secs(1),
+            healed: Some(Duration::from_secs(1)),
+            whole: Some(Duration::from_secs(1)),
+            deeds,
+            skipped: Vec::new(),
+            ended: Vec::new(),
+            judgement: Judgement::default(),
+            network: "",
+            own_disks: false,
+            elapsed: Duration::from_secs(60),
+        }
+    }
+
+    /// Why a run failed that is good but for this.
+    fn failures(spoil: impl FnOnce(&mut Outcomes)) -> usize {
+        let mut outcomes = good();
+        spoil(&mut outcomes);
+        outcomes.failures().len()
+    }
+
+    #[test]
+    fn a_run_fails_for_each_reason_there_is() {
+        assert_eq!(failures(|_| {}), 0);
+        assert_eq!(failures(|run| run.judgement.violations.push(("scans", 7, "wrong".to_owned()))), 1);
+        assert_eq!(failures(|run| run.judgement.unknown.push(("scans", 7, "gave up".to_owned()))), 1);
+        assert_eq!(failures(|run| run.ended.push("node 2 ended by itself".to_owned())), 1);
+        assert_eq!(failures(|run| run.healed = None), 1);
+        assert_eq!(failures(|run| run.healed = Some(Duration::from_secs(11))), 1);
+        assert_eq!(failures(|run| run.ok = 99), 1);
+        assert_eq!(
+            failures(|run| run.deeds.tallies.extend([(Fault::Power, Tally { tried: 3, bitten: 0 })])),
+            1
+        );
+    }
+
+    #[test]
+    fn a_run_whose_only_fault_was_skipped_did_not_pass() {
+        let mut outcomes = good();
+        outcomes.deeds.tallies.clear();
+        outcomes.skipped.push((Fault::Power, "needs root"));
+        assert!(outcomes.line("power").ends_with("skipped"));
+        assert!(good().line("kill").ends_with("passed"));
+    }
+}

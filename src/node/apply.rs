@@ -94,7 +94,10 @@ pub(crate) fn remembered(
     token: &EntryToken,
 ) -> Result<Option<Verdict>, StateError> {
     let key = TokenKey { client: token.client, counter: token.counter };
-    let outcome = part.outcome(thermocline_tiers::hot::Bucket(bucket.0), &key)?;
+    // A token is born before it is decided, so nothing older is its outcome. That holds at all replicas, wherever each of them
+    // keeps what: also of a token that somebody has given another birth.
+    let born = thermocline_tiers::hot::Slot(token.born);
+    let outcome = part.outcome_after(thermocline_tiers::hot::Bucket(bucket.0), &key, born)?;
     Ok(outcome.map(|outcome| match outcome.status {
         status::APPLIED => Verdict::Applied(Version(outcome.slot.0)),
         status::CONFLICT => Verdict::Conflict(Some(Version(outcome.detail))),

@@ -24,6 +24,7 @@ impl Clock {
     }
 
     /// Milliseconds since the Unix epoch.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock, for expiry")]
     pub(super) fn wall_ms(self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
     }

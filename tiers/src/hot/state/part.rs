@@ -53,6 +53,7 @@ impl Part {
             bucket: *bucket,
             mark: *mark,
             durable: mark.applied,
+            restored: Slot(0),
             marked_in: Age::default(),
         };
         Part {
@@ -366,6 +367,11 @@ impl Part {
         }) as usize
     }
 
+    pub(super) fn note_restored(&mut self, index: usize, outcome: Slot) {
+        let standing = &mut self.standings[index];
+        standing.restored = standing.restored.max(outcome);
+    }
+
     /// What is in the active memtable brings a bucket to this slot.
     pub(super) fn set_applied(&mut self, index: usize, applied: Slot, digest: Digest) {
         let standing = &mut self.standings[index];
@@ -392,6 +398,8 @@ pub(super) struct Standing {
     pub(super) mark: Mark,
     /// The applied slot that a crash now would leave.
     pub(super) durable: Slot,
+    /// The newest outcome that a restore has put in: it can be flushed before the bucket has an applied slot.
+    pub(super) restored: Slot,
     /// The memtable that was last told that the mark changed.
     marked_in: Age,
 }

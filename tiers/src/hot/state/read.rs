@@ -150,14 +150,29 @@ impl Part {
     /// # Errors
     /// [`StateError::Corrupt`], [`StateError::Io`].
     pub fn outcome(&self, bucket: Bucket, token: &TokenKey) -> Result<Option<Outcome>, StateError> {
+        self.outcome_after(bucket, token, Slot(0))
+    }
+
+    /// The outcome of a token, while it is kept, if it was decided after a slot. What is durable is looked through only if it
+    /// reaches that far: a token that is new needs no reading.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`], [`StateError::Io`].
+    pub fn outcome_after(
+        &self,
+        bucket: Bucket,
+        token: &TokenKey,
+        after: Slot,
+    ) -> Result<Option<Outcome>, StateError> {
         let Some(standing) = self.standing(bucket) else { return Ok(None) };
         let Mark { applied, wiped_below, .. } = standing.mark;
         let is_kept = |slot: Slot| slot.0 + self.store.config.outcome_slots > applied.0;
+        let in_runs = standing.durable.max(standing.restored);
         let in_memory = self.memtables(wiped_below).find_map(|memtable| memtable.tokens.get(bucket, token));
         let found = match in_memory {
             Some(outcome) => Some(outcome),
             // What is durable only is too old once so many slots came after it.
-            None if !is_kept(standing.durable) => None,
+            None if in_runs <= after || !is_kept(in_runs) => None,
             None => {
                 let name = meta::outcome_name(token);
                 let key = EntryKey { bucket, entity: &name, place: Place::UNDATED };
@@ -167,7 +182,7 @@ impl Part {
                 .flatten()
             }
         };
-        Ok(found.filter(|outcome| is_kept(outcome.slot)))
+        Ok(found.filter(|outcome| outcome.slot > after && is_kept(outcome.slot)))
     }
 
     /// An attribute. May read the disk.

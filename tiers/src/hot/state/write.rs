@@ -120,6 +120,8 @@ impl<'a> Restore<'a> {
     /// Takes in the outcome of a token.
     pub fn outcome(&mut self, token: TokenKey, outcome: Outcome) {
         let value = meta::encode_outcome(outcome.status, outcome.detail, outcome.born);
+        let standing = self.part.index(self.bucket);
+        self.part.note_restored(standing, outcome.slot);
         self.part.active.tokens.write(self.bucket, &token, outcome.slot, value);
     }
 

@@ -130,6 +130,57 @@ fn outcomes_in_memory_are_told_without_reading() {
 }
 
 #[test]
+fn a_token_that_was_born_after_the_last_flush_is_not_looked_for_on_the_disk() {
+    let disk = MemoryDisk::new(1);
+    let mut part = open(&disk, config()).unwrap();
+    let mut model = Model::new();
+    for counter in 1..=3 {
+        apply(&mut part, &mut model, 0, &[outcome(counter, 1)]);
+    }
+    flush(&mut part).unwrap();
+    let old = TokenKey { client: 3, counter: 3 };
+    let before = disk.calls();
+    assert_eq!(
+        part.outcome_after(Bucket(0), &old, Slot(3)).unwrap(),
+        None,
+        "decided at slot 3, and not after it"
+    );
+    assert_eq!(part.outcome_after(Bucket(0), &TokenKey { client: 3, counter: 9 }, Slot(3)).unwrap(), None);
+    assert_eq!(disk.calls(), before);
+    assert_eq!(part.outcome_after(Bucket(0), &old, Slot(2)).unwrap(), model[&0].outcome(&old, 8));
+    assert_ne!(disk.calls(), before, "what is older is");
+    // In memory the answer is the same as on the disk.
+    apply(&mut part, &mut model, 0, &[outcome(4, 1)]);
+    let new = TokenKey { client: 3, counter: 4 };
+    assert!(part.outcome_after(Bucket(0), &new, Slot(3)).unwrap().is_some());
+    assert_eq!(part.outcome_after(Bucket(0), &new, Slot(4)).unwrap(), None);
+}
+
+#[test]
+fn outcomes_that_were_flushed_while_a_bucket_was_restored_are_remembered() {
+    let mut source = open(&MemoryDisk::new(1), config()).unwrap();
+    let mut model = Model::new();
+    for counter in 1..=20 {
+        apply(&mut source, &mut model, 0, &[outcome(counter, 1)]);
+    }
+    let snapshot = source.snapshot().unwrap();
+    let mut part = open(&MemoryDisk::new(2), config()).unwrap();
+    part.wipe(Bucket(0)).unwrap();
+    let mut restore = part.restore(Bucket(0));
+    for (token, outcome) in snapshot.outcomes(Bucket(0)).unwrap() {
+        restore.outcome(token, outcome);
+    }
+    drop(restore);
+    flush(&mut part).unwrap();
+    part.restore(Bucket(0)).finish(snapshot.applied(Bucket(0)), snapshot.digest(Bucket(0)));
+    for counter in 13..=20 {
+        let token = TokenKey { client: 3, counter };
+        assert!(part.outcome(Bucket(0), &token).unwrap().is_some(), "token {counter}");
+        assert!(part.outcome_after(Bucket(0), &token, Slot(counter - 1)).unwrap().is_some());
+    }
+}
+
+#[test]
 #[should_panic(expected = "version 1 of a key is written after version 1")]
 fn a_key_is_written_once_a_slot() {
     let mut part = open(&MemoryDisk::new(1), config()).unwrap();

@@ -170,7 +170,6 @@ fn outcomes_that_were_flushed_while_a_bucket_was_restored_are_remembered() {
     for (token, outcome) in snapshot.outcomes(Bucket(0)).unwrap() {
         restore.outcome(token, outcome);
     }
-    drop(restore);
     flush(&mut part).unwrap();
     part.restore(Bucket(0)).finish(snapshot.applied(Bucket(0)), snapshot.digest(Bucket(0)));
     for counter in 13..=20 {

@@ -145,7 +145,6 @@ fn carry_out(order: &Order) -> io::Result<Outcomes> {
 }
 
 impl Options {
-    #[expect(clippy::disallowed_methods, reason = "a seed that nobody named")]
     fn order(&self, name: &str) -> io::Result<Order> {
         let binary = match &self.binary {
             Some(binary) => binary.clone(),

@@ -35,7 +35,8 @@ pub struct Restored {
 /// Folds one bucket's records, in the order they were written, into what its replica starts with.
 ///
 /// A replica touches slot s+1 only when it knows what was chosen at s, and writes that down first unless it is what it
-/// accepted last. So a record of slot s+1 proves that s was decided, with the last command recorded for s.
+/// accepted last. So a record of slot s+1 proves that s was decided, with the last command recorded for s, unless records between
+/// them are [lost](Replay::lost).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
     restored: Restored,
@@ -89,6 +90,12 @@ impl Replay {
             Record::Chosen { command, .. } => self.advance(command, chosen),
             Record::Floor { .. } => {}
         }
+    }
+
+    /// Records of the bucket may be missing here. What was accepted last may have lost in one of them: the next slot's record does
+    /// not prove it any more.
+    pub fn lost(&mut self) {
+        self.restored.accepted = None;
     }
 
     fn advance(&mut self, command: Command, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {

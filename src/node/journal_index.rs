@@ -93,6 +93,11 @@ impl JournalIndex {
         !placed.has_command || commands.places.is_empty() || placed.slot == end || placed.slot.next() == end
     }
 
+    /// Records of a bucket may be missing from here on: of the last slot that was seen, what is kept may have lost.
+    pub(crate) fn lost(&mut self, bucket: Bucket) {
+        self.commands[bucket.0 as usize].places.pop_back();
+    }
+
     /// Recovery is over. A bucket whose records do not reach the slot that it goes on with has lost some of them, or is ahead
     /// of them through a transfer: what is left of them serves nobody.
     pub(crate) fn recovered(&mut self, chosen: impl Fn(Bucket) -> Slot) {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Slot, Vote};
 use thermocline_tiers::disk::Disk;
 use thermocline_tiers::hot::journal::{
-    Damage, DamageReason, DamageScope, Journal, JournalConfig, JournalIdentity, Position, Record,
+    Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalIdentity, Position, Record,
 };
 use thermocline_tiers::hot::state::{Identity as StateIdentity, Part, StateConfig};
 
@@ -73,9 +73,11 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let mut parts = open_parts(&plan, &identity)?;
     let mut replay = Replayer {
         replicas: HashMap::new(),
+        losses: 0,
         floors: HashMap::new(),
         indexes: (0..dealing.workers).map(|_| JournalIndex::new(identity.buckets)).collect(),
         dealing,
+        route: &plan.route,
         parts: &mut parts,
         report: Report::default(),
         failure: None,
@@ -85,18 +87,23 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         node: identity.node,
         disk: identity.disk,
     };
-    let opened = Journal::open(
+    let opened = Journal::open_and_follow(
         plan.disk.clone(),
         Path::new("journal"),
         plan.journal.clone(),
         journal_identity,
-        |record, position| {
-            replay.take(record, position);
+        |found| match found {
+            Found::Record(record, position) => replay.take(record, position),
+            Found::Lost(DamageScope::Bucket(bucket)) => replay.lost_in(Bucket(bucket.0)),
+            Found::Lost(DamageScope::AllBuckets) => replay.losses += 1,
         },
     );
     let (journal, found) = opened.map_err(|error| super::journal_error(&error))?;
     if let Some(error) = replay.failure {
         return Err(error);
+    }
+    for bucket in replay.replicas.keys().copied().collect::<Vec<_>>() {
+        replay.note_losses(Bucket(bucket));
     }
     let Replayer { replicas, floors, mut indexes, mut report, .. } = replay;
     report.records = found.records;
@@ -116,7 +123,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             }
             let part = parts[dealing.part(bucket) as usize].as_ref();
             let applied = part.map_or(Slot(0), |part| applied(part, bucket));
-            let replay = replicas.remove(&bucket.0).unwrap_or_else(|| Replay::new(applied));
+            let replay =
+                replicas.remove(&bucket.0).map_or_else(|| Replay::new(applied), |(replay, _)| replay);
             let mut restored = replay.finish();
             if !founded {
                 // Whether it is new or has lost everything, only the others can tell.
@@ -264,11 +272,15 @@ fn cluster_number(name: &str) -> u128 {
 
 /// Replays the journal into the state and into what the replicas start from.
 struct Replayer<'a> {
-    replicas: HashMap<u32, Replay>,
+    /// Each with how many losses it knows of.
+    replicas: HashMap<u32, (Replay, u64)>,
+    /// How often records of all buckets were lost so far.
+    losses: u64,
     /// Where the last vote floor of each bucket stands.
     floors: HashMap<u32, Position>,
     indexes: Vec<JournalIndex>,
     dealing: Dealing,
+    route: &'a Route,
     parts: &'a mut Vec<Part>,
     report: Report,
     failure: Option<Error>,
@@ -284,9 +296,30 @@ impl Replayer<'_> {
         }
     }
 
+    /// Records of a bucket may be missing here. In a group of one no vote has ever lost.
+    fn lost_in(&mut self, bucket: Bucket) {
+        if self.route.replicas(bucket).len() == 1 {
+            return;
+        }
+        if let Some((replay, _)) = self.replicas.get_mut(&bucket.0) {
+            replay.lost();
+            self.indexes[self.dealing.worker(bucket) as usize].lost(bucket);
+        }
+    }
+
+    /// Catches up with what was lost of all buckets.
+    fn note_losses(&mut self, bucket: Bucket) {
+        let losses = self.losses;
+        let known = self.replicas.get_mut(&bucket.0).map(|(_, known)| std::mem::replace(known, losses));
+        if known.is_some_and(|known| known < losses) {
+            self.lost_in(bucket);
+        }
+    }
+
     fn replay(&mut self, record: Record<'_>, position: Position) -> Result<(), Error> {
         let (bucket, slot, kind) =
             (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
+        self.note_losses(bucket);
         let part = &mut self.parts[self.dealing.part(bucket) as usize];
         if record_codec::is_floor(kind) {
             self.floors.insert(bucket.0, position);
@@ -300,9 +333,12 @@ impl Replayer<'_> {
                     what: format!("journal record of bucket {} slot {}: {error}", bucket.0, slot.0),
                 }
             })?;
-        let replay = self.replicas.entry(bucket.0).or_insert_with(|| Replay::new(applied(part, bucket)));
         let mut chosen = Vec::new();
-        replay.record(decoded, &mut chosen);
+        self.replicas
+            .entry(bucket.0)
+            .or_insert_with(|| (Replay::new(applied(part, bucket)), self.losses))
+            .0
+            .record(decoded, &mut chosen);
         let mut decisions = Vec::new();
         for (slot, command) in chosen {
             if applied(part, bucket).0 + 1 == slot.0 {

@@ -16,7 +16,7 @@ use crate::key::{Key, Position};
 use crate::node::calls::CallKey;
 use crate::node::effects::{Job, Submission};
 use crate::node::identity::{Amnesia, Identity};
-use crate::node::recovery::{Plan, recover};
+use crate::node::recovery::{Plan, Recovered, recover};
 use crate::node::route::{Dealing, Route};
 use crate::node::wire::{self, Item};
 use crate::node::worker::{Settings, Worker};
@@ -24,6 +24,7 @@ use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Reques
 
 mod answers;
 mod bounds;
+mod losses;
 mod tokens;
 
 const BUCKETS: u32 = 1024;
@@ -48,6 +49,11 @@ fn found(worker: &mut Worker, me: u16) {
 
 /// The same worker before its group is founded, without a link.
 fn newcomer(me: u16, nodes: u16, client: u64) -> Worker {
+    recovered(Arc::new(MemoryDisk::new(1)), me, nodes, client).workers.remove(0)
+}
+
+/// A node that begins with what is on the disk.
+fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recovered {
     let machines: Vec<Machine> = (1..=nodes)
         .map(|node| Machine { node: thermocline_routing_table::NodeId(node), zone: Zone(node % 3) })
         .collect();
@@ -80,7 +86,7 @@ fn newcomer(me: u16, nodes: u16, client: u64) -> Worker {
         resend_ms: 100,
     };
     let plan = Plan {
-        disk: Arc::new(MemoryDisk::new(1)),
+        disk,
         identity,
         workers: 1,
         journal: JournalConfig::with_segment_bytes(1 << 20),
@@ -91,12 +97,8 @@ fn newcomer(me: u16, nodes: u16, client: u64) -> Worker {
         clients: vec![client],
     };
     // A founded disk with an unused journal has lost its own; this one is new, so it votes.
-    let mut recovered = recover(Plan {
-        identity: Identity { intent: None, founding: None, ..plan.identity.clone() },
-        ..plan
-    })
-    .unwrap();
-    recovered.workers.remove(0)
+    recover(Plan { identity: Identity { intent: None, founding: None, ..plan.identity.clone() }, ..plan })
+        .unwrap()
 }
 
 /// What the worker has told a node since it was asked last.

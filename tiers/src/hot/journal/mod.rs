@@ -69,6 +69,15 @@ pub use self::recovery::{Damage, DamageReason, DamageScope, Recovered, Tail, ide
 pub use self::segment::{Position, SegmentInfo};
 pub use self::writer::{Committed, Journal};
 
+/// What recovery finds, in the order of writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A record that verifies, and where it lies.
+    Record(Record<'a>, Position),
+    /// Records may have been here that are lost: what the last record before them says may not be the last word.
+    Lost(DamageScope),
+}
+
 /// A record as recovery delivers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {

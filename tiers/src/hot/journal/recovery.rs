@@ -13,12 +13,12 @@ pub use self::inspect::{identity_of, inspect};
 use self::replay::{Replayed, replay};
 use self::survey::Survey;
 use super::super::Bucket;
-use super::Record;
 use super::config::JournalConfig;
 use super::error::{JournalError, cannot};
 use super::layout::{Generation, JournalIdentity, Sequence};
 use super::segment::{Position, SegmentInfo};
 use super::writer::Journal;
+use super::{Found, Record};
 use crate::disk::Disk;
 
 /// At most so many damages are listed; one more for all buckets then stands for the rest.
@@ -179,6 +179,24 @@ impl Journal {
         config: JournalConfig,
         identity: JournalIdentity,
         mut visit: impl FnMut(Record<'_>, Position),
+    ) -> Result<(Journal, Recovered), JournalError> {
+        Self::open_and_follow(disk, directory, config, identity, |found| {
+            if let Found::Record(record, position) = found {
+                visit(record, position);
+            }
+        })
+    }
+
+    /// As [`open`](Self::open), and `visit` is told, between the records, where others may have been lost.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_and_follow(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        config: JournalConfig,
+        identity: JournalIdentity,
+        mut visit: impl FnMut(Found<'_>),
     ) -> Result<(Journal, Recovered), JournalError> {
         config.check()?;
         create_directory(&*disk, directory)?;

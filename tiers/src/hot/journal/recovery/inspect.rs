@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::super::Record;
 use super::super::catalog::{Catalog, CatalogState};
 use super::super::error::JournalError;
 use super::super::layout::JournalIdentity;
 use super::super::segment::Position;
+use super::super::{Found, Record};
 use super::Recovered;
 use super::replay::replay;
 use super::survey::Survey;
@@ -39,6 +39,10 @@ pub fn inspect(
     mut visit: impl FnMut(Record<'_>, Position),
 ) -> Result<Recovered, JournalError> {
     let mut survey = Survey::new(disk, directory, identity)?;
-    let mut replayed = replay(&survey, identity, &mut visit);
+    let mut replayed = replay(&survey, identity, &mut |found| {
+        if let Found::Record(record, position) = found {
+            visit(record, position);
+        }
+    });
     Ok(Recovered::new(&mut survey, &mut replayed))
 }

@@ -1,10 +1,10 @@
 //! Reading all segments in order, delivering what verifies.
 
-use super::super::Record;
 use super::super::catalog::CatalogState;
 use super::super::layout::{BLOCK_BYTES, CommitHeader, JournalIdentity, Seed, Sequence};
 use super::super::scan::{Part, Scan};
 use super::super::segment::Position;
+use super::super::{Found, Record};
 use super::survey::{FoundSegment, Survey};
 use super::{DAMAGES_MAX, Damage, DamageReason, DamageScope, Damages, Tail};
 use crate::plant::{Plant, on};
@@ -51,7 +51,7 @@ impl Contents {
 pub(super) fn replay(
     survey: &Survey,
     identity: JournalIdentity,
-    visit: &mut dyn FnMut(Record<'_>, Position),
+    visit: &mut dyn FnMut(Found<'_>),
 ) -> Replayed {
     let expected = match survey.catalog {
         CatalogState::Present { label, .. } => Some(label.floor_sequence),
@@ -81,6 +81,9 @@ pub(super) fn replay(
         visit,
     };
     for index in 0..survey.segments.len() {
+        if is_loss_before(survey, index) {
+            (replay.visit)(Found::Lost(DamageScope::AllBuckets));
+        }
         replay.segment(index);
         if replay.torn.is_some() {
             break;
@@ -105,7 +108,7 @@ struct Replay<'a> {
     /// Whether there is damage since the last whole commit: what proves it may be the header of the torn one alone.
     unproven: bool,
     proof: Option<(usize, u32, Sequence)>,
-    visit: &'a mut dyn FnMut(Record<'_>, Position),
+    visit: &'a mut dyn FnMut(Found<'_>),
 }
 
 impl Replay<'_> {
@@ -153,13 +156,14 @@ impl Replay<'_> {
             self.damage(index, header.offset, DamageScope::AllBuckets, DamageReason::BrokenChain);
             return Some(next);
         }
-        let whole = scan.walk(header, |_, _| {});
+        let mut other = false;
+        let whole = scan.walk(header, |part, _| other |= matches!(part, Part::OtherRecords { .. }));
         if !whole && !self.something_follows(index, scan, next) {
             return None;
         }
         self.check_chain(index, header);
         self.contents[index].first_sequence.get_or_insert(header.sequence);
-        self.deliver(index, scan, header);
+        self.deliver(index, scan, header, other);
         self.expected = Some(header.sequence.next());
         self.highest = header.sequence;
         self.previous = checksum;
@@ -181,27 +185,36 @@ impl Replay<'_> {
         }
     }
 
-    /// Hands out the records of a commit that verify and reports those that do not.
-    fn deliver(&mut self, index: usize, scan: &mut Scan, header: &CommitHeader) {
+    /// Hands out the records of a commit that verify and reports those that do not. `other`: what was between them is not known.
+    fn deliver(&mut self, index: usize, scan: &mut Scan, header: &CommitHeader, other: bool) {
         let generation = self.segments[index].generation;
         let mut bad = Vec::new();
         let mut records = 0;
         let visit = &mut *self.visit;
-        scan.walk(header, |part, payload| match part {
-            Part::Record { head, offset, length } => {
-                records += 1;
-                visit(Record { head, payload }, Position { generation, offset, length });
-            }
+        scan.walk(header, |part, payload| {
+            let (offset, scope, reason) = match part {
+                Part::Record { head, offset, length } => {
+                    records += 1;
+                    visit(Found::Record(Record { head, payload }, Position { generation, offset, length }));
+                    if other {
+                        visit(Found::Lost(DamageScope::AllBuckets));
+                    }
+                    return;
+                }
+                Part::BadPayload { head, offset } => {
+                    (offset, DamageScope::Bucket(head.bucket), DamageReason::CorruptPayload)
+                }
+                Part::BadHeader { offset } => {
+                    (offset, DamageScope::AllBuckets, DamageReason::CorruptRecordHeader)
+                }
+                Part::OtherRecords { offset } => {
+                    (offset, DamageScope::AllBuckets, DamageReason::ForeignRecords)
+                }
+            };
+            visit(Found::Lost(scope));
             // Bounded, as each of them takes at least a header in the commit; past the bound one stands for the rest.
-            _ if bad.len() > DAMAGES_MAX => {}
-            Part::BadPayload { head, offset } => {
-                bad.push((offset, DamageScope::Bucket(head.bucket), DamageReason::CorruptPayload));
-            }
-            Part::BadHeader { offset } => {
-                bad.push((offset, DamageScope::AllBuckets, DamageReason::CorruptRecordHeader));
-            }
-            Part::OtherRecords { offset } => {
-                bad.push((offset, DamageScope::AllBuckets, DamageReason::ForeignRecords));
+            if bad.len() <= DAMAGES_MAX {
+                bad.push((offset, scope, reason));
             }
         });
         self.records += records;
@@ -210,7 +223,7 @@ impl Replay<'_> {
             bad.clear();
         }
         for (offset, scope, reason) in bad {
-            self.damage(index, offset, scope, reason);
+            self.list(index, offset, scope, reason);
         }
     }
 
@@ -242,7 +255,13 @@ impl Replay<'_> {
         Scan::new(segment.file.clone(), seed, segment.generation, segment.capacity)
     }
 
+    /// Something was lost at this point of the series.
     fn damage(&mut self, index: usize, offset: u32, scope: DamageScope, reason: DamageReason) {
+        (self.visit)(Found::Lost(scope));
+        self.list(index, offset, scope, reason);
+    }
+
+    fn list(&mut self, index: usize, offset: u32, scope: DamageScope, reason: DamageReason) {
         let segment = &self.segments[index];
         let path = segment.path.clone();
         self.damages.add(Damage {
@@ -296,6 +315,15 @@ impl Replay<'_> {
             proof: self.proof.filter(|_| !in_doubt),
         }
     }
+}
+
+/// Whether names, catalog or labels say that commits may have been lost between a segment's and those of the one before it.
+fn is_loss_before(survey: &Survey, index: usize) -> bool {
+    let Some(before) = index.checked_sub(1) else { return false };
+    let between = survey.segments[before].generation..=survey.segments[index].generation;
+    survey.damages.0.iter().any(|damage| {
+        between.contains(&damage.generation) || matches!(damage.reason, DamageReason::MoreDamage)
+    })
 }
 
 fn next_commit(scan: &mut Scan, offset: u32) -> Option<(u32, CommitHeader)> {

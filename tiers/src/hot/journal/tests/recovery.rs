@@ -331,6 +331,47 @@ fn missing_segment() {
     }
 }
 
+/// The records in their order, and whose may have been lost between them.
+fn follow(disk: &MemoryDisk) -> Vec<Result<(u32, u64), DamageScope>> {
+    let mut found = Vec::new();
+    Journal::open_and_follow(std::sync::Arc::new(disk.clone()), directory(), config(), identity(), |next| {
+        found.push(match next {
+            Found::Record(record, _) => Ok((record.head.bucket.0, record.head.slot.0)),
+            Found::Lost(scope) => Err(scope),
+        });
+    })
+    .unwrap();
+    found.dedup();
+    found
+}
+
+#[test]
+fn what_may_be_lost_is_told_where_it_was() {
+    let (disk, positions) = three_segments();
+    let told = |lost: &[usize], scope| -> Vec<Result<(u32, u64), DamageScope>> {
+        let records = all_slots().into_iter().map(Ok).enumerate();
+        let mut told: Vec<_> =
+            records.map(|(at, record)| if lost.contains(&at) { Err(scope) } else { record }).collect();
+        told.dedup();
+        told
+    };
+    assert_eq!(follow(&disk), told(&[], DamageScope::AllBuckets));
+    let damaged = |at: i64| {
+        let (disk, positions) = three_segments();
+        let offset = u64::from(positions[2].offset).wrapping_add_signed(at);
+        disk.flip_bits(&segment_path(1), offset, 1).unwrap();
+        follow(&disk)
+    };
+    assert_eq!(positions[2].generation, Generation(1));
+    assert_eq!(damaged(RECORD_HEADER_BYTES.into()), told(&[2], DamageScope::Bucket(Bucket(2))));
+    assert_eq!(damaged(4), told(&[2, 3], DamageScope::AllBuckets));
+    assert_eq!(damaged(-40), told(&[2, 3], DamageScope::AllBuckets));
+    let (disk, _) = three_segments();
+    disk.remove(&segment_path(2)).unwrap();
+    disk.sync_directory(directory()).unwrap();
+    assert_eq!(follow(&disk), told(&[4, 5, 6, 7], DamageScope::AllBuckets));
+}
+
 #[test]
 fn released_segments_are_not_missed() {
     let (disk, _) = three_segments();

@@ -1,0 +1,99 @@
+//! Journals that lost a record in their middle.
+
+use std::path::PathBuf;
+
+use thermocline_paxos::Record;
+use thermocline_tiers::hot::journal::{
+    JournalBatch, Position as Place, RECORD_HEADER_BYTES, RecordHead, RecordKind,
+};
+
+use super::*;
+use crate::node::command;
+use crate::node::record_codec;
+use crate::token::Token;
+
+const BUCKET: Bucket = Bucket(3);
+
+fn command(counter: u64) -> Command {
+    let originator = Originator { node: NodeId(2), boot: Boot { disk: 2, count: 1 } };
+    let token = Token { client: 9, counter, bucket: BUCKET.0, born: 0 };
+    let id = Some(CommandId { originator, sequence: counter });
+    Command { id, heir: None, payload: command::encode_burn(&token) }
+}
+
+fn vote(slot: u64, round: u32, counter: u64) -> Record {
+    let ballot = Ballot { round, node: NodeId(2), boot: Boot { disk: 2, count: 1 } };
+    Record::Accept { slot: Slot(slot), ballot, command: command(counter) }
+}
+
+/// Writes the records down, each in a commit of its own.
+fn write(disk: &Arc<MemoryDisk>, records: &[Record]) -> Vec<Place> {
+    let mut journal = recovered(disk.clone(), 1, 3, 7).journal;
+    let mut places = Vec::new();
+    for record in records {
+        let (kind, slot) = record_codec::head(record);
+        let head = RecordHead {
+            bucket: thermocline_tiers::hot::Bucket(BUCKET.0),
+            slot: thermocline_tiers::hot::Slot(slot.0),
+            kind: RecordKind(kind),
+        };
+        let mut bytes = Vec::new();
+        record_codec::encode(&mut bytes, record);
+        let mut batch = JournalBatch::new(journal.config());
+        batch.push(head, |payload| payload.put(&bytes)).unwrap();
+        journal.commit(&mut [&mut batch]).unwrap();
+        places.extend(batch.positions());
+    }
+    journal.witness().unwrap();
+    places
+}
+
+/// Starts from these records, of which one byte, so far from the beginning of the record given, is damaged.
+fn start(records: &[Record], damaged: Option<(usize, i64)>) -> Worker {
+    let disk = Arc::new(MemoryDisk::new(1));
+    let places = write(&disk, records);
+    if let Some((record, at)) = damaged {
+        let Place { generation, offset, .. } = places[record];
+        let path = PathBuf::from(format!("journal/segment-{:016x}", generation.0));
+        disk.flip_bits(&path, u64::from(offset).wrapping_add_signed(at), 4).unwrap();
+    }
+    recovered(disk, 1, 3, 8).workers.remove(0)
+}
+
+/// How far the bucket's state is, and how many commands of its first slots the journal serves to others.
+fn reached(worker: &Worker) -> (u64, u64, usize) {
+    let applied = worker.part(BUCKET).applied(thermocline_tiers::hot::Bucket(BUCKET.0)).0;
+    (worker.core.status(BUCKET).chosen.0, applied, worker.index.chosen(BUCKET, Slot(1), Slot(9), 9).len())
+}
+
+const PAYLOAD: i64 = RECORD_HEADER_BYTES as i64;
+const COMMIT_HEADER: i64 = -40;
+
+#[test]
+fn a_vote_is_not_taken_for_the_decision_when_a_record_behind_it_is_lost() {
+    let promise = Record::Promise {
+        slot: Slot(2),
+        ballot: Ballot { round: 1, node: NodeId(3), boot: Boot { disk: 3, count: 1 } },
+    };
+    let chosen = Record::Chosen { slot: Slot(1), command: command(2) };
+    for last_word in [chosen, vote(1, 2, 2)] {
+        let records = [vote(1, 1, 1), last_word, promise.clone(), vote(2, 3, 3)];
+        assert_eq!(reached(&start(&records, None)), (1, 1, 2));
+        for damage in [PAYLOAD, COMMIT_HEADER] {
+            let worker = start(&records, Some((1, damage)));
+            assert_eq!(reached(&worker), (0, 0, 0), "damage at {damage}");
+            assert!(!worker.core.fresh(BUCKET).voting);
+        }
+    }
+}
+
+#[test]
+fn what_is_recorded_behind_a_loss_counts() {
+    // The promise that is lost says nothing of the slot, and the vote behind it is the last word again.
+    let promise = Record::Promise {
+        slot: Slot(1),
+        ballot: Ballot { round: 2, node: NodeId(3), boot: Boot { disk: 3, count: 1 } },
+    };
+    let records = [vote(1, 1, 1), promise, vote(1, 3, 2), vote(2, 1, 3), vote(3, 1, 4)];
+    assert_eq!(reached(&start(&records, Some((1, PAYLOAD)))), (2, 2, 3));
+}

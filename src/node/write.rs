@@ -307,9 +307,10 @@ impl Worker {
         };
         let bucket = *bucket;
         let verdict = match verdict {
-            // Of an only copy it is known that it was never applied, however late it came.
+            // Of an only copy it is known that it was never applied, however late it came. A burn is no copy of what it asks about.
             Verdict::Forgotten
-                if write.copies <= 1 && !write.given || plant::on(Plant::ForgottenBeginsAnew) =>
+                if write.copies <= 1 && !write.given && !write.burn
+                    || plant::on(Plant::ForgottenBeginsAnew) =>
             {
                 Verdict::Expired
             }

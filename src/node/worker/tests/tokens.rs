@@ -3,7 +3,8 @@
 use super::*;
 use crate::node::apply::{self, Verdict};
 use crate::node::command;
-use crate::token::Token;
+use crate::node::effects::Peer;
+use crate::token::{OUTCOME_SLOTS, Resolution, Token};
 
 fn token(bucket: Bucket, counter: u64, born: u64) -> Token {
     Token { client: 9, counter, bucket: bucket.0, born }
@@ -80,4 +81,30 @@ fn of_copies_in_one_command_the_first_decides_however_many_there_are() {
     assert!(burns.iter().all(|decision| decision.verdict == Verdict::Burned));
     assert!(rest.iter().all(|decision| decision.verdict == Verdict::Forged));
     assert_eq!(burns.iter().filter(|decision| decision.is_fresh()).count() as u64, ENTRIES / 2);
+}
+
+#[test]
+fn a_burn_that_was_passed_on_and_came_late_does_not_deny_what_was_forgotten() {
+    let mut worker = worker(1, 1, 7);
+    worker.peers.push(Peer::new(NodeId(2)));
+    worker.peer_up(0, NodeId(2));
+    let (name, bucket) = entity(&worker, |_| true);
+    let token = token(bucket, 1, 0);
+    for slot in 0..=OUTCOME_SLOTS + 1 {
+        call(&mut worker, slot, &name, if slot == 0 { put_under(&name, token) } else { put(&name) });
+        worker.flush(0);
+        sync(&mut worker, 1);
+        assert!(matches!(replies(&mut worker)[..], [(_, Ok(Answer::Written(_)))]));
+    }
+    told(&mut worker, 2);
+    let entry = command::encode_burn(&token);
+    tell(
+        &mut worker,
+        0,
+        2,
+        &Item::ForwardWrite { call: 1, hops: 1, deadline_ms: 1_000, bucket, heir: None, entry },
+    );
+    sync(&mut worker, 1);
+    let outcome = Ok(Answer::Resolved(Resolution::Forgotten));
+    assert_eq!(told(&mut worker, 2), [Item::ForwardAnswer { call: 1, outcome }]);
 }

@@ -363,7 +363,7 @@ impl Worker {
             let slot = open.slot;
             if open.resend_at <= now {
                 self.counters.resends += 1;
-                self.core.retry(bucket, &mut self.out);
+                self.retry(bucket);
                 self.active.open(bucket, slot).resend_at = now + self.settings.resend_ms;
             }
             if open.finish_at <= now {
@@ -380,7 +380,7 @@ impl Worker {
                 let status = self.core.status(bucket);
                 if status.chosen.0 + 1 == slot.0 && self.founded {
                     if status.proposing {
-                        self.core.retry(bucket, &mut self.out);
+                        self.retry(bucket);
                     } else {
                         self.counters.finished_slots += 1;
                         self.core.propose_no_op(bucket, &mut self.out);
@@ -392,10 +392,22 @@ impl Worker {
                     self.finish_at(now + self.settings.resend_ms, bucket, slot);
                 }
             }
-            Timer::Retry(bucket) => self.core.retry(bucket, &mut self.out),
+            Timer::Retry(bucket) => self.retry(bucket),
             Timer::Fetch(bucket) => self.fetch_again(now, bucket),
         }
         self.pump(now);
+    }
+
+    fn retry(&mut self, bucket: Bucket) {
+        self.core.retry(bucket, &mut self.out);
+        // A no-op that was given up tells nobody: those who waited for its end go on here.
+        if !self.core.status(bucket).proposing
+            && let Some(active) = self.active.get_mut(bucket)
+            && !active.pending.is_empty()
+            && !std::mem::replace(&mut active.driven, true)
+        {
+            self.driven.push(bucket);
+        }
     }
 
     /// Has a slot decided at some time, once for all who wait for it.

@@ -25,6 +25,7 @@ use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Reques
 mod answers;
 mod bounds;
 mod losses;
+mod slots;
 mod tokens;
 
 const BUCKETS: u32 = 1024;

@@ -1,0 +1,39 @@
+//! Slots that others want, too.
+
+use super::*;
+
+/// Node 2 has promised a ballot of its own in slot 1.
+fn preempts(bucket: Bucket, round: u32) -> Item {
+    let promised = Ballot { round, node: NodeId(2), boot: Boot { disk: 2, count: 1 } };
+    Item::Paxos(Message {
+        bucket,
+        slot: Slot(1),
+        promised,
+        accepted: None,
+        durable: true,
+        chosen: false,
+        missing: false,
+        known: Known::default(),
+        chosen_through: Slot(0),
+    })
+}
+
+#[test]
+fn a_write_that_waited_for_an_empty_slot_goes_on_when_that_is_given_up() {
+    let mut worker = worker(1, 3, 7);
+    let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
+    // The bucket's slot is being decided without a command when the write comes.
+    tell(&mut worker, 0, 3, &Item::Nudge { buckets: vec![bucket] });
+    assert!(worker.core.status(bucket).proposing);
+    call(&mut worker, 1, &name, put(&name));
+    worker.flush(0);
+    assert_eq!(worker.counters.proposals, 0);
+    for round in 1..=4 {
+        let now = u64::from(round) * 40;
+        tell(&mut worker, now, 2, &preempts(bucket, round * 10));
+        sync(&mut worker, 1);
+        worker.tick(now + 35);
+        worker.flush(now + 35);
+    }
+    assert_eq!(worker.counters.proposals, 1, "the write is proposed");
+}

@@ -69,6 +69,7 @@ pub mod test_util;
 mod token;
 mod topology;
 mod transport;
+mod verify;
 
 pub use store::Store;
 
@@ -89,6 +90,7 @@ pub use token::{Resolution, Token};
 // What it says of itself, and what can go wrong.
 pub use error::{Error, StorageKind};
 pub use status::{Peer, Status};
+pub use verify::{Difference, VerifyReport};
 
 // Limits of calls; those of a store are in its configuration.
 pub use store::{

@@ -55,6 +55,12 @@ plants! {
     FirstRecordServed,
     /// The founding is told before it is written down.
     FoundingNotWritten,
+    /// A node takes what it is told without a look at whose life it is from.
+    AnyLifeHeard,
+    /// A replica that only learns answers the question for a vote floor.
+    LearnerAnswersFloor,
+    /// A bucket that is being installed is taken for whole from its first piece on.
+    InstallingLooksWhole,
 }
 
 #[cfg(feature = "plant")]

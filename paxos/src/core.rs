@@ -223,6 +223,31 @@ impl Core {
         }
     }
 
+    /// The driver took over the state of another replica through this slot: all slots up to it are decided. Ignored when that is
+    /// known. An own proposal ends as unknown, because it may have been chosen in a slot that was passed over.
+    pub fn install(&mut self, bucket: Bucket, slot: Slot, out: &mut Output) {
+        if let Some((replica, numbers)) = self.parts(bucket)
+            && slot > replica.chosen
+        {
+            replica.install(slot, numbers, out);
+        }
+    }
+
+    /// This replica turned out to have lost, perhaps, what it promised: from now on it only learns (I6).
+    pub fn forget(&mut self, bucket: Bucket, out: &mut Output) {
+        if let Some(replica) = self.replica_mut(bucket) {
+            replica.forget(out);
+        }
+    }
+
+    /// The operator gives up what a majority has lost: a learner-only replica votes at once, from the slot after the highest that
+    /// it, or whoever could still be asked (`chosen`), knows to be chosen. **Breaks I6: acknowledged commands may be decided anew.**
+    pub fn vote_in_spite_of_loss(&mut self, bucket: Bucket, chosen: Slot, out: &mut Output) {
+        if let Some((replica, numbers)) = self.parts(bucket) {
+            replica.vote_in_spite_of_loss(chosen, numbers, out);
+        }
+    }
+
     /// The driver's timer: goes on after a backoff; otherwise tells the open slot's record to whoever is not known to have it.
     pub fn retry(&mut self, bucket: Bucket, out: &mut Output) {
         if let Some((replica, numbers)) = self.parts(bucket) {

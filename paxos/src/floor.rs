@@ -44,6 +44,23 @@ impl Replica {
         self.persist(Record::Floor { slot: floor }, Promised::Floor { slot: floor }, numbers, out);
     }
 
+    /// This replica may have lost what it promised.
+    pub(crate) fn forget(&mut self, out: &mut Output) {
+        self.vote = Vote::LearnerOnly;
+        self.floor_asked = false;
+        self.floor_answers = [None; MEMBERS_MAX];
+        self.give_up_proposal(out);
+    }
+
+    /// The floor is the slot after the highest that is known to be chosen, by nobody's leave but the operator's.
+    pub(crate) fn vote_in_spite_of_loss(&mut self, chosen: Slot, numbers: &mut Numbers, out: &mut Output) {
+        if self.needs_floor() {
+            let floor = chosen.max(self.chosen).next();
+            self.floor_asked = true;
+            self.persist(Record::Floor { slot: floor }, Promised::Floor { slot: floor }, numbers, out);
+        }
+    }
+
     pub(crate) fn floor_synced(&mut self, floor: Slot, out: &mut Output) {
         if self.vote == Vote::LearnerOnly {
             self.vote = Vote::From(floor);

@@ -80,14 +80,7 @@ impl Replica {
         if plant::on(Plant::OwnershipByBallot) {
             self.owner = Some(ballot.proposer());
         }
-        self.promised = Ballot::ZERO;
-        self.durable = Known::default();
-        self.views = [Known::default(); MEMBERS_MAX];
-        self.best = None;
-        self.owed = 0;
-        self.sent_value = 0;
-        self.wants_value = 0;
-        self.late = 0;
+        self.forget_open_slot();
         if announce {
             for index in self.others() {
                 if views[index].accepted != ballot {
@@ -101,6 +94,34 @@ impl Replica {
         let id = command.id;
         out.events.push(Event::Chosen { bucket: self.bucket, slot, command });
         self.end_or_go_on(slot, id, numbers, out);
+    }
+
+    /// All slots through this one, which is beyond what is known, are decided; what was decided is in the driver's state.
+    pub(crate) fn install(&mut self, slot: crate::Slot, numbers: &mut Numbers, out: &mut Output) {
+        self.persist(Record::Installed { slot }, Promised::Nothing, numbers, out);
+        self.chosen = slot;
+        self.last = None;
+        self.owner = None;
+        self.forget_open_slot();
+        self.give_up_proposal(out);
+    }
+
+    /// The record of the open slot starts afresh.
+    fn forget_open_slot(&mut self) {
+        self.promised = Ballot::ZERO;
+        self.accepted = None;
+        self.durable = Known::default();
+        self.views = [Known::default(); MEMBERS_MAX];
+        self.best = None;
+        (self.owed, self.sent_value, self.wants_value, self.late) = (0, 0, 0, 0);
+    }
+
+    /// What became of the own proposal is not known here any more.
+    pub(crate) fn give_up_proposal(&mut self, out: &mut Output) {
+        if let Some(id) = self.proposal.take().and_then(|proposal| proposal.command.id) {
+            let outcome = ProposalOutcome::Unknown;
+            out.events.push(Event::ProposalEnded { bucket: self.bucket, id, outcome });
+        }
     }
 
     fn end_or_go_on(

@@ -75,6 +75,11 @@ pub enum Record {
         /// The first slot that it may vote in.
         slot: Slot,
     },
+    /// The state through this slot came whole from another replica: what was recorded of these slots before counts for nothing.
+    Installed {
+        /// The last slot that came.
+        slot: Slot,
+    },
 }
 
 impl Record {
@@ -85,7 +90,8 @@ impl Record {
             Self::Promise { slot, .. }
             | Self::Accept { slot, .. }
             | Self::Chosen { slot, .. }
-            | Self::Floor { slot } => *slot,
+            | Self::Floor { slot }
+            | Self::Installed { slot } => *slot,
         }
     }
 }

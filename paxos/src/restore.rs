@@ -59,6 +59,15 @@ impl Replay {
             return;
         }
         let slot = record.slot();
+        if let Record::Installed { .. } = record {
+            // Without the state that came with it, nothing behind it can be placed.
+            self.gap |= slot > self.restored.chosen;
+            if slot == self.restored.chosen {
+                self.restored.owner = None;
+                self.voted_at_applied = None;
+            }
+            return;
+        }
         if slot <= self.restored.chosen || self.gap {
             // What was accepted last in the slot that the state ends with says nothing: another command may have been chosen there, in a
             // record that was lost, and that nobody wrote again as the state had it.
@@ -88,7 +97,7 @@ impl Replay {
                 }
             }
             Record::Chosen { command, .. } => self.advance(command, chosen),
-            Record::Floor { .. } => {}
+            Record::Floor { .. } | Record::Installed { .. } => {}
         }
     }
 

@@ -269,6 +269,7 @@ fn record(record: &Record) -> String {
         }
         Record::Chosen { slot, command } => format!("slot {}: chosen {}", slot.0, value(command)),
         Record::Floor { slot } => format!("votes from slot {} on", slot.0),
+        Record::Installed { slot } => format!("took over all slots through {}", slot.0),
     }
 }
 

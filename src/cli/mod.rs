@@ -9,6 +9,7 @@ mod demo;
 mod exit;
 mod load;
 mod members;
+mod operate;
 mod serve;
 mod table;
 mod tally;
@@ -35,6 +36,12 @@ enum Command {
     Load(load::Arguments),
     /// Run one node of a cluster, and serve Redis clients.
     Serve(serve::Arguments),
+    /// Compare what lies on the disks of all replicas, and mend what differs.
+    Verify(operate::VerifyArguments),
+    /// Run a node on an empty disk, in the place of one whose disk is lost.
+    Replace(operate::ReplaceArguments),
+    /// Go on when more than a minority of the disks is lost for good. ACKNOWLEDGED WRITES MAY BE GONE AFTERWARDS.
+    LoseAcknowledgedWrites(operate::LoseArguments),
 }
 
 /// Runs the command line; what it returns is listed in `thermocline --help`.
@@ -51,7 +58,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
-    let quiet = !matches!(arguments.command, Command::Serve(_));
+    let quiet = !matches!(arguments.command, Command::Serve(_) | Command::Replace(_));
     let filter = arguments.log.unwrap_or_else(|| if quiet { "warn" } else { "info" }.to_owned());
     let filter = EnvFilter::try_new(&filter)
         .map_err(|error| Failure::usage(format!("invalid --log: {filter}: {error}")))?;
@@ -64,6 +71,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
         Command::Load(arguments) => runtime.block_on(load::run(arguments)),
         Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
+        Command::Verify(arguments) => runtime.block_on(operate::verify(arguments)),
+        Command::Replace(arguments) => runtime.block_on(operate::replace(arguments)),
+        Command::LoseAcknowledgedWrites(arguments) => runtime.block_on(operate::lose(arguments)),
     };
     // A thread may still wait for standard input, which may never come.
     runtime.shutdown_background();

@@ -13,6 +13,10 @@ use crate::key::Key;
 use crate::request::Consistency;
 use crate::server::{self, Limits};
 use crate::store::Store;
+use crate::topology::Topology;
+
+/// How many Redis clients may be connected at the same time, unless it is said.
+pub(super) const CONNECTIONS: u32 = 4096;
 
 /// How often the node is asked whether it still works.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
@@ -47,20 +51,31 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How many Redis clients may be connected at the same time.
-    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
 }
 
 /// Runs the node until it is told to stop.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let topology = read_topology(&arguments.topology)?;
+    run_in(topology, arguments.node, arguments.directory, arguments.config, arguments.connections).await
+}
+
+/// Runs a node of a topology that was read.
+pub(super) async fn run_in(
+    topology: Topology,
+    node: u16,
+    directory: Option<PathBuf>,
+    file: Option<PathBuf>,
+    connections: u32,
+) -> Result<(), Failure> {
     let other = |error: std::io::Error| Failure::other(format!("signals cannot be listened to: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(other)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(other)?;
-    let (config, redis) = arguments.config()?;
-    let limits = Limits {
-        value_bytes_max: config.value_bytes_max as usize,
-        connections_max: arguments.connections as usize,
-    };
+    let redis = topology.node(node).and_then(|node| node.redis.clone());
+    let config = config(topology, node, directory, file)?;
+    let limits =
+        Limits { value_bytes_max: config.value_bytes_max as usize, connections_max: connections as usize };
     let store = tokio::select! {
         store = Store::open(config) => store?,
         _ = terminate.recv() => return Ok(()),
@@ -72,7 +87,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             Ok(listener) => Some(listener),
             Err(error) => {
                 store.close().await;
-                let whose = format!("redis of node {}", arguments.node);
+                let whose = format!("redis of node {}", node);
                 return Err(Failure::other(format!(
                     "clients cannot be served at {address} ({whose}): {error}"
                 )));
@@ -80,8 +95,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         },
     };
     match &redis {
-        Some(address) => println!("node {} is up; Redis clients at {address}", arguments.node),
-        None => println!("node {} is up; the topology gives it no address for Redis clients", arguments.node),
+        Some(address) => println!("node {} is up; Redis clients at {address}", node),
+        None => println!("node {} is up; the topology gives it no address for Redis clients", node),
     }
     let front = async {
         match listener {
@@ -107,8 +122,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn sickness(store: &Store) -> Failure {
     let probe = Key::undated("thermocline");
     let mut interval = tokio::time::interval(HEALTH_INTERVAL);
+    let mut recovering = false;
     loop {
         interval.tick().await;
+        if let Ok(status) = store.status().await
+            && (recovering || status.buckets_learning > 0)
+        {
+            recovering = status.buckets_learning > 0;
+            tracing::info!("{}", status.recovery());
+        }
         match store.get(&probe).consistency(Consistency::Stale).send().await {
             Err(error) if !error.is_retryable() => return error.into(),
             _ => {}
@@ -116,19 +138,20 @@ async fn sickness(store: &Store) -> Failure {
     }
 }
 
-impl Arguments {
-    /// The node's settings, and where Redis clients reach it.
-    fn config(&self) -> Result<(Config, Option<String>), Failure> {
-        let topology = read_topology(&self.topology)?;
-        let redis = topology.node(self.node).and_then(|node| node.redis.clone());
-        let mut config = Config::node(topology, self.node);
-        if let Some(file) = &self.config {
-            config = config.with_toml(&bounds::read_text("config", file).map_err(Failure::unreadable)?)?;
-        }
-        if let Some(directory) = &self.directory {
-            config = config.directory(directory.clone());
-        }
-        config.validate()?;
-        Ok((config, redis))
+/// The node's settings.
+fn config(
+    topology: Topology,
+    node: u16,
+    directory: Option<PathBuf>,
+    file: Option<PathBuf>,
+) -> Result<Config, Failure> {
+    let mut config = Config::node(topology, node);
+    if let Some(file) = file {
+        config = config.with_toml(&bounds::read_text("config", &file).map_err(Failure::unreadable)?)?;
     }
+    if let Some(directory) = directory {
+        config = config.directory(directory);
+    }
+    config.validate()?;
+    Ok(config)
 }

@@ -44,6 +44,8 @@ settings! {
     hedge_ms: u32,
     resend_ms: u32,
     peer_buffer_bytes_max: u64,
+    transfer_bytes_s_max: u64,
+    audit_every_s: u32,
     sync: Sync,
 }
 

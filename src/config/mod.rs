@@ -65,6 +65,8 @@ pub struct Config {
     pub(crate) hedge_ms: u32,
     pub(crate) resend_ms: u32,
     pub(crate) peer_buffer_bytes_max: u64,
+    pub(crate) transfer_bytes_s_max: u64,
+    pub(crate) audit_every_s: u32,
     pub(crate) sync: Sync,
 }
 
@@ -137,6 +139,8 @@ impl Config {
             hedge_ms: 25,
             resend_ms: 100,
             peer_buffer_bytes_max: 16 << 20,
+            transfer_bytes_s_max: 64 << 20,
+            audit_every_s: 24 * 3_600,
             sync: Sync::Disk,
         }
     }
@@ -187,6 +191,12 @@ impl Config {
         resend_ms: u32,
         /// How many bytes can wait to be sent to one peer: 1 MiB to 1 GiB, by default 16 MiB.
         peer_buffer_bytes_max: u64,
+        /// How many bytes a second of whole buckets a node that lost them takes from its peers at most: 64 KiB to 64 GiB, by
+        /// default 64 MiB.
+        transfer_bytes_s_max: u64,
+        /// How often a node compares what lies on the disks of the replicas, by itself and taking its time, in seconds: 0 for never, to
+        /// 31,622,400 (a year), by default 86,400 (a day).
+        audit_every_s: u32,
         /// When a write counts as durable; the default is [`Sync::Disk`].
         sync: Sync,
     }
@@ -237,6 +247,8 @@ impl Config {
         bounds::within("hedge_ms", self.hedge_ms, 1, 10_000)?;
         bounds::within("resend_ms", self.resend_ms, 1, 60_000)?;
         bounds::within("peer_buffer_bytes_max", self.peer_buffer_bytes_max, 1 << 20, 1 << 30)?;
+        bounds::within("transfer_bytes_s_max", self.transfer_bytes_s_max, 64 << 10, 64 << 30)?;
+        bounds::within("audit_every_s", self.audit_every_s, 0, 366 * 24 * 3_600)?;
         let longest_write = self.value_bytes_max.max(self.batch_bytes_max) + WRITE_OVERHEAD_BYTES_MAX;
         self.command_bytes_max = self.command_bytes_max.max(longest_write);
         Ok(self)

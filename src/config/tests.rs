@@ -62,6 +62,8 @@ bounds! {
     hedge_ms_has_bounds: hedge_ms, 1_u32, 10_000;
     resend_ms_has_bounds: resend_ms, 1_u32, 60_000;
     peer_buffer_bytes_max_has_bounds: peer_buffer_bytes_max, 1_u64 << 20, 1 << 30;
+    transfer_bytes_s_max_has_bounds: transfer_bytes_s_max, 64_u64 << 10, 64 << 30;
+    audit_every_s_has_bounds: audit_every_s, 0_u32, 31_622_400;
 }
 
 #[test]
@@ -72,6 +74,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.parts, config.calls_max), (16, 65_536));
     assert_eq!((config.memtable_bytes, config.segment_bytes), (16 << 20, 64 << 20));
     assert_eq!((config.journal_retain_bytes, config.peer_buffer_bytes_max), (1 << 30, 16 << 20));
+    assert_eq!((config.transfer_bytes_s_max, config.audit_every_s), (64 << 20, 86_400));
     assert_eq!((embedded().command_bytes_max, config.value_bytes_max), (256 << 10, 1 << 20));
     assert_eq!((config.batch_bytes_max, config.deadline_default_ms), (4 << 20, 5_000));
     assert_eq!((config.hedge_ms, config.resend_ms, config.sync), (25, 100, Sync::Disk));
@@ -150,6 +153,8 @@ fn every_setting_can_stand_in_a_file() {
         hedge_ms = 13
         resend_ms = 17
         peer_buffer_bytes_max = 2097152
+        transfer_bytes_s_max = 1048576
+        audit_every_s = 60
         sync = "none"
     "#;
     let unchanged = Config::from_toml(text).unwrap();
@@ -160,6 +165,7 @@ fn every_setting_can_stand_in_a_file() {
     assert_eq!((config.workers, config.parts, config.calls_max), (3, 5, 11));
     assert_eq!((config.memtable_bytes, config.segment_bytes), (1 << 20, 32 << 20));
     assert_eq!((config.journal_retain_bytes, config.peer_buffer_bytes_max), (7, 2 << 20));
+    assert_eq!((config.transfer_bytes_s_max, config.audit_every_s), (1 << 20, 60));
     assert_eq!((config.batch_bytes_max, config.deadline_default_ms), (8_192, 800));
     assert_eq!((config.hedge_ms, config.resend_ms, config.sync), (13, 17, Sync::None));
 }

@@ -188,6 +188,7 @@ impl Machine {
             table: 1,
             parts: config.parts,
             boots: 0,
+            era: 0,
             intent: None,
             founding: None,
             amnesia: Amnesia::default(),
@@ -202,9 +203,12 @@ impl Machine {
             command_bytes_max: config.command_bytes_max,
             hedge_ms: config.hedge_ms,
             resend_ms: config.resend_ms,
+            transfer_bytes_s_max: 64 << 20,
+            audit_every_ms: 0,
+            address: None,
         };
         let plan = Plan {
-            disk: disk.clone(),
+            disk,
             identity,
             workers: config.workers,
             journal: config.journal(),
@@ -223,7 +227,7 @@ impl Machine {
         let identity = recovered.identity;
         Ok(Self {
             node: NodeId(config.node),
-            boot: thermocline_paxos::Boot { disk: identity.disk, count: identity.boots },
+            boot: recovered.boot,
             route,
             dealing: recovered.dealing,
             outstanding: vec![0; recovered.workers.len()],
@@ -234,7 +238,7 @@ impl Machine {
             committing: Vec::new(),
             full: false,
             retain_bytes: config.retain_bytes,
-            founder: Founder::new(identity, config.others().map(|node| node.0).collect(), disk),
+            founder: Founder::new(identity, config.others().map(|node| node.0).collect()),
             damage: recovered.report.damage,
             _lock: lock,
         })
@@ -319,10 +323,8 @@ impl Machine {
         turn.foundings.extend(effects.founding.drain(..).map(|(from, founding)| Founding { from, founding }));
         turn.witnessed = effects.witnessed.replace(Vec::new()).unwrap_or_default();
         for peer in self.workers[worker].peers() {
-            if !peer.out.is_empty() {
-                turn.frames.extend(peer.bodies().map(|body| (peer.node, Bytes::copy_from_slice(body))));
-                peer.out.clear();
-            }
+            turn.frames.extend(peer.bodies().map(|body| (peer.node, Bytes::copy_from_slice(body))));
+            peer.out.clear();
         }
         turn
     }

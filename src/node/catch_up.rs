@@ -1,14 +1,16 @@
 //! Catching up: missing slots are pulled from a peer's journal.
 //!
-//! A bucket whose missing slots are in no journal any more needs a transfer of its state, which is not built yet; such
-//! buckets are counted, and stay behind.
+//! A bucket whose missing slots are in that journal no more, or that is empty and lacks many, is taken over whole
+//! (`transfer.rs`).
 
-use thermocline_paxos::{Bucket, Command, NodeId, Slot};
+use thermocline_paxos::{Bucket, Command, NodeId, Slot, Vote};
 
 use super::effects::Job;
 use super::timers::Timer;
+use super::transfer;
 use super::wire::Item;
 use super::worker::{FetchAsked, Worker};
+use crate::error::Error;
 use crate::plant::{self, Plant};
 
 /// At most so many buckets are fetched at the same time, so that catching up does not stand in the way of the living.
@@ -34,9 +36,12 @@ impl Worker {
         if !self.founded || !self.owns(bucket) || self.failed.contains(&bucket.0) {
             return;
         }
-        let chosen = self.core.status(bucket).chosen;
-        if chosen >= through {
+        let reached = self.applied(bucket);
+        if reached >= through || self.transfers.concerns(bucket) {
             return;
+        }
+        if reached == Slot(0) && through.0 > transfer::SLOTS_MAX {
+            return self.want_transfer(bucket, through.min(Slot(1)), None);
         }
         if self.active.get_mut(bucket).is_some_and(|active| active.fetching.is_some()) {
             return;
@@ -51,7 +56,7 @@ impl Worker {
         self.counters.fetches += 1;
         self.active.enter(bucket).fetching = Some((peer, now));
         self.timers.at(now + FETCH_MS, Timer::Fetch(bucket));
-        self.say(peer, &Item::Fetch { bucket, from: Slot(chosen.0 + 1), through });
+        self.say(peer, &Item::Fetch { bucket, from: reached.next(), through });
     }
 
     /// Starts fetches that had to wait for others.
@@ -123,29 +128,21 @@ impl Worker {
             return;
         }
         self.end_fetch(bucket, from);
-        if commands.is_empty() && chosen.0 >= first.0 && self.core.status(bucket).chosen.0 + 1 == first.0 {
+        if commands.is_empty() && chosen >= first && self.applied(bucket).next() == first {
             self.counters.beyond_journal += 1;
-            tracing::warn!(
-                bucket = bucket.0,
-                slot = first.0,
-                peer = from.0,
-                "missing commands are in the peer's journal no more"
-            );
+            self.want_transfer(bucket, first, None);
         }
-        let progressed = !commands.is_empty();
-        for (slot, command) in (first.0..).zip(commands) {
-            self.core.learn(bucket, Slot(slot), command, &mut self.out);
+        for (slot, command) in (first.0..).map(Slot).zip(commands) {
+            if self.core.status(bucket).chosen >= slot {
+                // The log has it, and the state, which was copied from another replica, does not.
+                self.chosen(now, bucket, slot, &command);
+            } else {
+                self.core.learn(bucket, slot, command, &mut self.out);
+                self.pump(now);
+            }
         }
         self.pump(now);
-        if progressed {
-            self.behind(now, bucket, from, chosen);
-        } else if self.core.status(bucket).chosen < chosen {
-            // Another one's journal may reach further back.
-            let due = now + FETCH_MS;
-            self.active.enter(bucket).fetching = Some((from, now));
-            self.fetches += 1;
-            self.timers.at(due, Timer::Fetch(bucket));
-        }
+        self.behind(now, bucket, from, chosen);
         self.continue_catch_up(now);
     }
 
@@ -201,7 +198,7 @@ impl Worker {
         let other = others.filter(|node| self.is_up(*node)).max_by_key(|node| *node != not);
         // How far the other is, is not known: one slot is asked for, and its answer tells.
         if let Some(other) = other {
-            let next = Slot(self.core.status(bucket).chosen.0 + 1);
+            let next = self.applied(bucket).next();
             self.behind(now, bucket, other, next);
         }
     }
@@ -221,24 +218,46 @@ impl Worker {
         if !self.founded {
             return;
         }
-        let touched: Vec<(Bucket, Slot)> = buckets
-            .iter()
-            .filter(|bucket| self.owns(**bucket) && self.route.holds(from, **bucket))
-            .filter_map(|bucket| Some((*bucket, self.core.touched(*bucket)?)))
-            .collect();
-        if !touched.is_empty() {
-            self.say(from, &Item::FloorAnswer { nonce, buckets: touched });
+        let (mut touched, mut learning) = (Vec::new(), Vec::new());
+        for bucket in buckets {
+            if !self.owns(*bucket) || !self.route.holds(from, *bucket) {
+                continue;
+            }
+            let chosen = self.core.status(*bucket).chosen;
+            match self.core.touched(*bucket) {
+                Some(slot) => touched.push((*bucket, slot, chosen)),
+                None if plant::on(Plant::LearnerAnswersFloor) => touched.push((*bucket, chosen, chosen)),
+                None => learning.push((*bucket, chosen)),
+            }
+        }
+        if !touched.is_empty() || !learning.is_empty() {
+            self.say(from, &Item::FloorAnswer { nonce, buckets: touched, learning });
         }
     }
 
     /// A voting peer says what it has touched. Answers to an earlier start of this node do not count.
-    pub(super) fn floor_answered(&mut self, from: NodeId, nonce: u64, buckets: &[(Bucket, Slot)]) {
+    pub(super) fn floor_answered(
+        &mut self,
+        now: u64,
+        from: NodeId,
+        nonce: u64,
+        buckets: &[(Bucket, Slot, Slot)],
+        learning: &[(Bucket, Slot)],
+    ) {
         if nonce != self.settings.client || !self.founded {
             return;
         }
-        for (bucket, touched) in buckets {
+        for (bucket, touched, chosen) in buckets {
             if self.owns(*bucket) {
                 self.core.floor_answer(*bucket, from, *touched, &mut self.out);
+                self.told_of_learning(from, *bucket, false, *chosen);
+                // What a hint has told may have been lost.
+                self.behind(now, *bucket, from, *chosen);
+            }
+        }
+        for (bucket, chosen) in learning {
+            if self.owns(*bucket) {
+                self.told_of_learning(from, *bucket, true, *chosen);
             }
         }
     }
@@ -283,6 +302,44 @@ impl Worker {
                 self.counters.nudges += 1;
                 self.finish_slot(now, *bucket);
             }
+        }
+    }
+
+    /// All buckets vote again. Once their state is durable beyond their floors, the amnesia is over: says whether that is still to
+    /// come.
+    pub(super) fn lift(&mut self) -> bool {
+        if !self.to_lift || self.admitting {
+            return self.to_lift;
+        }
+        let held: Vec<Bucket> =
+            (0..self.route.buckets()).map(Bucket).filter(|bucket| self.owns(*bucket)).collect();
+        let is_durable = |bucket: &Bucket| match self.core.status(*bucket).vote {
+            Vote::Voting => true,
+            Vote::LearnerOnly => false,
+            Vote::From(floor) => {
+                self.part(*bucket).durable(thermocline_tiers::hot::Bucket(bucket.0)).0 + 1 >= floor.0
+            }
+        };
+        if held.iter().all(is_durable) {
+            self.to_lift = false;
+            let all = (0..self.route.buckets()).map(Bucket);
+            self.effects.jobs.push(Job::Lift {
+                file: self.kept.identity.clone(),
+                era: self.kept.life.era,
+                lifted: held.iter().map(|bucket| bucket.0).collect(),
+                held: all.filter(|bucket| self.route.holds(self.settings.me, *bucket)).map(|b| b.0).collect(),
+            });
+        } else {
+            self.flush_parts();
+        }
+        self.to_lift
+    }
+
+    /// The end of an amnesia is written down, or could not be.
+    pub(super) fn lifted(&mut self, result: Result<(), Error>) {
+        if let Err(error) = result {
+            // The next start finds the buckets listed, with their floors in the journal, and tries again.
+            tracing::warn!(%error, "the end of an amnesia could not be written down");
         }
     }
 

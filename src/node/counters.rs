@@ -23,10 +23,18 @@ macro_rules! counters {
 }
 
 counters! {
+    /// Times that peers remembered more of this directory than it did itself.
+    amnesias,
     /// Commands applied.
     applied,
+    /// Buckets taken over whole from other replicas.
+    buckets_installed,
+    /// Replicas that an audit found to differ from the majority.
+    differences,
     /// Fetches that found the commands in no journal any more.
     beyond_journal,
+    /// Bytes of buckets copied to other replicas.
+    copied_bytes,
     /// Own proposals that the core gave up for the time being.
     contended,
     /// Calls that ran out of time.
@@ -37,6 +45,12 @@ counters! {
     fetches,
     /// Undecided slots that this node set out to decide.
     finished_slots,
+    /// Frames from lives of peers that are over, or that began from an old copy.
+    frames_of_old_lives,
+    /// Buckets in which the operator gave up what a majority had lost.
+    given_up,
+    /// Records in the journal that an audit could not read.
+    journal_damage,
     /// Calls passed on to another node.
     forwarded,
     /// Commands that handed their bucket over to the node that passed them on.
@@ -69,6 +83,8 @@ counters! {
     upkeep_errors,
     /// Writes begun anew because their token had come too late.
     tokens_expired,
+    /// Copies of buckets begun.
+    transfers,
     /// Buckets that vote again after they had lost their memory.
     voting_again,
     /// Read rounds that had to ask more peers.

@@ -1,5 +1,7 @@
 //! What a worker wants done, and what it is told when it is.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, Command, NodeId, Record, Slot, Ticket};
 use thermocline_tiers::hot::journal::{
@@ -9,10 +11,17 @@ use thermocline_tiers::hot::state::{
     Finished, GetJob, Job as StateJob, Page, Record as StateRecord, ScanJob, StateError,
 };
 
+use super::audit::{Finding, Reading};
 use super::calls::CallKey;
+use super::copies::{Copying, Piece};
+use super::identity::IdentityFile;
+use super::lives::{Life, Reach, Witnessed};
+use super::peer_file::PeerFile;
 use super::record_codec;
-use super::wire::Founding;
+use super::wire::{self, Founding};
+use crate::error::Error;
 use crate::request::Outcome;
+use crate::verify::VerifyReport;
 
 /// Everything that a turn of a worker wants from the world.
 #[derive(Default)]
@@ -21,6 +30,10 @@ pub(crate) struct Effects {
     pub(crate) replies: Vec<(u64, Outcome)>,
     /// Work for a disk thread.
     pub(crate) jobs: Vec<Job>,
+    /// Where other nodes said that they can be reached.
+    pub(crate) addresses: Vec<(NodeId, String)>,
+    /// What verifications found, by the numbers that they came with.
+    pub(crate) reports: Vec<(u64, VerifyReport)>,
     /// What other nodes said of their founding.
     pub(crate) founding: Vec<(NodeId, Founding)>,
     /// Records for the journal, in the order of their tickets; the last one is still being filled.
@@ -50,8 +63,18 @@ pub(crate) struct Placed {
     pub(crate) bucket: Bucket,
     pub(crate) slot: Slot,
     pub(crate) has_command: bool,
+    /// Whether what was recorded of the bucket before counts for nothing.
+    pub(crate) starts_anew: bool,
     /// `None` until the record is synced.
     pub(crate) position: Option<Position>,
+}
+
+impl Placed {
+    /// A record of this kind that has no position yet.
+    pub(crate) fn new(bucket: Bucket, slot: Slot, kind: u8) -> Self {
+        let (has_command, starts_anew) = (record_codec::has_command(kind), record_codec::starts_anew(kind));
+        Self { bucket, slot, has_command, starts_anew, position: None }
+    }
 }
 
 impl Effects {
@@ -80,12 +103,7 @@ impl Effects {
             let before = last.batch.byte_len();
             match last.batch.push(head, |payload| payload.put(scratch)) {
                 Ok(_) => {
-                    last.records.push(Placed {
-                        bucket,
-                        slot,
-                        has_command: record_codec::has_command(kind),
-                        position: None,
-                    });
+                    last.records.push(Placed::new(bucket, slot, kind));
                     last.through = ticket;
                     self.unsynced.0 += 1;
                     self.unsynced.1 += last.batch.byte_len() - before;
@@ -151,6 +169,18 @@ pub(crate) enum Job {
     State(usize, StateJob),
     /// Chosen commands for another node, from the journal, from slot `from` on without a gap.
     Fetch { to: NodeId, bucket: Bucket, from: Slot, places: Vec<Position>, bytes_max: usize },
+    /// The next piece of a bucket for another replica.
+    Copy { to: NodeId, session: u64, copying: Box<Copying> },
+    /// What is on the disk of some buckets, for an audit.
+    Audit { to: NodeId, round: u64, reading: Box<Reading> },
+    /// A life of a peer is to be written down before it is heard. `founder`: the disk it had at the founding.
+    Remember { file: Arc<PeerFile>, node: NodeId, life: Life, founder: Option<u64> },
+    /// Where a peer said that it can be reached is to be written down.
+    RememberAddress { file: Arc<PeerFile>, node: NodeId, epoch: u64, address: String },
+    /// Peers remember an era and a count of starts of this directory that it does not know: that is to be written down.
+    Admit { file: Arc<IdentityFile>, own_era: u32, remembered: (u32, u32), behind: Reach },
+    /// The state of these buckets, of all that are held, is durable beyond their vote floors.
+    Lift { file: Arc<IdentityFile>, era: u32, lifted: Vec<u32>, held: Vec<u32> },
 }
 
 impl Job {
@@ -164,6 +194,22 @@ impl Job {
                 let commands = read_commands(reader, &places, bytes_max);
                 Done::Fetched { to, bucket, from, commands }
             }
+            Self::Copy { to, session, mut copying } => {
+                let piece = copying.read();
+                Done::Copied { to, session, copying, piece }
+            }
+            Self::Audit { to, round, reading } => Done::Audited { to, round, read: reading.run(reader) },
+            Self::Remember { file, node, life, founder } => {
+                Done::Remembered(node, file.remember(node.0, &life, founder))
+            }
+            Self::RememberAddress { file, node, epoch, address } => {
+                Done::AddressRemembered(node, file.remember_address(node.0, epoch, &address))
+            }
+            Self::Admit { file, own_era, remembered, behind } => {
+                let admitted = file.admit(own_era, remembered, behind);
+                Done::Admitted(admitted.map(|identity| (identity.era, identity.boots)))
+            }
+            Self::Lift { file, era, lifted, held } => Done::Lifted(file.lift(era, &lifted, held.into_iter())),
         }
     }
 }
@@ -200,6 +246,12 @@ pub(crate) enum Done {
     Scanned(CallKey, Result<Page, StateError>),
     State(usize, Finished),
     Fetched { to: NodeId, bucket: Bucket, from: Slot, commands: Vec<Command> },
+    Copied { to: NodeId, session: u64, copying: Box<Copying>, piece: Result<Piece, StateError> },
+    Audited { to: NodeId, round: u64, read: Vec<(Finding, Option<StateError>)> },
+    Remembered(NodeId, Result<Witnessed, Error>),
+    AddressRemembered(NodeId, Result<Witnessed, Error>),
+    Admitted(Result<(u32, u32), Error>),
+    Lifted(Result<(), Error>),
 }
 
 /// Another node, and what there is to tell it.
@@ -211,22 +263,54 @@ pub(crate) struct Peer {
     pub(crate) out: Vec<u8>,
     /// Where in `out` a body ends before its own end does.
     cuts: Vec<usize>,
+    /// What is remembered, durably, of its lives.
+    pub(crate) known: Option<Witnessed>,
+    /// Whether a life of it is being written down.
+    pub(crate) remembering: bool,
+    /// Frames of a life that is being written down.
+    pub(crate) held: Vec<Bytes>,
+    /// How far its journal is written down to be.
+    pub(crate) reach_written: Reach,
+    /// When it was told last that it is not heard.
+    pub(crate) complained: u64,
 }
 
 impl Peer {
     pub(crate) fn new(node: NodeId) -> Self {
-        Self { node, up: false, out: Vec::new(), cuts: Vec::new() }
+        Self {
+            node,
+            up: false,
+            out: Vec::new(),
+            cuts: Vec::new(),
+            known: None,
+            remembering: false,
+            held: Vec::new(),
+            reach_written: Reach::default(),
+            complained: 0,
+        }
     }
 
     /// Adds an item, in a new body if the last one is long already: a frame has a limit, and all that is in one too many is lost.
     pub(crate) fn add(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
         if self.out.is_empty() {
             self.cuts.clear();
+            wire::put_life(&mut self.out, &Life::default());
         }
         if self.out.len() - self.cuts.last().copied().unwrap_or(0) >= BODY_BYTES {
             self.cuts.push(self.out.len());
+            wire::put_life(&mut self.out, &Life::default());
         }
         put(&mut self.out);
+    }
+
+    /// Says at the head of each body whose life it is from, and how far that is: as of now, because votes that were synced meanwhile are
+    /// in it.
+    pub(crate) fn sign(&mut self, life: &Life) {
+        let mut head = Vec::with_capacity(64);
+        wire::put_life(&mut head, life);
+        for start in std::iter::once(0).chain(self.cuts.iter().copied()) {
+            self.out[start..start + head.len()].copy_from_slice(&head);
+        }
     }
 
     /// What there is to tell, in bodies of frames.
@@ -254,7 +338,10 @@ mod tests {
             for item in &items {
                 peer.add(|out| out.extend_from_slice(item));
             }
-            let bodies: Vec<&[u8]> = peer.bodies().collect();
+            let mut head = Vec::new();
+            wire::put_life(&mut head, &Life::default());
+            let bodies: Vec<&[u8]> =
+                peer.bodies().map(|body| body.strip_prefix(&head[..]).unwrap()).collect();
             assert!(bodies.len() > 5 && bodies.iter().all(|body| body.len() < BODY_BYTES + 100_000));
             assert!(bodies.iter().all(|body| body.len() % 100_000 == 0), "no item is split");
             assert_eq!(bodies.concat(), items.concat());

@@ -8,13 +8,11 @@
 //! its place, this disk has forgotten what the other promised (I6).
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use thermocline_paxos::NodeId;
-use thermocline_tiers::disk::Disk;
 
-use super::identity::Identity;
+use super::identity::{Identity, IdentityFile};
 use super::wire::{Founding, Item};
 use super::worker::Worker;
 use crate::error::Error;
@@ -123,21 +121,15 @@ pub(crate) struct Told {
 /// Makes durable what follows from what was heard, before anybody is told.
 pub(crate) struct Founder {
     foundation: Foundation,
-    identity: Identity,
-    disk: Arc<dyn Disk>,
+    identity: Arc<IdentityFile>,
 }
 
 impl Founder {
     /// For a group of this node and `others`.
-    pub(crate) fn new(identity: Identity, others: Vec<u16>, disk: Arc<dyn Disk>) -> Self {
-        let foundation = Foundation::new(
-            identity.node,
-            identity.disk,
-            others,
-            identity.intent.clone(),
-            identity.founding.clone(),
-        );
-        Self { foundation, identity, disk }
+    pub(crate) fn new(identity: Arc<IdentityFile>, others: Vec<u16>) -> Self {
+        let now = identity.read();
+        let foundation = Foundation::new(now.node, now.disk, others, now.intent, now.founding);
+        Self { foundation, identity }
     }
 
     #[cfg(feature = "test-util")]
@@ -151,7 +143,7 @@ impl Founder {
     /// When the founding cannot be written down.
     pub(crate) fn begin(&mut self) -> Result<Told, Error> {
         if self.foundation.others.is_empty() && !self.foundation.is_founded() {
-            let members = vec![(self.identity.node, self.identity.disk)];
+            let members = vec![(self.foundation.me, self.foundation.disk)];
             return self.found(members, false);
         }
         Ok(self.told(false))
@@ -186,18 +178,21 @@ impl Founder {
 
     /// Writes down whom this disk will found the group with.
     fn intend(&mut self, members: Vec<(u16, u64)>) -> Result<Told, Error> {
-        self.identity.intent = Some(members.clone());
-        self.identity.write(&*self.disk, Path::new(""))?;
+        self.identity.update(|identity| identity.intent = Some(members.clone()))?;
         self.foundation.intend(members);
         Ok(self.told(false))
     }
 
     /// Writes the founding down: from then on the workers vote, or learn.
     fn found(&mut self, members: Vec<(u16, u64)>, late: bool) -> Result<Told, Error> {
-        self.identity.founding = Some(members.clone());
-        self.identity.amnesia.everywhere |= late;
+        let late_disk = |identity: &mut Identity| {
+            identity.founding = Some(members.clone());
+            if late {
+                identity.amnesia.add_all();
+            }
+        };
         if !plant::on(Plant::FoundingNotWritten) {
-            self.identity.write(&*self.disk, Path::new(""))?;
+            self.identity.update(late_disk)?;
         }
         self.foundation.founded(members);
         Ok(self.told(late))

@@ -1,25 +1,25 @@
-//! Who a directory belongs to, and how often it was opened.
+//! Who a directory belongs to, how often it was opened, and what it may have forgotten.
 //!
 //! One small file, replaced whole at every start: its boot counter is raised and synced before anything else is done, so
 //! that no two starts ever share a ballot (I4).
-//!
-//! ```text
-//! magic "TCIDENT1" · length u32 · crc32 u32 of the rest · rest: the encoded fields
-//! ```
 
-use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use thermocline_tiers::disk::{Disk, OpenMode};
+use thermocline_tiers::disk::Disk;
 
+use super::lives::Reach;
+use super::small_file::SmallFile;
 use crate::encoding;
 use crate::error::{Error, StorageKind};
 
-const MAGIC: &[u8; 8] = b"TCIDENT1";
-const FILE: &str = "identity";
-const FILE_NEW: &str = "identity.new";
 const BYTES_MAX: usize = 1 << 20;
+const FILE: SmallFile = SmallFile { name: "identity", magic: b"TCIDENT2", bytes_max: BYTES_MAX };
+
+/// A list of more buckets than this is not worth its bytes: then all of them are taken to be concerned.
+const LISTED_MAX: usize = 200_000;
 
 /// What is fixed when a directory is made, and what is remembered from one start to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub(crate) struct Identity {
     pub(crate) parts: u32,
     /// How often the directory was opened.
     pub(crate) boots: u32,
+    /// How often peers remembered more of this directory than it did itself.
+    pub(crate) era: u32,
     /// The nodes and disks that this disk will found its group with, once it has said so. Never changes after that.
     pub(crate) intent: Option<Vec<(u16, u64)>>,
     /// The nodes and disks of the founding of the group, if this disk took part in it or learned of it.
@@ -44,28 +46,54 @@ pub(crate) struct Identity {
     pub(crate) amnesia: Amnesia,
 }
 
-/// The buckets in which this disk may have lost what it promised (I6). They stay listed; a floor in the journal lifts each.
+/// The buckets in which this disk may have lost what it promised (I6). A floor in the journal lifts each; they stay listed until the
+/// state of all of them is durable beyond their floors, because then the floors may go with the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Amnesia {
     /// All of them.
     pub(crate) everywhere: bool,
     /// These.
     pub(crate) buckets: Vec<u32>,
+    /// Floors in the journal up to here are older than the loss, and do not count.
+    pub(crate) behind: Reach,
 }
 
 impl Amnesia {
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.everywhere && self.buckets.is_empty()
+    }
+
     pub(crate) fn concerns(&self, bucket: u32) -> bool {
         self.everywhere || self.buckets.binary_search(&bucket).is_ok()
     }
 
-    /// Adds a bucket; returns whether it is new.
-    pub(crate) fn add(&mut self, bucket: u32) -> bool {
-        match self.buckets.binary_search(&bucket) {
-            Ok(_) => false,
-            Err(at) => {
-                self.buckets.insert(at, bucket);
-                true
-            }
+    /// Adds a bucket.
+    pub(crate) fn add(&mut self, bucket: u32) {
+        if self.everywhere {
+            return;
+        }
+        if let Err(at) = self.buckets.binary_search(&bucket) {
+            self.buckets.insert(at, bucket);
+        }
+        if self.buckets.len() > LISTED_MAX {
+            self.add_all();
+        }
+    }
+
+    pub(crate) fn add_all(&mut self) {
+        self.everywhere = true;
+        self.buckets.clear();
+    }
+
+    /// Takes buckets off, of all that this disk holds.
+    fn lift(&mut self, lifted: &[u32], held: impl Iterator<Item = u32>) {
+        if std::mem::take(&mut self.everywhere) {
+            self.buckets = held.collect();
+        }
+        let lifted: std::collections::HashSet<&u32> = lifted.iter().collect();
+        self.buckets.retain(|bucket| !lifted.contains(bucket));
+        if self.buckets.len() > LISTED_MAX {
+            self.add_all();
         }
     }
 }
@@ -75,55 +103,19 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Corrupt`] or [`Error::Storage`], naming the file.
-    pub(crate) fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<Self>, Error> {
-        let path = directory.join(FILE);
-        let file = match disk.open(&path, OpenMode::Read) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::file(&path, &error)),
-        };
-        let corrupt = |what: &str| Error::Corrupt { what: format!("{}: {what}", path.display()) };
-        let length = file.len().map_err(|error| Error::file(&path, &error))?;
-        if !(16..=BYTES_MAX as u64 + 16).contains(&length) {
-            return Err(corrupt(&format!("{length} bytes long")));
-        }
-        let mut bytes = vec![0; length as usize];
-        file.read_exact_at(&mut bytes, 0).map_err(|error| Error::file(&path, &error))?;
-        let (head, rest) = bytes.split_at(16);
-        if &head[..8] != MAGIC {
-            return Err(corrupt("not an identity, or of an unknown format"));
-        }
-        let stored = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        if stored(8) as usize != rest.len() || stored(12) != crc32fast::hash(rest) {
-            return Err(corrupt("checksum"));
-        }
-        encoding::decode::<BYTES_MAX, Self>(rest).map(Some).map_err(|error| corrupt(&error.to_string()))
+    pub(crate) fn read(disk: &dyn Disk) -> Result<Option<Self>, Error> {
+        let Some(rest) = FILE.read(disk)? else { return Ok(None) };
+        encoding::decode::<BYTES_MAX, Self>(&rest).map(Some).map_err(|error| FILE.corrupt(error))
     }
 
     /// Replaces the file, durably.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(crate) fn write(&self, disk: &dyn Disk, directory: &Path) -> Result<(), Error> {
+    pub(crate) fn write(&self, disk: &dyn Disk) -> Result<(), Error> {
         let rest = encoding::encode::<BYTES_MAX, Self>(self)
             .map_err(|error| Error::storage(StorageKind::Io, format!("identity: {error}")))?;
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&(rest.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&crc32fast::hash(&rest).to_le_bytes());
-        bytes.extend_from_slice(&rest);
-        let (path, new) = (directory.join(FILE), directory.join(FILE_NEW));
-        let replace = || -> io::Result<()> {
-            match disk.remove(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let file = disk.open(&new, OpenMode::CreateNew)?;
-            file.write_all_at(&bytes, 0)?;
-            file.sync()?;
-            disk.rename(&new, &path)?;
-            disk.sync_directory(directory)
-        };
-        replace().map_err(|error| Error::file(&path, &error))
+        FILE.write(disk, &rest)
     }
 
     /// Whether the directory is what the configuration takes it for.
@@ -160,4 +152,99 @@ impl Identity {
 
 fn shown(directory: &Path) -> String {
     if directory == Path::new("") { "the directory".into() } else { directory.display().to_string() }
+}
+
+/// The identity of a running node, for all that change it.
+pub(crate) struct IdentityFile {
+    disk: Arc<dyn Disk>,
+    identity: Mutex<Identity>,
+}
+
+impl IdentityFile {
+    pub(crate) fn new(disk: Arc<dyn Disk>, identity: Identity) -> Arc<Self> {
+        Arc::new(Self { disk, identity: Mutex::new(identity) })
+    }
+
+    /// As it is now.
+    pub(crate) fn read(&self) -> Identity {
+        self.identity.lock().clone()
+    }
+
+    /// Changes it, durably. The lock is held while the disk works, and taken by nobody in a hurry.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; then it is as it was.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Identity)) -> Result<Identity, Error> {
+        let mut identity = self.identity.lock();
+        let mut changed = identity.clone();
+        change(&mut changed);
+        if changed != *identity {
+            changed.write(&*self.disk)?;
+            *identity = changed.clone();
+        }
+        Ok(changed)
+    }
+
+    /// This start admits that peers remember more of this directory than it does: in era `era` they had heard of `boots` starts.
+    /// Everything is forgotten that its journal says up to `behind`. Another worker may have admitted it before: then nothing is
+    /// changed.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn admit(
+        &self,
+        own_era: u32,
+        (era, boots): (u32, u32),
+        behind: Reach,
+    ) -> Result<Identity, Error> {
+        self.update(|identity| {
+            if identity.era > own_era {
+                return;
+            }
+            identity.era = identity.era.max(era).saturating_add(1);
+            identity.boots = identity.boots.max(boots).saturating_add(1);
+            identity.amnesia.add_all();
+            identity.amnesia.behind = identity.amnesia.behind.max(behind);
+        })
+    }
+
+    /// The state of these buckets is durable beyond their floors; unless something was forgotten since `era`, that is the end of it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn lift(
+        &self,
+        era: u32,
+        lifted: &[u32],
+        held: impl Iterator<Item = u32>,
+    ) -> Result<(), Error> {
+        self.update(|identity| {
+            if identity.era == era {
+                identity.amnesia.lift(lifted, held);
+            }
+        })
+        .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lifted_is_gone_and_the_rest_is_listed() {
+        let mut amnesia = Amnesia::default();
+        amnesia.add_all();
+        amnesia.lift(&[1, 3], 0..5);
+        assert_eq!((amnesia.everywhere, amnesia.buckets.as_slice()), (false, &[0, 2, 4][..]));
+        amnesia.lift(&[0, 4, 2], 0..5);
+        assert!(amnesia.is_empty());
+    }
+
+    #[test]
+    fn very_many_buckets_are_all_of_them() {
+        let mut amnesia = Amnesia::default();
+        (0..=LISTED_MAX as u32).for_each(|bucket| amnesia.add(bucket));
+        assert!(amnesia.everywhere && amnesia.buckets.is_empty() && amnesia.concerns(u32::MAX));
+    }
 }

@@ -78,6 +78,10 @@ impl JournalIndex {
     pub(crate) fn insert(&mut self, placed: &Placed) {
         let Some(position) = placed.position else { return };
         let Placed { bucket, slot, .. } = *placed;
+        if placed.starts_anew {
+            // What was voted for last may have lost, and nothing in the journal would tell.
+            self.commands[bucket.0 as usize] = Commands::default();
+        }
         self.newest = self.newest.max(position.generation.0);
         self.segments.entry(position.generation.0).or_default().push((bucket, slot));
         if placed.has_command {
@@ -125,6 +129,16 @@ impl JournalIndex {
     pub(crate) fn span(&self, bucket: Bucket) -> Option<(Slot, Slot, u64)> {
         let commands = self.commands.get(bucket.0 as usize).filter(|commands| !commands.places.is_empty())?;
         Some((commands.first, Slot(commands.end().0 - 1), commands.places.len() as u64))
+    }
+
+    /// The first slot whose command lies here, if there is one.
+    pub(crate) fn first(&self, bucket: Bucket) -> Slot {
+        self.commands[bucket.0 as usize].first
+    }
+
+    /// What lies here of a bucket serves nobody any more.
+    pub(crate) fn forget(&mut self, bucket: Bucket) {
+        self.commands[bucket.0 as usize] = Commands::default();
     }
 
     /// Forgets segments of which every record is decided, applied and durable in the state.
@@ -177,7 +191,7 @@ mod tests {
 
     fn placed(slot: u64) -> Placed {
         let position = Some(Position { generation: Generation(1), offset: slot as u32, length: 1 });
-        Placed { bucket: Bucket(3), slot: Slot(slot), has_command: true, position }
+        Placed { bucket: Bucket(3), slot: Slot(slot), has_command: true, starts_anew: false, position }
     }
 
     fn slots(index: &JournalIndex) -> Vec<u32> {
@@ -196,6 +210,17 @@ mod tests {
         assert_eq!(slots(&index), [5, 6]);
         index.insert(&placed(8));
         assert_eq!(slots(&index), [0_u32; 0]);
+    }
+
+    #[test]
+    fn what_was_recorded_before_a_bucket_was_installed_serves_nobody() {
+        let mut index = JournalIndex::new(8);
+        index.insert(&placed(5));
+        index.insert(&placed(6));
+        // Slot 6 may have been decided otherwise: what was installed is at slot 6 too.
+        index.insert(&Placed { has_command: false, starts_anew: true, ..placed(6) });
+        assert_eq!(slots(&index), [0_u32; 0]);
+        assert!(index.follows(&placed(7)));
     }
 
     #[test]

@@ -7,29 +7,39 @@
 
 pub(crate) mod active;
 pub(crate) mod apply;
+mod audit;
 pub(crate) mod calls;
 pub(crate) mod catch_up;
 pub(crate) mod command;
+mod copies;
+mod copy_codec;
 pub(crate) mod counters;
 pub(crate) mod effects;
 mod forward;
 pub(crate) mod founding;
 pub(crate) mod identity;
 pub(crate) mod journal_index;
+pub(crate) mod lives;
 pub(crate) mod load;
 #[cfg(feature = "test-util")]
 mod look;
+mod loss;
+pub(crate) mod peer_file;
 mod read;
 pub(crate) mod reclaim;
 pub(crate) mod record_codec;
 pub(crate) mod recovery;
 pub(crate) mod request_codec;
 pub(crate) mod route;
+mod small_file;
+mod state_parts;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transfer;
 mod upkeep;
 pub(crate) mod wire;
+mod witness;
 pub(crate) mod worker;
 mod write;
 

@@ -318,10 +318,10 @@ impl Worker {
         if undecided {
             self.finish_at(now + FINISH_MS, bucket, slot);
         }
-        let chosen = self.core.status(bucket).chosen;
+        let reached = self.applied(bucket);
         // Through the slot before an undecided one, or through the slot itself, somebody has commands that are missing here.
         let through = if undecided { Slot(slot.0 - 1) } else { slot };
-        if chosen < through
+        if reached < through
             && let Some(informant) = informant
         {
             self.behind(now, bucket, informant, through);
@@ -335,7 +335,7 @@ impl Worker {
     }
 
     /// A slot was applied: reads that waited for it can be served.
-    pub(super) fn slot_applied(&mut self, bucket: Bucket, slot: Slot) {
+    pub(super) fn slot_applied(&mut self, now: u64, bucket: Bucket, slot: Slot) {
         let Some(active) = self.active.get_mut(bucket) else { return };
         if active.waiting.is_empty() {
             return;
@@ -349,7 +349,7 @@ impl Worker {
             !served
         });
         for key in ready {
-            self.serve(0, key);
+            self.serve(now, key);
         }
     }
 
@@ -358,8 +358,7 @@ impl Worker {
         let Some(Call { bucket, work: Work::Read(read), .. }) = self.calls.get(key) else { return };
         let bucket = *bucket;
         if self.failed.contains(&bucket.0) {
-            let what = format!("bucket {} cannot be read at this node", bucket.0);
-            return self.finish(key, Err(Error::Corrupt { what }));
+            return self.read_elsewhere(now, key);
         }
         let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
         match read {
@@ -372,13 +371,13 @@ impl Worker {
                     }
                 };
                 match self.part(bucket).get(state_bucket, &state_key) {
-                    Lookup::Found(record) => self.got(key, Ok(Some(record))),
-                    Lookup::Absent => self.got(key, Ok(None)),
+                    Lookup::Found(record) => self.got(now, key, Ok(Some(record))),
+                    Lookup::Absent => self.got(now, key, Ok(None)),
                     Lookup::Deferred(job) => self.effects.jobs.push(Job::Get(key, job)),
                 }
             }
             Read::Scan(query) => match self.part(bucket).scan(state_bucket, &query.entity, &range(query)) {
-                Scan::Done(page) => self.scanned(key, Ok(page)),
+                Scan::Done(page) => self.scanned(now, key, Ok(page)),
                 Scan::Deferred(job) => self.effects.jobs.push(Job::Scan(key, job)),
             },
             Read::Resolve(token) => {
@@ -389,20 +388,45 @@ impl Worker {
     }
 
     /// A get has its record.
-    pub(super) fn got(&mut self, key: CallKey, result: Result<Option<StateRecord>, StateError>) {
-        let Some(Call { work: Work::Read(Read::Get(wanted)), .. }) = self.calls.get(key) else { return };
+    pub(super) fn got(&mut self, now: u64, key: CallKey, result: Result<Option<StateRecord>, StateError>) {
+        let Some(Call { bucket, work: Work::Read(Read::Get(wanted)), .. }) = self.calls.get(key) else {
+            return;
+        };
         let outcome: Outcome = match result {
             Ok(record) => {
                 let live = record.filter(|record| !is_expired(record.expires_ms, self.wall_ms));
                 Ok(Answer::Got(live.map(|record| store_record(wanted.entity.clone(), record))))
             }
-            Err(error) => Err(self.state_error(&error)),
+            Err(error) => {
+                let bucket = *bucket;
+                return self.read_failed(now, key, bucket, &error);
+            }
         };
         self.finish(key, outcome);
     }
 
+    /// The state could not be read: another replica has the record.
+    fn read_failed(&mut self, now: u64, key: CallKey, bucket: Bucket, error: &StateError) {
+        self.state_is_damaged(now, bucket, error);
+        if self.failed.contains(&bucket.0) {
+            self.read_elsewhere(now, key);
+        } else {
+            self.finish(key, Err(super::state_error(error)));
+        }
+    }
+
+    /// Another replica serves what cannot be read here, if there is one.
+    pub(super) fn read_elsewhere(&mut self, now: u64, key: CallKey) {
+        let Some(Call { bucket, .. }) = self.calls.get(key) else { return };
+        if self.route.replicas(*bucket).len() > 1 {
+            return self.place_elsewhere(now, key, None);
+        }
+        let what = format!("bucket {} cannot be read, and has no other replica", bucket.0);
+        self.finish(key, Err(Error::Corrupt { what }));
+    }
+
     /// A scan has its page.
-    pub(super) fn scanned(&mut self, key: CallKey, mut result: Result<Page, StateError>) {
+    pub(super) fn scanned(&mut self, now: u64, key: CallKey, mut result: Result<Page, StateError>) {
         let wall_ms = self.wall_ms;
         // A loop, because a long stretch of expired records is many pages.
         let outcome = loop {
@@ -412,7 +436,10 @@ impl Worker {
             };
             let page = match result {
                 Ok(page) => page,
-                Err(error) => break Err(self.state_error(&error)),
+                Err(error) => {
+                    let bucket = *bucket;
+                    return self.read_failed(now, key, bucket, &error);
+                }
             };
             let live = page.records.into_iter().filter(|record| !is_expired(record.expires_ms, wall_ms));
             let records: Vec<Record> =
@@ -441,10 +468,7 @@ impl Worker {
         let verdict = match apply::remembered(self.part(bucket), bucket, &entry) {
             Ok(Some(verdict)) => Some(verdict),
             Ok(None) => apply::without_outcome(token.born, Slot(applied.0)),
-            Err(error) => {
-                let error = self.state_error(&error);
-                return self.finish(key, Err(error));
-            }
+            Err(error) => return self.read_failed(now, key, bucket, &error),
         };
         match verdict {
             Some(apply::Verdict::Applied(version)) => {
@@ -458,11 +482,6 @@ impl Worker {
                 self.burn(now, source, deadline, token);
             }
         }
-    }
-
-    fn state_error(&mut self, error: &StateError) -> Error {
-        self.counters.state_errors += 1;
-        super::state_error(error)
     }
 }
 

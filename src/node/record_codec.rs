@@ -7,6 +7,7 @@
 //! accept   (kind 2)   ballot · command: bits u8 · [id: originator · sequence u64] · [heir: originator] · length u32 · payload
 //! chosen   (kind 3)   command
 //! floor    (kind 4)   nothing: the record's slot is the floor
+//! installed (kind 5)  nothing: the record's slot is the last one of what came whole from another replica
 //! ```
 //!
 //! An originator is node u16 · disk u64 · boot count u32. A command's bits: 1, it has an id; 2, it has an heir too.
@@ -20,6 +21,7 @@ const PROMISE: u8 = 1;
 const ACCEPT: u8 = 2;
 const CHOSEN: u8 = 3;
 const FLOOR: u8 = 4;
+const INSTALLED: u8 = 5;
 
 /// The journal's kind byte and slot of a record.
 pub(crate) fn head(record: &Record) -> (u8, Slot) {
@@ -28,6 +30,7 @@ pub(crate) fn head(record: &Record) -> (u8, Slot) {
         Record::Accept { slot, .. } => (ACCEPT, *slot),
         Record::Chosen { slot, .. } => (CHOSEN, *slot),
         Record::Floor { slot } => (FLOOR, *slot),
+        Record::Installed { slot } => (INSTALLED, *slot),
     }
 }
 
@@ -39,6 +42,11 @@ pub(crate) fn is_accept(kind: u8) -> bool {
 /// Whether a record of this kind is a vote floor.
 pub(crate) fn is_floor(kind: u8) -> bool {
     kind == FLOOR
+}
+
+/// Whether a record of this kind makes those of the bucket before it count for nothing.
+pub(crate) fn starts_anew(kind: u8) -> bool {
+    kind == INSTALLED
 }
 
 /// Whether a record of this kind carries the slot's command.
@@ -55,7 +63,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, record: &Record) {
             put_command(out, command);
         }
         Record::Chosen { command, .. } => put_command(out, command),
-        Record::Floor { .. } => {}
+        Record::Floor { .. } | Record::Installed { .. } => {}
     }
 }
 
@@ -67,6 +75,7 @@ pub(crate) fn decode(kind: u8, slot: Slot, mut payload: Bytes) -> Result<Record,
         ACCEPT => Record::Accept { slot, ballot: get_ballot(payload)?, command: get_command(payload)? },
         CHOSEN => Record::Chosen { slot, command: get_command(payload)? },
         FLOOR => Record::Floor { slot },
+        INSTALLED => Record::Installed { slot },
         _ => return Err(Malformed { what: "record kind" }),
     };
     if payload.is_empty() { Ok(record) } else { Err(Malformed { what: "record is longer than its fields" }) }

@@ -3,8 +3,8 @@
 //! The state comes back as an exact prefix of each bucket's log; the journal is replayed above it. What the journal cannot
 //! vouch for makes the buckets concerned learners (I6), never an error: the node starts and serves what it can.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,15 +13,18 @@ use thermocline_tiers::disk::Disk;
 use thermocline_tiers::hot::journal::{
     Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalIdentity, Position, Record,
 };
-use thermocline_tiers::hot::state::{Identity as StateIdentity, Part, StateConfig};
+use thermocline_tiers::hot::state::{Part, StateConfig, StateError};
 
 use super::apply;
 use super::effects::{Effects, Placed};
-use super::identity::Identity;
+use super::identity::{Identity, IdentityFile};
 use super::journal_index::JournalIndex;
+use super::lives::{Life, Reach};
+use super::peer_file::PeerFile;
 use super::record_codec;
 use super::route::{Dealing, Route};
-use super::worker::{Settings, Worker};
+use super::state_parts;
+use super::worker::{Kept, Settings, Worker};
 use crate::error::{Error, StorageKind};
 use crate::plant::{self, Plant};
 
@@ -43,7 +46,11 @@ pub(crate) struct Plan {
 
 /// A node ready to be driven.
 pub(crate) struct Recovered {
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<IdentityFile>,
+    /// What names this start, in ballots and commands.
+    pub(crate) boot: Boot,
+    /// What is remembered of the other nodes.
+    pub(crate) peers: Arc<PeerFile>,
     pub(crate) journal: Journal,
     pub(crate) workers: Vec<Worker>,
     pub(crate) dealing: Dealing,
@@ -57,7 +64,7 @@ pub(crate) struct Report {
     pub(crate) records: u64,
     /// Commands applied to the state.
     pub(crate) replayed: u64,
-    /// Damage found in the journal.
+    /// Damage found in the journal and in the state.
     pub(crate) damage: Vec<String>,
 }
 
@@ -65,17 +72,21 @@ pub(crate) struct Report {
 ///
 /// # Errors
 /// [`Error::Storage`] when the directory is another node's or in use, or the disk fails; [`Error::Corrupt`] when the identity
-/// or the state cannot be read.
+/// cannot be read.
 pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let disk = &*plan.disk;
-    let identity = open_identity(disk, &plan.identity)?;
+    let file = IdentityFile::new(plan.disk.clone(), open_identity(disk, &plan.identity)?);
+    let peers = PeerFile::open(plan.disk.clone())?;
+    let state_parts::Opened { mut parts, damage } = state_parts::open(&plan.disk, &plan.state, &file)?;
+    let identity = file.read();
     let dealing = Dealing::new(identity.parts, plan.workers);
-    let mut parts = open_parts(&plan, &identity)?;
     let mut replay = Replayer {
         replicas: HashMap::new(),
         losses: 0,
         floors: HashMap::new(),
         indexes: (0..dealing.workers).map(|_| JournalIndex::new(identity.buckets)).collect(),
+        behind: identity.amnesia.behind,
+        failed: BTreeSet::new(),
         dealing,
         route: &plan.route,
         parts: &mut parts,
@@ -105,12 +116,25 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     for bucket in replay.replicas.keys().copied().collect::<Vec<_>>() {
         replay.note_losses(Bucket(bucket));
     }
-    let Replayer { replicas, floors, mut indexes, mut report, .. } = replay;
+    let Replayer { replicas, floors, mut indexes, mut report, mut failed, .. } = replay;
     report.records = found.records;
-    report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).collect();
-    let identity = remember_damage(disk, identity, &found)?;
-    let me =
-        Originator { node: NodeId(identity.node), boot: Boot { disk: identity.disk, count: identity.boots } };
+    report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
+    let identity = remember_damage(&file, &found)?;
+    // A start is named by a random number, and not by the directory's: should this be an old copy of the directory, then no
+    // ballot of it is one that was issued before (I4).
+    let start = plan.clients.first().copied().unwrap_or_default();
+    let start = if plant::on(Plant::BootRepeated) { identity.disk } else { start };
+    let me = Originator { node: NodeId(identity.node), boot: Boot { disk: start, count: identity.boots } };
+    let recovered = reach(&found);
+    let life = Life {
+        disk: identity.disk,
+        era: identity.era,
+        count: identity.boots,
+        start,
+        recovered,
+        synced: recovered,
+    };
+    let kept = Kept { life, identity: file.clone(), peers: peers.clone() };
     let founded = identity.founding.is_some();
     let mut replicas = replicas;
     let mut workers = Vec::new();
@@ -129,6 +153,11 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             if !founded {
                 // Whether it is new or has lost everything, only the others can tell.
                 restored.vote = Vote::LearnerOnly;
+            }
+            if part.is_some_and(|part| part.is_installing(thermocline_tiers::hot::Bucket(bucket.0))) {
+                // What the state should say of it came only in part.
+                restored.vote = Vote::LearnerOnly;
+                failed.insert(bucket.0);
             }
             if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {
                 restored.vote = Vote::LearnerOnly;
@@ -164,15 +193,27 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             index,
             effects,
             founded,
+            kept.clone(),
         ));
     }
-    Ok(Recovered { identity, journal, workers, dealing, report })
+    for bucket in failed {
+        workers[dealing.worker(Bucket(bucket)) as usize].found_damaged(Bucket(bucket));
+    }
+    Ok(Recovered { identity: file, boot: me.boot, peers, journal, workers, dealing, report })
+}
+
+/// How far the journal reaches.
+fn reach(found: &thermocline_tiers::hot::journal::Recovered) -> Reach {
+    let used = found.segments.iter().filter(|segment| segment.bytes > 0);
+    used.map(|segment| Reach { generation: segment.generation.0, offset: segment.bytes })
+        .max()
+        .unwrap_or_default()
 }
 
 /// Reads or makes the identity, and raises its boot counter before anything else happens.
 fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> {
     let directory = Path::new("");
-    let mut identity = match Identity::read(disk, directory)? {
+    let mut identity = match Identity::read(disk)? {
         Some(found) => {
             found.check(wanted, directory)?;
             found
@@ -184,44 +225,35 @@ fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> 
             let what = "the directory was opened 4,294,967,295 times; it has no boot number left";
             Error::storage(StorageKind::Foreign, what)
         })?;
-    identity.write(disk, directory)?;
+    identity.write(disk)?;
     Ok(identity)
-}
-
-fn open_parts(plan: &Plan, identity: &Identity) -> Result<Vec<Part>, Error> {
-    let store = u128::from(identity.disk) << 16 | u128::from(identity.node);
-    (0..identity.parts)
-        .map(|part| {
-            let directory = PathBuf::from(format!("state/{part:03}"));
-            let identity = StateIdentity { store, part };
-            Part::open(plan.disk.clone(), &directory, plan.state.clone(), identity)
-                .map_err(|error| super::state_error(&error))
-        })
-        .collect()
 }
 
 /// Damage in the journal is amnesia. It is written down before the node takes part in anything.
 fn remember_damage(
-    disk: &dyn Disk,
-    mut identity: Identity,
+    file: &IdentityFile,
     found: &thermocline_tiers::hot::journal::Recovered,
 ) -> Result<Identity, Error> {
-    let before = identity.amnesia.clone();
-    for damage in &found.damage {
-        match damage.scope {
-            DamageScope::AllBuckets => identity.amnesia.everywhere = true,
-            DamageScope::Bucket(bucket) => {
-                identity.amnesia.add(bucket.0);
+    let before = file.read().amnesia;
+    let identity = file.update(|identity| {
+        for damage in &found.damage {
+            match damage.scope {
+                DamageScope::AllBuckets => identity.amnesia.add_all(),
+                DamageScope::Bucket(bucket) => identity.amnesia.add(bucket.0),
             }
         }
-    }
-    // Every start begins with a commit, and founding comes after it: a founded disk with an unused journal has lost its own.
-    if found.never_used && identity.founding.is_some() {
-        identity.amnesia.everywhere = true;
-    }
-    if identity.amnesia != before {
-        tracing::warn!(amnesia = ?identity.amnesia, "the journal is damaged; the buckets concerned only learn until they have a vote floor");
-        identity.write(disk, Path::new(""))?;
+        // Every start begins with a commit, and founding comes after it: a founded disk with an unused journal has lost its own.
+        if found.never_used && identity.founding.is_some() {
+            identity.amnesia.add_all();
+        }
+    })?;
+    let after = &identity.amnesia;
+    if *after != before {
+        let buckets = if after.everywhere { identity.buckets as usize } else { after.buckets.len() };
+        tracing::warn!(
+            buckets,
+            "the journal is damaged; the buckets concerned only learn until they have a vote floor"
+        );
     }
     Ok(identity)
 }
@@ -278,6 +310,10 @@ struct Replayer<'a> {
     losses: u64,
     /// Where the last vote floor of each bucket stands.
     floors: HashMap<u32, Position>,
+    /// Floors up to here are older than a loss, and do not count.
+    behind: Reach,
+    /// Buckets whose state could not be read.
+    failed: BTreeSet<u32>,
     indexes: Vec<JournalIndex>,
     dealing: Dealing,
     route: &'a Route,
@@ -322,10 +358,13 @@ impl Replayer<'_> {
         self.note_losses(bucket);
         let part = &mut self.parts[self.dealing.part(bucket) as usize];
         if record_codec::is_floor(kind) {
+            let at = Reach { generation: position.generation.0, offset: position.offset };
+            if at <= self.behind {
+                return Ok(());
+            }
             self.floors.insert(bucket.0, position);
         }
-        let placed =
-            Placed { bucket, slot, has_command: record_codec::has_command(kind), position: Some(position) };
+        let placed = Placed { position: Some(position), ..Placed::new(bucket, slot, kind) };
         self.indexes[self.dealing.worker(bucket) as usize].insert(&placed);
         let decoded =
             record_codec::decode(kind, slot, Bytes::copy_from_slice(record.payload)).map_err(|error| {
@@ -341,10 +380,14 @@ impl Replayer<'_> {
             .record(decoded, &mut chosen);
         let mut decisions = Vec::new();
         for (slot, command) in chosen {
-            if applied(part, bucket).0 + 1 == slot.0 {
-                apply::apply(part, bucket, slot, &command.payload, &mut decisions)
-                    .map_err(|error| super::state_error(&error))?;
-                self.report.replayed += 1;
+            if applied(part, bucket).0 + 1 == slot.0 && !self.failed.contains(&bucket.0) {
+                match apply::apply(part, bucket, slot, &command.payload, &mut decisions) {
+                    Ok(()) => self.report.replayed += 1,
+                    Err(StateError::Corrupt { .. }) => {
+                        self.failed.insert(bucket.0);
+                    }
+                    Err(error) => return Err(super::state_error(&error)),
+                }
             }
         }
         if part.wants_flush()
@@ -359,6 +402,7 @@ impl Replayer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
     use thermocline_tiers::hot::journal::{Generation, Sequence};
 
     #[test]

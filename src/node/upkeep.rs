@@ -38,11 +38,16 @@ impl Worker {
     /// Asks every part to write what it has in memory, so that the journal can be shortened.
     pub(crate) fn flush_parts(&mut self) {
         for part in 0..self.parts.len() {
-            if self.may_begin(self.last_tick, part)
-                && let Some(job) = self.parts[part].freeze()
-            {
-                self.hold_state_job(part, job);
-            }
+            self.flush_part(part);
+        }
+    }
+
+    /// Asks a part to write what it has in memory.
+    pub(super) fn flush_part(&mut self, part: usize) {
+        if self.may_begin(self.last_tick, part)
+            && let Some(job) = self.parts[part].freeze()
+        {
+            self.hold_state_job(part, job);
         }
     }
 

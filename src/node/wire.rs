@@ -10,14 +10,21 @@ use bytes::{Buf, BufMut, Bytes};
 use thermocline_paxos::{
     Accepted, Ballot, Boot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Slot,
 };
+use thermocline_tiers::hot::state::{Content, Digest, RunSet, Window};
 
+use super::audit::Finding;
 use super::command::COMMAND_BYTES_LIMIT;
+use super::lives::{Life, Reach, Witnessed};
 use super::request_codec;
 use crate::request::{Outcome, Request};
 
 /// One thing said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
+    /// Whose frame this is: the first item of each, and nowhere else.
+    Life(Life),
+    /// What the sender remembers of the lives of nodes.
+    Witnessed(Vec<(NodeId, Witnessed)>),
     /// The consensus core's one message.
     Paxos(Message),
     /// "What do you know of these buckets, now?" The start of linearizable reads.
@@ -40,8 +47,32 @@ pub(crate) enum Item {
     Founding(Founding),
     /// "What is the highest slot that you touched in these buckets?" Asked by a learner-only replica.
     FloorAsk { nonce: u64, buckets: Vec<Bucket> },
-    /// The answer, for those in which this replica votes.
-    FloorAnswer { nonce: u64, buckets: Vec<(Bucket, Slot)> },
+    /// The answer: what was touched, and is known to be chosen, in those in which this replica votes; and what is known to be chosen in
+    /// those in which it only learns itself.
+    FloorAnswer { nonce: u64, buckets: Vec<(Bucket, Slot, Slot)>, learning: Vec<(Bucket, Slot)> },
+    /// Where the sender can be reached, as of an epoch of the topology.
+    Address { epoch: u64, address: String },
+    /// "What is on your disk of these buckets?"
+    AuditAsk { round: u64, buckets: Vec<Bucket> },
+    /// The answer.
+    AuditAnswer { round: u64, findings: Vec<Finding> },
+    /// "What you have of this bucket is not what the majority has at this slot: take it over from `source`."
+    Repair { bucket: Bucket, at: Slot, source: NodeId },
+    /// "Send me a piece of this bucket, at a slot from `at_least` on." Asked for by a replica that lacks what no journal has.
+    CopyAsk { session: u64, bucket: Bucket, chunk: u32, at_least: Slot },
+    /// A piece of a bucket as it is at slot `at`, with a running hash over all pieces.
+    Copy {
+        session: u64,
+        bucket: Bucket,
+        chunk: u32,
+        at: Slot,
+        digest: u128,
+        sum: u64,
+        last: bool,
+        body: Bytes,
+    },
+    /// The bucket cannot be copied from here, or not any more.
+    CopyRefused { session: u64, bucket: Bucket },
     /// "Have a slot decided in these idle buckets": a replica waits to pass its vote floor.
     Nudge { buckets: Vec<Bucket> },
 }
@@ -80,6 +111,12 @@ const fn malformed(what: &'static str) -> Malformed {
 /// The longest founding record, in bytes.
 const FOUNDING_BYTES_MAX: usize = 4096;
 
+/// The longest address: a name and a port.
+const ADDRESS_BYTES_MAX: usize = 262;
+
+/// The longest list of what is remembered, in bytes: 64 nodes with 32 retired disks each fit.
+const WITNESSED_BYTES_MAX: usize = 64 << 10;
+
 mod kind {
     pub(super) const PAXOS: u8 = 1;
     pub(super) const PROBE: u8 = 2;
@@ -94,6 +131,15 @@ mod kind {
     pub(super) const FLOOR_ASK: u8 = 11;
     pub(super) const FLOOR_ANSWER: u8 = 12;
     pub(super) const NUDGE: u8 = 13;
+    pub(super) const LIFE: u8 = 14;
+    pub(super) const WITNESSED: u8 = 15;
+    pub(super) const COPY_ASK: u8 = 16;
+    pub(super) const COPY: u8 = 17;
+    pub(super) const COPY_REFUSED: u8 = 18;
+    pub(super) const AUDIT_ASK: u8 = 19;
+    pub(super) const AUDIT_ANSWER: u8 = 20;
+    pub(super) const REPAIR: u8 = 21;
+    pub(super) const ADDRESS: u8 = 22;
 }
 
 /// Bits of a Paxos item's flags: which of its fields are there.
@@ -201,6 +247,37 @@ fn get_paxos(body: &mut Bytes) -> Result<Message, Malformed> {
 /// Appends any item.
 pub(crate) fn put(out: &mut Vec<u8>, item: &Item) {
     match item {
+        Item::Life(life) => put_life(out, life),
+        Item::Witnessed(nodes) => {
+            out.put_u8(kind::WITNESSED);
+            let nodes: Vec<(u16, &Witnessed)> = nodes.iter().map(|(node, known)| (node.0, known)).collect();
+            // Too long a list is told as none: the peers of the others tell it too.
+            let bytes = crate::encoding::encode::<WITNESSED_BYTES_MAX, _>(&nodes).unwrap_or_default();
+            put_bytes(out, &bytes);
+        }
+        Item::CopyAsk { session, bucket, chunk, at_least } => {
+            out.put_u8(kind::COPY_ASK);
+            out.put_u64_le(*session);
+            out.put_u32_le(bucket.0);
+            out.put_u32_le(*chunk);
+            out.put_u64_le(at_least.0);
+        }
+        Item::Copy { session, bucket, chunk, at, digest, sum, last, body } => {
+            out.put_u8(kind::COPY);
+            out.put_u64_le(*session);
+            out.put_u32_le(bucket.0);
+            out.put_u32_le(*chunk);
+            out.put_u64_le(at.0);
+            out.put_u128_le(*digest);
+            out.put_u64_le(*sum);
+            out.put_u8(u8::from(*last));
+            put_bytes(out, body);
+        }
+        Item::CopyRefused { session, bucket } => {
+            out.put_u8(kind::COPY_REFUSED);
+            out.put_u64_le(*session);
+            out.put_u32_le(bucket.0);
+        }
         Item::Paxos(message) => put_paxos(out, message),
         Item::Probe { round, buckets } => {
             put_probe(out, *round, buckets.iter().copied());
@@ -268,26 +345,48 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item) {
         Item::FloorAsk { nonce, buckets } => {
             out.put_u8(kind::FLOOR_ASK);
             out.put_u64_le(*nonce);
-            out.put_u32_le(length(buckets.len()));
-            for bucket in buckets {
-                out.put_u32_le(bucket.0);
-            }
+            put_buckets(out, buckets);
         }
         Item::Nudge { buckets } => {
             out.put_u8(kind::NUDGE);
-            out.put_u32_le(length(buckets.len()));
-            for bucket in buckets {
-                out.put_u32_le(bucket.0);
-            }
+            put_buckets(out, buckets);
         }
-        Item::FloorAnswer { nonce, buckets } => {
+        Item::FloorAnswer { nonce, buckets, learning } => {
             out.put_u8(kind::FLOOR_ANSWER);
             out.put_u64_le(*nonce);
             out.put_u32_le(length(buckets.len()));
-            for (bucket, slot) in buckets {
+            for (bucket, touched, chosen) in buckets {
                 out.put_u32_le(bucket.0);
-                out.put_u64_le(slot.0);
+                out.put_u64_le(touched.0);
+                out.put_u64_le(chosen.0);
             }
+            out.put_u32_le(length(learning.len()));
+            for (bucket, chosen) in learning {
+                out.put_u32_le(bucket.0);
+                out.put_u64_le(chosen.0);
+            }
+        }
+        Item::Address { epoch, address } => {
+            out.put_u8(kind::ADDRESS);
+            out.put_u64_le(*epoch);
+            put_bytes(out, address.as_bytes());
+        }
+        Item::AuditAsk { round, buckets } => {
+            out.put_u8(kind::AUDIT_ASK);
+            out.put_u64_le(*round);
+            put_buckets(out, buckets);
+        }
+        Item::AuditAnswer { round, findings } => {
+            out.put_u8(kind::AUDIT_ANSWER);
+            out.put_u64_le(*round);
+            out.put_u32_le(length(findings.len()));
+            findings.iter().for_each(|finding| put_finding(out, finding));
+        }
+        Item::Repair { bucket, at, source } => {
+            out.put_u8(kind::REPAIR);
+            out.put_u32_le(bucket.0);
+            out.put_u64_le(at.0);
+            out.put_u16_le(source.0);
         }
     }
 }
@@ -399,16 +498,152 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
         kind::FLOOR_ANSWER => {
             need(body, 12)?;
             let nonce = body.get_u64_le();
-            let buckets = list(body, 12, |body| (Bucket(body.get_u32_le()), Slot(body.get_u64_le())))?;
-            Item::FloorAnswer { nonce, buckets }
+            let buckets = list(body, 20, |body| {
+                (Bucket(body.get_u32_le()), Slot(body.get_u64_le()), Slot(body.get_u64_le()))
+            })?;
+            need(body, 4)?;
+            let learning = list(body, 12, |body| (Bucket(body.get_u32_le()), Slot(body.get_u64_le())))?;
+            Item::FloorAnswer { nonce, buckets, learning }
         }
         kind::NUDGE => {
             need(body, 4)?;
             Item::Nudge { buckets: list(body, 4, |body| Bucket(body.get_u32_le()))? }
         }
+        kind::LIFE => Item::Life(get_life(body)?),
+        kind::WITNESSED => {
+            let bytes = get_bytes(body)?;
+            let nodes: Vec<(u16, Witnessed)> = if bytes.is_empty() {
+                Vec::new()
+            } else {
+                crate::encoding::decode::<WITNESSED_BYTES_MAX, _>(&bytes)
+                    .map_err(|_| malformed("what is remembered"))?
+            };
+            Item::Witnessed(nodes.into_iter().map(|(node, known)| (NodeId(node), known)).collect())
+        }
+        kind::COPY_ASK => {
+            need(body, 8 + 4 + 4 + 8)?;
+            Item::CopyAsk {
+                session: body.get_u64_le(),
+                bucket: Bucket(body.get_u32_le()),
+                chunk: body.get_u32_le(),
+                at_least: Slot(body.get_u64_le()),
+            }
+        }
+        kind::COPY => {
+            need(body, 8 + 4 + 4 + 8 + 16 + 8 + 1)?;
+            let (session, bucket, chunk) = (body.get_u64_le(), Bucket(body.get_u32_le()), body.get_u32_le());
+            let (at, digest, sum) = (Slot(body.get_u64_le()), body.get_u128_le(), body.get_u64_le());
+            let last = body.get_u8() != 0;
+            Item::Copy { session, bucket, chunk, at, digest, sum, last, body: get_bytes(body)? }
+        }
+        kind::COPY_REFUSED => {
+            need(body, 12)?;
+            Item::CopyRefused { session: body.get_u64_le(), bucket: Bucket(body.get_u32_le()) }
+        }
+        kind::ADDRESS => {
+            need(body, 8)?;
+            let (epoch, address) = (body.get_u64_le(), get_bytes(body)?);
+            let address =
+                std::str::from_utf8(&address).ok().filter(|address| address.len() <= ADDRESS_BYTES_MAX);
+            Item::Address { epoch, address: address.ok_or(malformed("address"))?.to_owned() }
+        }
+        kind::AUDIT_ASK => {
+            need(body, 12)?;
+            let round = body.get_u64_le();
+            Item::AuditAsk { round, buckets: list(body, 4, |body| Bucket(body.get_u32_le()))? }
+        }
+        kind::AUDIT_ANSWER => {
+            need(body, 12)?;
+            let (round, count) = (body.get_u64_le(), body.get_u32_le());
+            let mut findings = Vec::new();
+            for _ in 0..count {
+                findings.push(get_finding(body)?);
+            }
+            Item::AuditAnswer { round, findings }
+        }
+        kind::REPAIR => {
+            need(body, 14)?;
+            let (bucket, at) = (Bucket(body.get_u32_le()), Slot(body.get_u64_le()));
+            Item::Repair { bucket, at, source: NodeId(body.get_u16_le()) }
+        }
         _ => return Err(malformed("unknown kind")),
     };
     Ok(Some(item))
+}
+
+const LIFE_BYTES: usize = 8 + 4 + 4 + 8 + 2 * 12;
+
+/// Appends what stands at the head of every body.
+pub(crate) fn put_life(out: &mut Vec<u8>, life: &Life) {
+    out.put_u8(kind::LIFE);
+    out.put_u64_le(life.disk);
+    out.put_u32_le(life.era);
+    out.put_u32_le(life.count);
+    out.put_u64_le(life.start);
+    for reach in [life.recovered, life.synced] {
+        out.put_u64_le(reach.generation);
+        out.put_u32_le(reach.offset);
+    }
+}
+
+fn get_life(body: &mut Bytes) -> Result<Life, Malformed> {
+    need(body, LIFE_BYTES)?;
+    let (disk, era, count) = (body.get_u64_le(), body.get_u32_le(), body.get_u32_le());
+    let start = body.get_u64_le();
+    let mut reach = || Reach { generation: body.get_u64_le(), offset: body.get_u32_le() };
+    Ok(Life { disk, era, count, start, recovered: reach(), synced: reach() })
+}
+
+fn put_finding(out: &mut Vec<u8>, finding: &Finding) {
+    out.put_u32_le(finding.bucket.0);
+    out.put_u32_le(finding.journal_damage);
+    out.put_u8(u8::from(finding.content.is_some()));
+    let Some(content) = &finding.content else { return };
+    out.put_u64_le(content.applied.0);
+    out.put_u128_le(content.digest.0);
+    out.put_u64_le(content.rest);
+    out.put_u64_le(content.records);
+    out.put_u32_le(length(content.sets.len()));
+    for (set, sum) in &content.sets {
+        let (tag, window) = match set {
+            RunSet::Meta => (0, 0),
+            RunSet::Undated => (1, 0),
+            RunSet::Window(window) => (2, window.0),
+        };
+        out.put_u8(tag);
+        out.put_u64_le(window);
+        out.put_u64_le(*sum);
+    }
+}
+
+fn get_finding(body: &mut Bytes) -> Result<Finding, Malformed> {
+    need(body, 9)?;
+    let (bucket, journal_damage) = (Bucket(body.get_u32_le()), body.get_u32_le());
+    if body.get_u8() == 0 {
+        return Ok(Finding { bucket, content: None, journal_damage });
+    }
+    need(body, 8 + 16 + 8 + 8 + 4)?;
+    let applied = thermocline_tiers::hot::Slot(body.get_u64_le());
+    let digest = Digest(body.get_u128_le());
+    let (rest, records) = (body.get_u64_le(), body.get_u64_le());
+    let sets = list(body, 17, |body| {
+        let (tag, window) = (body.get_u8(), Window(body.get_u64_le()));
+        let set = match tag {
+            0 => RunSet::Meta,
+            1 => RunSet::Undated,
+            _ => RunSet::Window(window),
+        };
+        (set, body.get_u64_le())
+    })?;
+    let content = Content { applied, digest, rest, sets: sets.into_iter().collect(), records };
+    Ok(Finding { bucket, content: Some(content), journal_damage })
+}
+
+fn put_buckets(out: &mut Vec<u8>, buckets: &[Bucket]) {
+    out.put_u32_le(length(buckets.len()));
+    for bucket in buckets {
+        out.put_u32_le(bucket.0);
+    }
 }
 
 fn list<T>(

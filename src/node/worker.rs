@@ -10,18 +10,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, Core, Event, NodeId, Originator, Output, Slot, Ticket};
-use thermocline_tiers::hot::state::{Job as StateJob, Part};
+use thermocline_tiers::hot::journal::Position as Place;
+use thermocline_tiers::hot::state::{Digest, Job as StateJob, Part};
 
 use super::active::ActiveBuckets;
 use super::apply::Decision;
+use super::audit::Audits;
 use super::calls::{CallKey, Calls};
+use super::copies::Copies;
 use super::counters::Counters;
 use super::effects::{Done, Effects, Peer, Submission};
+use super::identity::IdentityFile;
 use super::journal_index::JournalIndex;
+use super::lives::{Life, Reach};
+use super::loss::Losses;
+use super::peer_file::PeerFile;
 use super::read::Rounds;
 use super::record_codec;
 use super::route::{Dealing, Route};
 use super::timers::{Timer, Timers};
+use super::transfer::{CameItem, Transfers};
 use super::upkeep::Upkeep;
 use super::wire::{self, Founding, Item};
 use crate::error::{Error, StorageKind};
@@ -45,6 +53,21 @@ pub(crate) struct Settings {
     pub(crate) hedge_ms: u64,
     /// After so long an undecided own proposal is sent again.
     pub(crate) resend_ms: u64,
+    /// At most so many bytes a second are copied to this worker from other replicas.
+    pub(crate) transfer_bytes_s_max: u64,
+    /// How often the replicas are compared without being asked to, in milliseconds; 0 for never.
+    pub(crate) audit_every_ms: u64,
+    /// Where this node can be reached, as of an epoch of the topology: peers may have another address of it.
+    pub(crate) address: Option<(u64, String)>,
+}
+
+/// What a worker shares with the others of its node.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    /// What this node says of itself in each frame.
+    pub(crate) life: Life,
+    pub(crate) identity: Arc<IdentityFile>,
+    pub(crate) peers: Arc<PeerFile>,
 }
 
 /// A worker. See the module.
@@ -85,10 +108,24 @@ pub(crate) struct Worker {
     pub(super) founding: Option<Founding>,
     /// When a node that is not founded tells the others again.
     next_founding: u64,
+    pub(super) kept: Kept,
+    pub(super) audits: Audits,
+    pub(super) losses: Losses,
+    learning_since: Option<(u64, u32)>,
+    pub(super) copies: Copies,
+    pub(super) transfers: Transfers,
+    /// Whether an amnesia is being written down.
+    pub(super) admitting: bool,
+    /// Whether another directory has taken this one's place.
+    pub(super) replaced: bool,
+    /// Whether buckets are listed in the identity as forgotten.
+    pub(super) to_lift: bool,
+    /// When it is written down next how far the peers' journals are.
+    pub(super) next_reach: u64,
     /// When slots that keep old journal segments are looked for next.
     next_straggler: u64,
     /// When the floors of buckets that only learn are asked for next.
-    next_floor_question: u64,
+    pub(super) next_floor_question: u64,
     random: u64,
     next_sweep: u64,
     pub(super) last_tick: u64,
@@ -134,6 +171,7 @@ impl Worker {
         mut index: JournalIndex,
         effects: Effects,
         founded: bool,
+        kept: Kept,
     ) -> Self {
         index.recovered(|bucket| core.status(bucket).chosen);
         let buckets = route.buckets();
@@ -143,6 +181,14 @@ impl Worker {
                 owned[bucket.0 as usize / 64] |= 1 << (bucket.0 % 64);
             }
         }
+        let to_lift = !kept.identity.read().amnesia.is_empty();
+        let peer = |node: &NodeId| {
+            let known = kept.peers.of(node.0);
+            let reach_written = known.as_ref().map_or(Reach::default(), |known| known.synced);
+            let mut peer = Peer::new(*node);
+            (peer.known, peer.reach_written) = (known, reach_written);
+            peer
+        };
         Self {
             owned,
             random: settings.seed | 1,
@@ -150,7 +196,7 @@ impl Worker {
             core,
             upkeep: parts.iter().map(|_| Upkeep::default()).collect(),
             parts,
-            peers: peers.iter().map(|node| Peer::new(*node)).collect(),
+            peers: peers.iter().map(peer).collect(),
             calls: Calls::starting_at((settings.client >> 32) as u32),
             tokens: HashMap::new(),
             next_token: 1,
@@ -172,6 +218,16 @@ impl Worker {
             founded,
             founding: None,
             next_founding: 0,
+            kept,
+            audits: Audits::default(),
+            losses: Losses::default(),
+            learning_since: None,
+            copies: Copies::default(),
+            transfers: Transfers::default(),
+            admitting: false,
+            replaced: false,
+            to_lift,
+            next_reach: 0,
             next_straggler: 0,
             next_floor_question: 0,
             next_sweep: 0,
@@ -190,13 +246,19 @@ impl Worker {
         }
     }
 
+    /// Recovery could not read the bucket's state.
+    pub(super) fn found_damaged(&mut self, bucket: Bucket) {
+        self.failed.insert(bucket.0);
+        self.want_transfer(bucket, self.core.status(bucket).chosen, None);
+    }
+
     /// The wall clock, for expiry alone.
     pub(crate) fn set_wall_clock(&mut self, wall_ms: u64) {
         self.wall_ms = wall_ms;
     }
 
-    /// A frame's body from another node.
-    pub(crate) fn frame(&mut self, now: u64, from: NodeId, mut body: Bytes) {
+    /// What a frame that is heard brings.
+    pub(super) fn items(&mut self, now: u64, from: NodeId, mut body: Bytes) {
         loop {
             match wire::take(&mut body) {
                 Ok(Some(item)) => self.item(now, from, item),
@@ -237,8 +299,24 @@ impl Worker {
             Item::Hint { bucket, chosen } => self.hinted(now, from, bucket, chosen),
             Item::Founding(founding) => self.founding_heard(from, founding),
             Item::FloorAsk { nonce, buckets } => self.floor_asked(from, nonce, &buckets),
-            Item::FloorAnswer { nonce, buckets } => self.floor_answered(from, nonce, &buckets),
+            Item::FloorAnswer { nonce, buckets, learning } => {
+                self.floor_answered(now, from, nonce, &buckets, &learning);
+            }
             Item::Nudge { buckets } => self.nudged(now, &buckets),
+            Item::CopyAsk { session, bucket, chunk, at_least } => {
+                self.copy_asked(now, from, session, bucket, chunk, at_least);
+            }
+            Item::Copy { session, bucket, chunk, at, digest, sum, last, body } => {
+                let digest = Digest(digest);
+                self.copy_came(now, from, CameItem { session, bucket, chunk, at, digest, sum, last, body });
+            }
+            Item::CopyRefused { session, bucket } => self.copy_refused(from, session, bucket),
+            Item::Address { epoch, address } => self.address_told(from, epoch, address),
+            Item::AuditAsk { round, buckets } => self.audit_asked(from, round, buckets),
+            Item::AuditAnswer { round, findings } => self.audit_answered(now, from, round, findings),
+            Item::Repair { bucket, at, source } => self.repair(bucket, at, source),
+            Item::Witnessed(told) => self.witnessed(now, from, told),
+            Item::Life(_) => self.counters.malformed_items += 1,
         }
     }
 
@@ -281,6 +359,11 @@ impl Worker {
             );
             self.index.insert(placed);
         }
+        if let Some(Place { generation, offset, .. }) =
+            submission.records.last().and_then(|last| last.position)
+        {
+            self.reached(Reach { generation: generation.0, offset });
+        }
         self.synced = submission.through;
         self.core.persisted(submission.through, &mut self.out);
         self.answer_fetches();
@@ -292,8 +375,8 @@ impl Worker {
     /// A disk job has ended.
     pub(crate) fn job_done(&mut self, now: u64, done: Done) {
         match done {
-            Done::Got(key, result) => self.got(key, result),
-            Done::Scanned(key, result) => self.scanned(key, result),
+            Done::Got(key, result) => self.got(now, key, result),
+            Done::Scanned(key, result) => self.scanned(now, key, result),
             Done::State(part, finished) => {
                 let installed = self.parts[part].install(finished);
                 self.upkeep_ended(now, part, installed);
@@ -301,6 +384,12 @@ impl Worker {
                 self.driven.append(&mut self.held_buckets);
                 self.maintain_part(now, part);
             }
+            Done::Copied { to, session, copying, piece } => self.copied(now, to, session, copying, piece),
+            Done::Audited { to, round, read } => self.audited(now, to, round, read),
+            Done::Remembered(node, result) => self.remembered(now, node, result),
+            Done::AddressRemembered(node, result) => self.address_remembered(node, result),
+            Done::Admitted(result) => self.admitted(now, result),
+            Done::Lifted(result) => self.lifted(result),
             Done::Fetched { to, bucket, from, commands } => {
                 self.fetch_jobs -= 1;
                 self.answer_fetches();
@@ -328,14 +417,25 @@ impl Worker {
                 self.next_parked = now + PARKED_MS;
                 self.place_parked(now);
             }
+            self.go_on_with_transfers(now);
+            self.sweep_copies(now);
+            self.go_on_with_audit(now);
             if self.founded && now >= self.next_floor_question {
+                self.look_at_losses(now);
                 let learning = self.ask_for_floors();
-                self.next_floor_question = if learning == 0 { u64::MAX } else { now + FLOOR_MS };
+                self.learning_since = match self.learning_since {
+                    _ if learning == 0 => None,
+                    Some((since, most)) if learning as u32 <= most => Some((since, most)),
+                    _ => Some((now, learning as u32)),
+                };
+                self.next_floor_question =
+                    if learning == 0 && !self.lift() { u64::MAX } else { now + FLOOR_MS };
             }
             if !self.founded && now >= self.next_founding {
                 self.next_founding = now + FOUNDING_MS;
                 self.tell_founding();
             }
+            self.remember_reach(now);
             if now >= self.next_straggler {
                 self.next_straggler = now + STRAGGLERS_MS;
                 self.decide_stragglers(now);
@@ -349,7 +449,7 @@ impl Worker {
 
     /// When [`tick`](Self::tick) is wanted next.
     pub(crate) fn next_timer(&self) -> u64 {
-        let sweep = if self.calls.len() == 0 && self.catch_up.is_empty() {
+        let sweep = if self.calls.len() == 0 && self.catch_up.is_empty() && self.transfers.is_idle() {
             self.next_sweep + 20 * SWEEP_MS
         } else {
             self.next_sweep
@@ -443,6 +543,9 @@ impl Worker {
 
     /// The nodes this worker talks to, with what it has to tell them.
     pub(crate) fn peers(&mut self) -> &mut [Peer] {
+        for peer in self.peers.iter_mut().filter(|peer| !peer.out.is_empty()) {
+            peer.sign(&self.kept.life);
+        }
         &mut self.peers
     }
 
@@ -533,8 +636,9 @@ impl Worker {
     /// The group's founding is known here. When this node was not founded before, its replicas begin now: as voters, or, if
     /// the group was founded without this disk (`late`), as learners.
     pub(crate) fn found(&mut self, now: u64, founding: Founding, late: bool) {
-        if !self.founded && founding.members.is_some() {
+        if !self.founded && !self.replaced && founding.members.is_some() {
             self.founded = true;
+            self.to_lift |= late;
             for bucket in (0..self.route.buckets()).map(Bucket) {
                 if self.owns(bucket) {
                     self.core.found(bucket, !late);
@@ -554,17 +658,25 @@ impl Worker {
     /// Tells a node what this one knows: of the founding, and how far it is.
     fn introduce(&mut self, node: NodeId) {
         self.tell_founding_to(node);
+        self.tell_witnessed(node);
+        if let Some((epoch, address)) = self.settings.address.clone() {
+            self.say(node, &Item::Address { epoch, address });
+        }
         self.hint_everything(node);
+    }
+
+    /// Nothing that this node says can count any more.
+    pub(super) fn stop_taking_part(&mut self, kind: StorageKind, cause: &str) {
+        self.founded = false;
+        for key in self.calls.keys().collect::<Vec<_>>() {
+            let outcome = Err(self.given_up(key, Error::storage(kind, cause)));
+            self.finish(key, outcome);
+        }
     }
 
     /// The journal failed: nothing that this node says can count any more.
     pub(crate) fn journal_failed(&mut self, cause: &str) {
-        self.founded = false;
-        for key in self.calls.keys().collect::<Vec<_>>() {
-            let reason = Error::storage(StorageKind::SyncFailed, format!("the journal failed: {cause}"));
-            let outcome = Err(self.given_up(key, reason));
-            self.finish(key, outcome);
-        }
+        self.stop_taking_part(StorageKind::SyncFailed, &format!("the journal failed: {cause}"));
     }
 
     /// The journal's disk has no room any more, or has some again.
@@ -592,6 +704,16 @@ impl Worker {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How many buckets are yet to be caught up, copied or mended.
+    pub(crate) fn buckets_behind(&self) -> u32 {
+        (self.transfers.left() + self.fetches + self.catch_up.len()) as u32
+    }
+
+    /// Since when buckets learn, and how many did then; `None` when none does.
+    pub(crate) fn learning_since(&self) -> Option<(u64, u32)> {
+        self.learning_since
     }
 
     /// Buckets that vote and buckets that only learn.

@@ -220,7 +220,7 @@ impl Worker {
             apply::apply(&mut self.parts[place], bucket, slot, &command.payload, &mut decisions)
         {
             self.decisions = decisions;
-            return self.fail_bucket(bucket, &error);
+            return self.state_is_damaged(now, bucket, &error);
         }
         self.counters.applied += 1;
         let own = command.id.is_some()
@@ -248,7 +248,7 @@ impl Worker {
             }
         }
         self.decisions = decisions;
-        self.slot_applied(bucket, slot);
+        self.slot_applied(now, bucket, slot);
         if own && command.heir.is_some() {
             self.pass_on_pending(now, bucket);
         }
@@ -414,19 +414,41 @@ impl Worker {
         }
     }
 
-    /// A bucket whose state cannot be read is no longer served from here.
-    pub(super) fn fail_bucket(&mut self, bucket: Bucket, error: &thermocline_tiers::hot::state::StateError) {
+    /// A bucket's state cannot be read. It is not served from here until it was taken over from another replica; what waits for it
+    /// is asked of the others.
+    pub(super) fn state_is_damaged(
+        &mut self,
+        now: u64,
+        bucket: Bucket,
+        error: &thermocline_tiers::hot::state::StateError,
+    ) {
         self.counters.state_errors += 1;
-        tracing::error!(bucket = bucket.0, %error, "the bucket's state cannot be read; it is no longer served here");
-        self.failed.insert(bucket.0);
+        if !matches!(error, thermocline_tiers::hot::state::StateError::Corrupt { .. })
+            || !self.failed.insert(bucket.0)
+        {
+            return;
+        }
+        tracing::error!(bucket = bucket.0, %error, "the bucket's state cannot be read; it is copied from another replica");
+        self.want_transfer(bucket, self.core.status(bucket).chosen, None);
+        if let Some(active) = self.active.get_mut(bucket) {
+            active.proposed = None;
+        }
         let waiting: Vec<CallKey> = self
             .calls
             .keys()
-            .filter(|key| self.calls.get(*key).is_some_and(|call| call.bucket == bucket))
+            .filter(|key| {
+                let waits = |call: &Call| call.bucket == bucket && call.forwarded.is_none();
+                self.calls.get(*key).is_some_and(waits)
+            })
             .collect();
         for key in waiting {
-            let outcome = Err(self.given_up(key, Error::Corrupt { what: error.to_string() }));
-            self.finish(key, outcome);
+            if self.route.replicas(bucket).len() > 1 {
+                // A write's token tells the others what became of it.
+                self.place_elsewhere(now, key, None);
+            } else {
+                let outcome = Err(self.given_up(key, super::state_error(error)));
+                self.finish(key, outcome);
+            }
         }
     }
 

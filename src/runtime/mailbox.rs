@@ -11,6 +11,7 @@ use crate::node::load::{WRITES_BYTES_MAX, frame_bytes, question_bytes};
 use crate::node::wire::Founding;
 use crate::request::{Outcome, Request};
 use crate::transport::Incoming;
+use crate::verify::VerifyReport;
 
 /// So many bytes of frames may wait for a worker; what is more is dropped, as links may do.
 const FRAMES_BYTES_MAX: usize = 64 << 20;
@@ -51,6 +52,13 @@ pub(super) enum Input {
     /// Every part should be written to disk, because the journal is long.
     Flush,
     Report(oneshot::Sender<Report>),
+    /// The replicas are to be compared; `first_only`: of the buckets of which this node is the first replica.
+    Audit {
+        first_only: bool,
+        reply: oneshot::Sender<VerifyReport>,
+    },
+    /// The operator gives up what a majority has lost.
+    GiveUp(oneshot::Sender<u32>),
     Stop,
 }
 
@@ -58,6 +66,11 @@ pub(super) enum Input {
 pub(super) struct Report {
     pub(super) counters: crate::node::counters::Counters,
     pub(super) votes: (u32, u32),
+    /// Buckets that are yet to be caught up, copied or mended, and those of which a majority is lost.
+    pub(super) behind: u32,
+    pub(super) lost: u32,
+    /// Since when buckets learn, in the node's milliseconds, and how many did then.
+    pub(super) learning_since: Option<(u64, u32)>,
     pub(super) peers_up: Vec<NodeId>,
 }
 

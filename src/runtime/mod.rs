@@ -25,6 +25,7 @@ use crate::node::route::{Dealing, Route};
 use crate::request::{Ask, Outcome, Request};
 use crate::status::Status;
 use crate::transport::Counts;
+use crate::verify::VerifyReport;
 use journal_thread::{JournalGate, JournalQueue};
 use mailbox::{Input, Mailbox};
 
@@ -39,6 +40,7 @@ pub(crate) struct Runtime {
     journal: JournalQueue,
     gate: Arc<JournalGate>,
     boot: u32,
+    clock: clock::Clock,
     disk_id: u64,
     counts: Arc<Counts>,
     threads: Mutex<Threads>,
@@ -97,6 +99,32 @@ impl Runtime {
         self.handles[next % self.handles.len()].clone()
     }
 
+    /// Compares what lies on the disks of the replicas; `first_only`: of the buckets of which this node is the first replica.
+    pub(crate) async fn verify(&self, first_only: bool) -> Result<VerifyReport, Error> {
+        let mut answers = Vec::new();
+        for mailbox in &self.mailboxes {
+            let (reply, answer) = oneshot::channel();
+            mailbox.push(Input::Audit { first_only, reply });
+            answers.push(answer);
+        }
+        let mut report = VerifyReport::default();
+        for answer in answers {
+            report.add(answer.await.map_err(worker_thread::closed)?);
+        }
+        Ok(report)
+    }
+
+    /// Gives up what a majority has lost. Returns how many buckets that concerns.
+    pub(crate) async fn give_up_lost(&self) -> Result<u32, Error> {
+        let mut buckets = 0;
+        for mailbox in &self.mailboxes {
+            let (reply, answer) = oneshot::channel();
+            mailbox.push(Input::GiveUp(reply));
+            buckets += answer.await.map_err(worker_thread::closed)?;
+        }
+        Ok(buckets)
+    }
+
     /// How the node is.
     pub(crate) async fn status(&self) -> Result<Status, Error> {
         let mut counters = crate::node::counters::Counters::default();
@@ -111,6 +139,7 @@ impl Runtime {
             ..Status::default()
         };
         let mut up = Vec::new();
+        let mut learned: Option<(u32, u64)> = None;
         for mailbox in &self.mailboxes {
             let (reply, answer) = oneshot::channel();
             mailbox.push(Input::Report(reply));
@@ -118,7 +147,16 @@ impl Runtime {
             counters.add(&report.counters);
             status.buckets_voting += report.votes.0;
             status.buckets_learning += report.votes.1;
+            status.buckets_behind += report.behind;
+            status.buckets_lost += report.lost;
+            if let Some((since, learning)) = report.learning_since {
+                let (was, began) = learned.unwrap_or((0, since));
+                learned = Some((was + learning, began.min(since)));
+            }
             up.push(report.peers_up);
+        }
+        if let Some((was, since)) = learned {
+            status.learning_ms_left = ms_left(was, status.buckets_learning, self.clock.now_ms() - since);
         }
         let dropped = self.mailboxes.iter().map(|mailbox| mailbox.frames_dropped()).sum();
         let queues = [("frames_dropped_full_queue", dropped)];
@@ -178,6 +216,12 @@ impl Runtime {
         })
         .await;
     }
+}
+
+/// How long `now` of `was` buckets take, when the others took so long.
+fn ms_left(was: u32, now: u32, passed_ms: u64) -> Option<u64> {
+    let done = u64::from(was.checked_sub(now)?);
+    (u64::from(now) * passed_ms).checked_div(done)
 }
 
 /// The threads that are waited for at the end.

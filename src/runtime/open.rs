@@ -52,7 +52,6 @@ struct Opened {
     recovered: Recovered,
     route: Arc<Route>,
     table: u64,
-    disk: Arc<dyn Disk>,
     lock: Box<dyn Lock>,
 }
 
@@ -83,6 +82,7 @@ fn recover(config: &Config) -> Result<Opened, Error> {
         boots: 0,
         intent: None,
         founding: None,
+        era: 0,
         amnesia: Amnesia::default(),
     };
     let seed = random()?;
@@ -111,14 +111,17 @@ fn recover(config: &Config) -> Result<Opened, Error> {
             command_bytes_max: config.command_bytes_max as usize,
             hedge_ms: u64::from(config.hedge_ms),
             resend_ms: u64::from(config.resend_ms),
+            transfer_bytes_s_max: config.transfer_bytes_s_max / u64::from(config.workers.max(1)),
+            audit_every_ms: u64::from(config.audit_every_s) * 1_000,
+            address: own_address(config),
         },
         clients: (0..config.workers).map(|_| random()).collect::<Result<_, _>>()?,
     };
     let recovered = recovery::recover(plan)?;
     for damage in &recovered.report.damage {
-        tracing::warn!(%damage, "the journal is damaged");
+        tracing::warn!(%damage, "the disk is damaged");
     }
-    Ok(Opened { recovered, route, table, disk, lock })
+    Ok(Opened { recovered, route, table, lock })
 }
 
 fn journal_config(config: &Config) -> JournalConfig {
@@ -178,8 +181,9 @@ fn peers(config: &Config) -> Vec<(u16, String)> {
 }
 
 async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
-    let Opened { recovered, route, table, disk, lock } = opened;
-    let Recovered { identity, mut journal, workers, dealing, .. } = recovered;
+    let Opened { recovered, route, table, lock } = opened;
+    let Recovered { identity: file, peers: remembered, mut journal, workers, dealing, .. } = recovered;
+    let identity = file.read();
     // From here on, an unused journal means a lost one.
     journal.witness().map_err(|error| crate::node::journal_error(&error))?;
     let mailboxes: Vec<Arc<Mailbox>> = workers.iter().map(|_| Arc::default()).collect();
@@ -209,9 +213,15 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         limits: Limits { peer_buffer_bytes_max: config.peer_buffer_bytes_max as usize, ..Limits::default() },
         counts: Arc::clone(&counts),
     };
+    let epoch = config.topology().epoch;
     let addresses = peers(&config)
         .iter()
-        .map(|(node, address)| Ok((NodeId(*node), resolve(address)?)))
+        .map(|(node, address)| {
+            // What the node itself told may be newer than the topology: it may have taken a dead one's place.
+            let told = remembered.of(*node).and_then(|known| known.address);
+            let told = told.filter(|(told, _)| *told >= epoch).map(|(_, address)| address);
+            Ok((NodeId(*node), resolve(told.as_ref().unwrap_or(address))?))
+        })
         .collect::<Result<Vec<_>, Error>>()?;
     let (foundings, heard) = mpsc::channel(FOUNDINGS_MAX);
     let clock = Clock::start();
@@ -238,6 +248,7 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
     let (stop, stopped) = mpsc::channel(1);
     let runtime = Runtime {
         boot: identity.boots,
+        clock,
         disk_id: identity.disk,
         counts,
         route,
@@ -258,7 +269,7 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
     }
     let others: Vec<u16> = group_peers(&config);
     let alone = others.is_empty();
-    let mut founder = Founder::new(identity, others, disk);
+    let mut founder = Founder::new(file, others);
     tell(&mailboxes, founder.begin()?);
     if !alone {
         handles[0].spawn(found(founder, mailboxes, heard, stopped));
@@ -320,7 +331,13 @@ async fn listen(
     Ok(())
 }
 
-fn resolve(address: &str) -> Result<SocketAddr, Error> {
+/// Where this node can be reached; nobody asks a node that has no peers.
+fn own_address(config: &Config) -> Option<(u64, String)> {
+    let address = config.topology_node()?.address.clone();
+    (!address.is_empty()).then_some((config.topology().epoch, address))
+}
+
+pub(super) fn resolve(address: &str) -> Result<SocketAddr, Error> {
     let unknown = || Error::invalid("address", address, "an address that can be resolved");
     address.to_socket_addrs().map_err(|_| unknown())?.next().ok_or_else(unknown)
 }

@@ -1,5 +1,6 @@
 //! A worker's thread: a single-threaded tokio runtime that carries inputs to the worker and its effects to the world.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::node::wire::Founding;
 use crate::node::worker::Worker;
 use crate::request::Outcome;
 use crate::transport::{self, Direction, Hello, Inbox, LinkError, Links, Setup, frame};
+use crate::verify::VerifyReport;
 
 /// At most so many inputs are handled before their effects are let out.
 const TURN_INPUTS_MAX: usize = 4096;
@@ -68,6 +70,9 @@ pub(super) async fn run(parts: Parts) {
         frame_bytes_max,
         waiting: Waiting::default(),
         frame: Vec::new(),
+        addresses: peers.into_iter().collect(),
+        reports: HashMap::new(),
+        audits: 0,
         outstanding: 0,
     };
     thread.run().await;
@@ -88,6 +93,11 @@ struct WorkerThread {
     frame_bytes_max: usize,
     waiting: Waiting,
     frame: Vec<u8>,
+    /// Where the other nodes are dialled.
+    addresses: BTreeMap<NodeId, SocketAddr>,
+    /// Who waits for the reports of audits, and the number of the last.
+    reports: HashMap<u64, oneshot::Sender<VerifyReport>>,
+    audits: u64,
     /// Submissions that the journal has not given back.
     outstanding: u64,
 }
@@ -180,6 +190,9 @@ impl WorkerThread {
                 let report = Report {
                     counters: *self.worker.counters(),
                     votes: self.worker.votes(),
+                    behind: self.worker.buckets_behind(),
+                    lost: self.worker.lost_buckets().len() as u32,
+                    learning_since: self.worker.learning_since(),
                     peers_up: self
                         .worker
                         .peers()
@@ -189,6 +202,14 @@ impl WorkerThread {
                         .collect(),
                 };
                 let _ = reply.send(report);
+            }
+            Input::Audit { first_only, reply } => {
+                self.audits += 1;
+                self.reports.insert(self.audits, reply);
+                self.worker.audit(now, self.audits, first_only);
+            }
+            Input::GiveUp(reply) => {
+                let _ = reply.send(self.worker.give_up_lost_votes(now));
             }
             Input::Stop => return true,
         }
@@ -217,6 +238,15 @@ impl WorkerThread {
         for (call, outcome) in effects.replies.drain(..) {
             self.waiting.answer(call, outcome);
         }
+        for (number, report) in effects.reports.drain(..) {
+            if let Some(reply) = self.reports.remove(&number) {
+                let _ = reply.send(report);
+            }
+        }
+        if !effects.addresses.is_empty() {
+            let told: Vec<(NodeId, String)> = effects.addresses.drain(..).collect();
+            self.dial_elsewhere(&told);
+        }
         for peer in self.worker.peers() {
             if peer.out.is_empty() {
                 continue;
@@ -234,6 +264,26 @@ impl WorkerThread {
             }
             peer.out.clear();
         }
+    }
+}
+
+impl WorkerThread {
+    /// Nodes have said that they are elsewhere than this node thought.
+    fn dial_elsewhere(&mut self, told: &[(NodeId, String)]) {
+        for (node, address) in told {
+            match super::open::resolve(address) {
+                Ok(found) => {
+                    if self.addresses.insert(*node, found) != Some(found) {
+                        tracing::info!(node = node.0, %address, "the node is reached at another address now");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(node = node.0, %error, "the address that a node told is no address")
+                }
+            }
+        }
+        let all: Vec<_> = self.addresses.iter().map(|(node, at)| (transport::NodeId(node.0), *at)).collect();
+        self.links.set_peers(&all);
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) enum Verb {
     TcGet,
     TcCas,
     TcResolve,
+    TcVerify,
+    TcLose,
     Xadd,
     Xrange,
     Xrevrange,
@@ -68,7 +70,7 @@ pub(super) struct Rule {
 const ANY: usize = usize::MAX;
 
 /// The commands, the most frequent first.
-pub(super) static RULES: [Rule; 21] = {
+pub(super) static RULES: [Rule; 23] = {
     use Keys::{All, First};
     use Touch::{Reads, Session, Writes};
     const fn rule(verb: Verb, name: &'static str, arguments: (usize, usize), touch: Touch) -> Rule {
@@ -86,6 +88,8 @@ pub(super) static RULES: [Rule; 21] = {
         rule(Verb::TcGet, "TC.GET", (2, 2), Reads(First)),
         rule(Verb::TcCas, "TC.CAS", (4, 4), Writes(First)),
         rule(Verb::TcResolve, "TC.RESOLVE", (2, 2), Touch::Store),
+        rule(Verb::TcVerify, "TC.VERIFY", (1, 1), Touch::Store),
+        rule(Verb::TcLose, "TC.LOSE-ACKNOWLEDGED-WRITES", (2, 2), Touch::Store),
         rule(Verb::Xlen, "XLEN", (2, 2), Reads(First)),
         rule(Verb::Xdel, "XDEL", (3, ANY), Writes(First)),
         rule(Verb::Info, "INFO", (1, ANY), Touch::Store),
@@ -152,6 +156,8 @@ async fn execute_other(store: &Store, verb: Verb, request: Request) -> Reply {
         Verb::Xrevrange => stream::range(store, &request, true).await,
         Verb::Xlen => stream::len(store, request.share(1)).await,
         Verb::Xdel => stream::del(store, &request).await,
+        Verb::TcVerify => info::verify(store).await,
+        Verb::TcLose => info::lose(store, request.argument(1)).await,
         Verb::Info => info::info(store).await,
         Verb::Ping | Verb::Echo | Verb::Hello | Verb::Client | Verb::Command | Verb::Select | Verb::Quit => {
             unreachable!("{verb:?} is the session's")

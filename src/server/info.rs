@@ -1,4 +1,4 @@
-//! `INFO`: how the node is.
+//! `INFO`, `TC.VERIFY`, `TC.LOSE-ACKNOWLEDGED-WRITES`: how the node is, and what operators do.
 
 use std::fmt::Write;
 
@@ -10,6 +10,33 @@ use crate::store::Store;
 pub(super) async fn info(store: &Store) -> Reply {
     match store.status().await {
         Ok(status) => Reply::Text(text(&status)),
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `TC.VERIFY`: compares the buckets of which this node is the first replica. The first word says whether all is well.
+pub(super) async fn verify(store: &Store) -> Reply {
+    match store.verify_first().await {
+        Ok(report) => {
+            Reply::bulk(format!("{} {report}", if report.is_clean() { "CLEAN" } else { "UNCLEAN" }))
+        }
+        Err(error) => Reply::failure(&error),
+    }
+}
+
+/// `TC.LOSE-ACKNOWLEDGED-WRITES cluster-name`: the name is asked for so that nobody does it by mistake.
+pub(super) async fn lose(store: &Store, cluster: &[u8]) -> Reply {
+    let status = match store.status().await {
+        Ok(status) => status,
+        Err(error) => return Reply::failure(&error),
+    };
+    if status.cluster.as_bytes() != cluster {
+        return Reply::err(
+            "the argument must be the name of the cluster whose acknowledged writes may be lost",
+        );
+    }
+    match store.lose_acknowledged_writes().await {
+        Ok(buckets) => Reply::Number(u64::from(buckets)),
         Err(error) => Reply::failure(&error),
     }
 }
@@ -28,6 +55,9 @@ pub(super) fn text(status: &Status) -> String {
         ("journal_synced_bytes", status.journal_synced.to_string()),
         ("buckets_voting", status.buckets_voting.to_string()),
         ("buckets_learning", status.buckets_learning.to_string()),
+        ("buckets_behind", status.buckets_behind.to_string()),
+        ("buckets_lost", status.buckets_lost.to_string()),
+        ("recovery", status.recovery()),
     ];
     text.push_str("# Thermocline\r\n");
     for (name, value) in lines {

@@ -352,7 +352,7 @@ async fn sessions() {
     client.expect("CLIENT SETINFO lib-name y", "+OK\r\n").await;
     client.expect("CLIENT KILL 1", "-ERR CLIENT KILL is not supported").await;
     client.expect_bytes("; SETNAME and SETINFO are accepted\r\n").await;
-    client.expect("COMMAND COUNT", ":21\r\n").await;
+    client.expect("COMMAND COUNT", ":23\r\n").await;
     client.expect("COMMAND DOCS", "*0\r\n").await;
     client.expect("GET", "-ERR wrong number of arguments for 'get' command\r\n").await;
     client.expect("HELLO 4", "-NOPROTO unsupported protocol version: 2 or 3\r\n").await;

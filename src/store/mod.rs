@@ -12,6 +12,7 @@ use crate::request::{Answer, Ask, Consistency, Request};
 use crate::runtime::Runtime;
 use crate::status::Status;
 use crate::token::Token;
+use crate::verify::VerifyReport;
 
 mod batch;
 mod cursor;
@@ -421,6 +422,51 @@ impl Store {
     /// ```
     pub async fn status(&self) -> Result<Status, Error> {
         self.shared.runtime.status().await
+    }
+
+    /// Reads what lies on the disks of all replicas of the buckets that this node holds, compares it bucket by bucket at equal slots,
+    /// and has what differs from the majority, or cannot be read, copied anew. Takes as long as reading all of it does.
+    ///
+    /// The same runs by itself now and then, at a tenth of the pace ([`Config::audit_every_s`]).
+    ///
+    /// Cancel safety: a dropped future stops nothing but the report.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    ///
+    /// ```
+    /// # use thermocline::{Config, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let store = Store::open(Config::embedded(directory.path()).buckets(1024_u32)).await?;
+    /// let report = store.verify().await?;
+    /// assert!(report.is_clean(), "{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn verify(&self) -> Result<VerifyReport, Error> {
+        self.shared.runtime.verify(false).await
+    }
+
+    /// As [`verify`](Self::verify), of the buckets of which this node is the first replica: all nodes together compare each once.
+    #[cfg(feature = "server")]
+    pub(crate) async fn verify_first(&self) -> Result<VerifyReport, Error> {
+        self.shared.runtime.verify(true).await
+    }
+
+    /// Gives up what a majority of the replicas has lost, and has this node vote again without it.
+    ///
+    /// **Acknowledged writes may be gone afterwards**: in each bucket concerned, everything behind the last slot that the replicas
+    /// that are left know. Nothing is done to buckets of which a majority remembers, so that a call too many does no harm. It is to be
+    /// called at each node that has lost its disk, after all nodes that still have theirs are back.
+    ///
+    /// Returns how many buckets of this node are concerned.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn lose_acknowledged_writes(&self) -> Result<u32, Error> {
+        self.shared.runtime.give_up_lost().await
     }
 
     /// Stops taking calls, ends what is under way, syncs, and frees the directory. All clones are closed with it, and

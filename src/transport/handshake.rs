@@ -17,7 +17,7 @@ use super::{LinkError, NodeId};
 use crate::encoding::{self, EncodingError};
 
 /// The version of the protocol that links speak: what frames mean, and the layout of a hello.
-pub(crate) const PROTOCOL_VERSION: u16 = 1;
+pub(crate) const PROTOCOL_VERSION: u16 = 2;
 
 /// The longest frame of a handshake, header included.
 pub(crate) const HANDSHAKE_BYTES_MAX: usize = 4096;

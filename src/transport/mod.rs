@@ -213,7 +213,6 @@ impl Links {
 
     /// Changes whom to dial: links to the others are closed, links to new ones are dialled, and one whose
     /// address changed is dialled anew. Over memory the peers are fixed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a running node does not take a new topology yet"))]
     pub(crate) fn set_peers(&self, peers: &[(NodeId, SocketAddr)]) {
         match self {
             Self::Tcp(links) => links.set_peers(peers),

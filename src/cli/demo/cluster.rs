@@ -70,6 +70,12 @@ impl Cluster {
         }
     }
 
+    /// Removes all that a killed node had.
+    pub(super) fn wipe(&self, place: usize) -> Result<(), Failure> {
+        let id = self.topology.nodes[place].id;
+        Ok(std::fs::remove_dir_all(self.directory.join(format!("node-{id}")))?)
+    }
+
     /// Opens a killed node again, with what its disk remembers.
     pub(super) async fn restart(&self, place: usize) -> Result<(), Failure> {
         let store = Store::open(config(&self.topology, &self.directory, place))

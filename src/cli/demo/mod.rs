@@ -18,6 +18,7 @@ mod cluster;
 mod flights;
 mod reads;
 mod verify;
+mod wipe;
 
 use cluster::Cluster;
 use flights::Flights;
@@ -82,6 +83,7 @@ async fn show(
     load(cluster, flights, callers, table).await?;
     reads::examples(cluster, flights).await?;
     reads::points(cluster, flights, table).await?;
+    wipe::act(cluster, flights, callers.min(64), table).await?;
     verify::all(cluster, flights, table).await
 }
 

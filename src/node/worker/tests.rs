@@ -16,6 +16,7 @@ use crate::key::{Key, Position};
 use crate::node::calls::CallKey;
 use crate::node::effects::{Job, Submission};
 use crate::node::identity::{Amnesia, Identity};
+use crate::node::lives::{Life, Witnessed};
 use crate::node::recovery::{Plan, Recovered, recover};
 use crate::node::route::{Dealing, Route};
 use crate::node::wire::{self, Item};
@@ -73,6 +74,7 @@ fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recover
         boots: 0,
         intent: None,
         founding: Some(Vec::new()),
+        era: 0,
         amnesia: Amnesia::default(),
     };
     let settings = Settings {
@@ -85,6 +87,9 @@ fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recover
         command_bytes_max: 1 << 20,
         hedge_ms: 20,
         resend_ms: 100,
+        transfer_bytes_s_max: 64 << 20,
+        audit_every_ms: 0,
+        address: None,
     };
     let plan = Plan {
         disk,
@@ -98,19 +103,33 @@ fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recover
         clients: vec![client],
     };
     // A founded disk with an unused journal has lost its own; this one is new, so it votes.
-    recover(Plan { identity: Identity { intent: None, founding: None, ..plan.identity.clone() }, ..plan })
-        .unwrap()
+    let mut recovered = recover(Plan {
+        identity: Identity { intent: None, founding: None, ..plan.identity.clone() },
+        ..plan
+    })
+    .unwrap();
+    for peer in recovered.workers.iter_mut().flat_map(|worker| worker.peers()) {
+        peer.known = Some(Witnessed::after(None, &life(peer.node.0), None));
+    }
+    recovered
+}
+
+/// The life of a node of which the worker knows already.
+fn life(node: u16) -> Life {
+    Life { disk: u64::from(node), count: 1, start: u64::from(node), ..Life::default() }
 }
 
 /// What the worker has told a node since it was asked last.
 fn told(worker: &mut Worker, node: u16) -> Vec<Item> {
     let peer = worker.peers().iter_mut().find(|peer| peer.node == NodeId(node)).unwrap();
     let mut body = Bytes::from(std::mem::take(&mut peer.out));
-    std::iter::from_fn(|| wire::take(&mut body).unwrap()).collect()
+    let items = std::iter::from_fn(|| wire::take(&mut body).unwrap());
+    items.filter(|item| !matches!(item, Item::Life(_))).collect()
 }
 
 fn tell(worker: &mut Worker, now: u64, from: u16, item: &Item) {
     let mut body = Vec::new();
+    wire::put(&mut body, &Item::Life(life(from)));
     wire::put(&mut body, item);
     worker.frame(now, NodeId(from), body.into());
     worker.flush(now);
@@ -333,7 +352,11 @@ fn numbers_at_the_end_of_their_range_do_no_harm() {
         Item::ForwardAnswer { call, outcome },
         Item::FloorAsk { nonce: 1, buckets: vec![bucket, Bucket(u32::MAX)] },
         Item::Nudge { buckets: vec![bucket, Bucket(u32::MAX)] },
-        Item::FloorAnswer { nonce: 1, buckets: vec![(bucket, end), (Bucket(u32::MAX), end)] },
+        Item::FloorAnswer {
+            nonce: 1,
+            buckets: vec![(bucket, end, end), (Bucket(u32::MAX), end, end)],
+            learning: vec![(bucket, end)],
+        },
     ];
     for (now, item) in (0..).step_by(50).zip(items) {
         tell(&mut worker, now, 2, &item);

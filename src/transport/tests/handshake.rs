@@ -129,14 +129,14 @@ fn a_stranger_is_let_in_only_with_a_newer_topology() {
 #[test]
 fn another_protocol_version_is_named_whatever_follows_it() {
     run_paused(async {
-        for body in [&b"\x02\x00"[..], b"\x02\x00and things that this version does not know"] {
+        for body in [&b"\x03\x00"[..], b"\x03\x00and things that this version does not know"] {
             let frame =
                 crate::transport::frame::encode(crate::transport::frame::Kind::Hello, body, 4_096).unwrap();
             let (mut here, mut there) = duplex(4_096);
             here.write_all(&frame).await.unwrap();
             let why = greeting::accept(&mut there, &identity(hello(1)), 1_000).await.unwrap_err();
             let expected =
-                "refused: protocol version is 2 at the node that dialled and 1 at the node that was dialled";
+                "refused: protocol version is 3 at the node that dialled and 2 at the node that was dialled";
             assert_eq!(why.to_string(), expected);
             let mut answer = vec![0; 16];
             here.read_exact(&mut answer).await.unwrap();
@@ -147,7 +147,7 @@ fn another_protocol_version_is_named_whatever_follows_it() {
 
 #[test]
 fn a_hello_of_nonsense_is_an_error() {
-    for body in [&b""[..], b"\x01", b"\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff", &[1; 200]] {
+    for body in [&b""[..], b"\x02", b"\x02\x00\xff\xff\xff\xff\xff\xff\xff\xff", &[1; 200]] {
         let frame =
             crate::transport::frame::encode(crate::transport::frame::Kind::Hello, body, 4_096).unwrap();
         let header = Greeting::header(frame.first_chunk().unwrap()).unwrap();

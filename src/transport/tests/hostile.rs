@@ -40,7 +40,7 @@ fn no_greeting_no_entry() {
         (header(Kind::Hello, u32::MAX), "frame body of 4294967295 bytes"),
         (header(Kind::Hello, 4_081), "frame body of 4081 bytes"),
         (framed(b"no hello"), "a frame of kind Body where only a greeting may come"),
-        (encode(Kind::Welcome, &[1, 0], 64).unwrap(), "handshake: "),
+        (encode(Kind::Welcome, &[2, 0], 64).unwrap(), "handshake: "),
     ];
     run(async {
         let mut node = Node::start(LOOPBACK, setup(hello(1), Limits::default())).await;

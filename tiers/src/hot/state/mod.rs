@@ -4,6 +4,7 @@ mod arena;
 mod cache;
 mod choose;
 mod config;
+mod content;
 mod cursor;
 mod digest;
 mod entry;
@@ -35,6 +36,7 @@ mod write;
 mod writer;
 
 pub use config::{Identity, StateConfig};
+pub use content::Content;
 pub use error::StateError;
 pub use job::{Finished, Job, JobKind};
 pub use key::{ENTITY_BYTES_MAX, Key, Position, RunSet, Window, check_entity};

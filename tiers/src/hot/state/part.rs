@@ -20,6 +20,9 @@ use super::snapshot::Snapshot;
 use super::write::{Apply, Restore};
 use crate::hot::{Bucket, Slot};
 
+/// The digest of a bucket that was wiped, until it is whole again.
+const INSTALLING: Digest = Digest(u128::MAX);
+
 /// The state of a fixed share of a node's buckets. Owned by one worker, and takes no lock to apply a command.
 ///
 /// What a bucket's commands write goes to the active memtable. [`Part::freeze`] sets memtables aside, cut between commands, and its job writes
@@ -123,11 +126,33 @@ impl Part {
     /// # Errors
     /// [`StateError::Full`] while [`StateConfig::frozen_max`] frozen memtables wait for a flush.
     pub fn wipe(&mut self, bucket: Bucket) -> Result<(), StateError> {
+        self.wipe_all(&[bucket])
+    }
+
+    /// Wipes several buckets at once, which costs no more memtables than wiping one.
+    ///
+    /// # Errors
+    /// As [`Part::wipe`]; nothing was wiped then.
+    pub fn wipe_all(&mut self, buckets: &[Bucket]) -> Result<(), StateError> {
         self.set_aside()?;
-        let index = self.index(bucket);
-        self.standings[index].mark.wiped_below = self.active.age;
-        self.set_applied(index, Slot(0), Digest::default());
+        for bucket in buckets {
+            let index = self.index(*bucket);
+            self.standings[index].mark.wiped_below = self.active.age;
+            self.set_applied(index, Slot(0), INSTALLING);
+        }
         Ok(())
+    }
+
+    /// Whether a bucket was wiped, and what was to come in its place is not whole. Durable with the wipe itself: a crash leaves
+    /// the bucket as it was before, or installing, or whole.
+    pub fn is_installing(&self, bucket: Bucket) -> bool {
+        let mark = self.mark(bucket);
+        mark.applied == Slot(0) && mark.digest == INSTALLING
+    }
+
+    /// Whether nothing was ever applied or installed in a bucket: it can be restored without being wiped.
+    pub fn is_untouched(&self, bucket: Bucket) -> bool {
+        self.standing(bucket).is_none_or(|standing| standing.mark == Mark::default())
     }
 
     /// Puts entries of a snapshot into a wiped bucket (asserted: its applied slot is 0).

@@ -45,6 +45,10 @@ impl Snapshot {
         self.mark(bucket).digest
     }
 
+    pub(super) fn window_span_ms(&self) -> u64 {
+        self.store.config.window_span_ms
+    }
+
     fn mark(&self, bucket: Bucket) -> Mark {
         self.marks.get(&bucket).copied().unwrap_or_default()
     }

@@ -49,6 +49,9 @@ fn move_bucket(part: &mut Part, model: &Model, bucket: u32) {
         restore.attribute(name, &value);
     }
     restore.finish(snapshot.applied(bucket), snapshot.digest(bucket));
+    if let Ok(after) = part.snapshot() {
+        assert_eq!(after.content(bucket).unwrap(), snapshot.content(bucket).unwrap());
+    }
     assert_eq!(snapshot.applied(bucket).0, model.get(&bucket.0).map_or(0, |model| model.applied));
 }
 

@@ -1,5 +1,6 @@
 //! Tests of a part as a whole, on a disk in memory.
 
+mod content;
 mod crash;
 mod damage;
 mod memory;

@@ -1,0 +1,111 @@
+//! When a majority of a bucket's replicas has lost what it promised: noticing it, saying so, and going on only when an operator says
+//! so, knowing what may be gone.
+//!
+//! A learner votes again from a floor that a majority of the group's others, all voting, has told. If too many of the others learn
+//! themselves, there will never be such a floor.
+
+use std::collections::{BTreeMap, HashMap};
+
+use thermocline_paxos::{Bucket, NodeId, Slot};
+
+use super::worker::Worker;
+
+/// What the others have told of the buckets in which this node only learns.
+#[derive(Default)]
+pub(super) struct Losses {
+    told: HashMap<u32, BTreeMap<NodeId, Told>>,
+    /// The operator has given up what is lost.
+    giving_up: bool,
+    /// Whether the log has it.
+    logged: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Told {
+    learns: bool,
+    chosen: Slot,
+}
+
+impl Worker {
+    /// Another replica says whether it learns a bucket, and how far it is.
+    pub(super) fn told_of_learning(&mut self, from: NodeId, bucket: Bucket, learns: bool, chosen: Slot) {
+        if self.core.needs_floor(bucket) {
+            self.losses.told.entry(bucket.0).or_default().insert(from, Told { learns, chosen });
+        } else {
+            self.losses.told.remove(&bucket.0);
+        }
+    }
+
+    /// Whether so many of the others learn that there will never be a floor.
+    fn has_lost_majority(&self, bucket: Bucket) -> bool {
+        let others = self.route.replicas(bucket).len() - 1;
+        let majority = self.route.replicas(bucket).len() / 2 + 1;
+        let told = self.losses.told.get(&bucket.0);
+        let learning = told.map_or(0, |told| told.values().filter(|told| told.learns).count());
+        self.core.needs_floor(bucket) && others - learning < majority
+    }
+
+    /// The buckets of which a majority of the replicas has lost what it promised.
+    pub(crate) fn lost_buckets(&self) -> Vec<Bucket> {
+        let mut lost: Vec<Bucket> = self.losses.told.keys().map(|bucket| Bucket(*bucket)).collect();
+        lost.retain(|bucket| self.has_lost_majority(*bucket));
+        lost.sort_unstable();
+        lost
+    }
+
+    /// The operator gives up what a majority of the replicas has lost, here. Returns how many buckets that concerns.
+    pub(crate) fn give_up_lost_votes(&mut self, now: u64) -> u32 {
+        let lost = self.lost_buckets();
+        if !lost.is_empty() {
+            tracing::error!(
+                buckets = lost.len(),
+                "THE OPERATOR GIVES UP WHAT A MAJORITY HAS LOST: each bucket goes on after the last slot that the replicas that are \
+                 left know; what was acknowledged later is gone"
+            );
+            self.losses.giving_up = true;
+            self.next_floor_question = now;
+        }
+        lost.len() as u32
+    }
+
+    /// Looks at what was told: warns, and does what the operator wants where all that can be known is known.
+    pub(super) fn look_at_losses(&mut self, now: u64) {
+        if self.losses.told.is_empty() {
+            return;
+        }
+        let lost = self.lost_buckets();
+        if lost.is_empty() {
+            self.losses.giving_up = false;
+            return;
+        }
+        if !std::mem::replace(&mut self.losses.logged, true) {
+            tracing::error!(
+                buckets = lost.len(),
+                "more than a minority of the replicas has lost what it promised: these buckets cannot be written or read. Bring back a \
+                 disk that was not lost; or, if there is none, see `thermocline lose-acknowledged-writes --help`"
+            );
+        }
+        if !self.losses.giving_up {
+            return;
+        }
+        for bucket in lost {
+            let Some(told) = self.losses.told.get(&bucket.0) else { continue };
+            let furthest = told.values().map(|told| told.chosen).max().unwrap_or_default();
+            let source = told.iter().find(|(_, told)| told.chosen == furthest).map(|(node, _)| *node);
+            let mut there = self.peers.iter().filter(|peer| peer.up && self.route.holds(peer.node, bucket));
+            if !there.all(|peer| told.contains_key(&peer.node)) {
+                continue;
+            }
+            if self.applied(bucket) < furthest {
+                if let Some(source) = source {
+                    self.behind(now, bucket, source, furthest);
+                }
+                continue;
+            }
+            self.counters.given_up += 1;
+            self.core.vote_in_spite_of_loss(bucket, furthest, &mut self.out);
+            self.losses.told.remove(&bucket.0);
+        }
+        self.pump(now);
+    }
+}

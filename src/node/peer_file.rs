@@ -1,0 +1,118 @@
+//! What this node remembers of the others, durably: one small file, shared by all workers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thermocline_tiers::disk::Disk;
+
+use super::lives::{Judgement, Life, Witnessed, judge};
+use super::small_file::SmallFile;
+use crate::encoding;
+use crate::error::{Error, StorageKind};
+
+const BYTES_MAX: usize = 1 << 20;
+const FILE: SmallFile = SmallFile { name: "peers", magic: b"TCPEERS1", bytes_max: BYTES_MAX };
+
+/// The file and what is in it.
+pub(crate) struct PeerFile {
+    disk: Arc<dyn Disk>,
+    nodes: Mutex<BTreeMap<u16, Witnessed>>,
+}
+
+impl PeerFile {
+    /// Reads it. A damaged one is as good as none: what it protects is the others' memory, and they have their own.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<Arc<Self>, Error> {
+        let nodes = match FILE.read(&*disk) {
+            Ok(None) => BTreeMap::new(),
+            Ok(Some(rest)) => encoding::decode::<BYTES_MAX, _>(&rest).unwrap_or_default(),
+            Err(Error::Corrupt { what }) => {
+                tracing::warn!(%what, "what was remembered of the other nodes is lost");
+                BTreeMap::new()
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Arc::new(Self { disk, nodes: Mutex::new(nodes) }))
+    }
+
+    /// What is remembered of a node.
+    pub(crate) fn of(&self, node: u16) -> Option<Witnessed> {
+        self.nodes.lock().get(&node).cloned()
+    }
+
+    /// Remembers a life of a node, durably, unless a later one is remembered. Returns what is remembered then.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; then nothing is remembered that was not before.
+    pub(crate) fn remember(&self, node: u16, life: &Life, founder: Option<u64>) -> Result<Witnessed, Error> {
+        self.change(node, |known| match judge(known, life) {
+            Judgement::Old => known.cloned(),
+            Judgement::New => Some(Witnessed::after(known, life, founder)),
+            Judgement::Current => known.map(|known| {
+                let synced = known.synced.max(life.synced);
+                Witnessed { synced, ..known.clone() }
+            }),
+        })
+    }
+
+    /// Remembers where a node said that it can be reached.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn remember_address(&self, node: u16, epoch: u64, address: &str) -> Result<Witnessed, Error> {
+        self.change(node, |known| {
+            let mut known = known.cloned()?;
+            if known.address.as_ref().is_none_or(|(earlier, _)| *earlier <= epoch) {
+                known.address = Some((epoch, address.to_owned()));
+            }
+            Some(known)
+        })
+    }
+
+    fn change(
+        &self,
+        node: u16,
+        change: impl FnOnce(Option<&Witnessed>) -> Option<Witnessed>,
+    ) -> Result<Witnessed, Error> {
+        let mut nodes = self.nodes.lock();
+        let known = nodes.get(&node);
+        let Some(changed) = change(known) else {
+            return Err(Error::storage(StorageKind::Io, format!("nothing is remembered of node {node}")));
+        };
+        if known != Some(&changed) {
+            let mut all = nodes.clone();
+            all.insert(node, changed.clone());
+            let rest = encoding::encode::<BYTES_MAX, _>(&all)
+                .map_err(|error| Error::storage(StorageKind::Io, format!("peers: {error}")))?;
+            FILE.write(&*self.disk, &rest)?;
+            *nodes = all;
+        }
+        Ok(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::lives::Reach;
+    use thermocline_tiers::disk::{MemoryDisk, Unsynced};
+
+    #[test]
+    fn what_is_remembered_survives_a_power_cut_and_a_later_life_is_not_replaced_by_an_earlier() {
+        let disk = Arc::new(MemoryDisk::new(1));
+        let file = PeerFile::open(disk.clone()).unwrap();
+        let later = Life { disk: 7, count: 3, start: 30, ..Life::default() };
+        let known = file.remember(2, &later, None).unwrap();
+        assert_eq!(file.remember(2, &Life { count: 2, start: 20, ..later }, None).unwrap(), known);
+        let synced = Reach { generation: 1, offset: 9 };
+        file.remember(2, &Life { synced, ..later }, None).unwrap();
+        file.remember_address(2, 1, "there:1").unwrap();
+        file.remember_address(2, 0, "elsewhere:1").unwrap();
+        disk.power_cut(Unsynced::Lost);
+        let expected = Witnessed { synced, address: Some((1, "there:1".into())), ..known };
+        assert_eq!(PeerFile::open(disk).unwrap().of(2), Some(expected));
+    }
+}

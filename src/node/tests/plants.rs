@@ -1,0 +1,79 @@
+//! The checks are checked: rules of the node and of the core are broken, one at a time, and a test must notice.
+//!
+//! A rule of the core is broken in the whole process, so the test runs in a process of its own.
+
+use std::process::{Command, Stdio};
+
+use thermocline_paxos::plant::Plant as CorePlant;
+
+use super::disks;
+use crate::plant::{self, Plant};
+
+const VARIABLE: &str = "THERMOCLINE_PLANT";
+
+/// Rules of the core, and the test that is to notice when they are broken.
+const CORE: [(CorePlant, &str); 3] = [
+    (CorePlant::FloorTooLow, "a_floor_is_two_beyond_what_the_others_have_touched"),
+    (CorePlant::FloorFewPeers, "a_floor_needs_a_majority_of_the_others"),
+    (CorePlant::LearnerVotes, "a_wiped_node_learns_and_votes_again"),
+];
+
+/// Breaks the rule that the process was started with.
+pub(super) fn plant_what_is_wanted() {
+    let Ok(name) = std::env::var(VARIABLE) else { return };
+    let rule = CORE.map(|(rule, _)| rule).into_iter().find(|rule| format!("{rule:?}") == name);
+    thermocline_paxos::plant::set(rule);
+}
+
+#[test]
+fn every_broken_rule_of_the_core_is_noticed() {
+    let passes = |rule: &str, test: &str| {
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        process.args(["--exact", &format!("node::tests::disks::{test}")]).env(VARIABLE, rule);
+        let output = process.stderr(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("running 1 test"), "there is no test {test}");
+        output.status.success()
+    };
+    for (rule, test) in CORE {
+        assert!(passes("none", test), "{test} fails although no rule is broken");
+        assert!(!passes(&format!("{rule:?}"), test), "{test} does not notice {rule:?}");
+    }
+}
+
+/// Runs a test with a rule of the node broken, on this thread.
+fn notices(rule: Plant, test: fn()) -> bool {
+    std::panic::catch_unwind(|| plant::with(rule, test)).is_err()
+}
+
+#[test]
+fn a_boot_that_repeats_is_noticed() {
+    assert!(notices(
+        Plant::BootRepeated,
+        disks::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers
+    ));
+}
+
+#[test]
+fn a_node_that_hears_any_life_is_noticed() {
+    assert!(notices(
+        Plant::AnyLifeHeard,
+        disks::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers
+    ));
+}
+
+#[test]
+fn a_learner_that_answers_for_a_floor_is_noticed() {
+    assert!(notices(
+        Plant::LearnerAnswersFloor,
+        disks::a_lost_majority_is_told_and_given_up_only_when_the_operator_says_so
+    ));
+}
+
+#[test]
+fn a_bucket_that_looks_whole_too_early_is_noticed() {
+    assert!(notices(
+        Plant::InstallingLooksWhole,
+        disks::a_crash_in_the_middle_of_an_installation_leaves_nothing_that_looks_whole
+    ));
+}

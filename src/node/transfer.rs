@@ -1,0 +1,390 @@
+//! Taking buckets over whole from other replicas: what their journals no longer have, and what is damaged here.
+//!
+//! A bucket is first gathered in memory. If it fits, it is wiped, filled and marked whole within one memtable, so that a crash
+//! leaves what was there before or all of the new. A larger one is wiped first: from then on it is *installing*, durably, and
+//! nobody takes it for whole; after a crash it begins anew.
+//!
+//! The journal gets a record before the state is whole (see `Record::Installed`): what it had of the bucket counts for nothing.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use thermocline_paxos::{Bucket, NodeId, Slot};
+use thermocline_tiers::hot::state::Digest;
+
+use super::copies::next_sum;
+use super::copy_codec::{self, Entry};
+use super::wire::Item;
+use super::worker::Worker;
+use crate::plant::{self, Plant};
+
+/// At most so many buckets are taken over at the same time.
+const RUNNING_MAX: usize = 32;
+
+/// A bucket is gathered in memory up to so many bytes.
+const GATHERED_BYTES_MAX: usize = 512 << 10;
+
+/// A piece that does not come is asked for again after so long, in milliseconds, and so often before another replica is asked.
+const PIECE_MS: u64 = 300;
+const ASKED_MAX: u32 = 5;
+
+/// An empty bucket that lacks more slots than this is not filled from a journal.
+pub(super) const SLOTS_MAX: u64 = 64;
+
+/// What is being taken over.
+#[derive(Default)]
+pub(super) struct Transfers {
+    wanted: VecDeque<Bucket>,
+    wants: HashMap<u32, Want>,
+    running: HashMap<u32, Transfer>,
+    /// What may be asked for at once, in bytes, and when that was reckoned.
+    allowance: u64,
+    reckoned: u64,
+    sessions: u64,
+    /// Something was installed that is not flushed yet.
+    unflushed: bool,
+}
+
+/// A bucket that waits for its turn.
+#[derive(Clone, Copy, Default)]
+struct Want {
+    /// The slot that it must have at least.
+    at_least: Slot,
+    /// The replica that could not give it last.
+    avoid: Option<NodeId>,
+    /// A replica that is known to have it right.
+    prefer: Option<NodeId>,
+}
+
+struct Transfer {
+    source: NodeId,
+    session: u64,
+    at_least: Slot,
+    /// The next piece.
+    chunk: u32,
+    /// When it was asked for, and how often.
+    asked: u64,
+    asks: u32,
+    at: Slot,
+    digest: Digest,
+    sum: u64,
+    /// What has come and is not in the state yet.
+    entries: Vec<Entry>,
+    bytes: usize,
+    /// Whether all has come.
+    complete: bool,
+    /// Whether a part of it is in the state.
+    poured: bool,
+}
+
+impl Transfers {
+    pub(super) fn is_idle(&self) -> bool {
+        self.wants.is_empty() && self.running.is_empty() && !self.unflushed
+    }
+
+    /// How many buckets are yet to be whole.
+    pub(super) fn left(&self) -> usize {
+        self.wants.len() + self.running.len()
+    }
+
+    pub(super) fn concerns(&self, bucket: Bucket) -> bool {
+        self.wants.contains_key(&bucket.0) || self.running.contains_key(&bucket.0)
+    }
+}
+
+impl Worker {
+    /// A bucket is to be taken over from another replica, at a slot from `at_least` on.
+    pub(super) fn want_transfer(&mut self, bucket: Bucket, at_least: Slot, avoid: Option<NodeId>) {
+        if self.transfers.running.contains_key(&bucket.0) || self.route.replicas(bucket).len() == 1 {
+            return;
+        }
+        let want = Want { at_least, avoid, prefer: None };
+        if self.transfers.wants.insert(bucket.0, want).is_none() {
+            self.transfers.wanted.push_back(bucket);
+        }
+    }
+
+    /// A wanted bucket is taken from this replica, if it is up.
+    pub(super) fn prefer_source(&mut self, bucket: Bucket, source: NodeId) {
+        if let Some(want) = self.transfers.wants.get_mut(&bucket.0) {
+            want.prefer = Some(source);
+        }
+    }
+
+    /// Begins what can begin, asks again for what did not come, installs what could not be installed before.
+    pub(super) fn go_on_with_transfers(&mut self, now: u64) {
+        if self.transfers.is_idle() || !self.founded {
+            return;
+        }
+        self.reckon_allowance(now);
+        let mut late: Vec<u32> = Vec::new();
+        for (bucket, transfer) in &self.transfers.running {
+            if !transfer.complete && now >= transfer.asked + PIECE_MS {
+                late.push(*bucket);
+            }
+        }
+        late.sort_unstable();
+        for bucket in late {
+            self.ask_again(now, Bucket(bucket));
+        }
+        self.install_gathered(now);
+        let rounds = self.transfers.wanted.len();
+        for _ in 0..rounds {
+            if self.transfers.running.len() >= RUNNING_MAX || self.transfers.allowance == 0 {
+                break;
+            }
+            let Some(bucket) = self.transfers.wanted.pop_front() else { break };
+            self.begin_transfer(now, bucket);
+        }
+        if self.transfers.left() == 0 && std::mem::take(&mut self.transfers.unflushed) {
+            // Until they are flushed, a crash makes the buckets learners again.
+            self.flush_parts();
+        }
+    }
+
+    fn reckon_allowance(&mut self, now: u64) {
+        let per_second = self.settings.transfer_bytes_s_max;
+        let passed = now.saturating_sub(std::mem::replace(&mut self.transfers.reckoned, now)).min(1_000);
+        let more = per_second.saturating_mul(passed) / 1_000;
+        self.transfers.allowance = (self.transfers.allowance + more).min(per_second / 4);
+    }
+
+    fn begin_transfer(&mut self, now: u64, bucket: Bucket) {
+        let Some(Want { at_least, avoid, prefer }) = self.transfers.wants.get(&bucket.0).copied() else {
+            return;
+        };
+        if !self.failed.contains(&bucket.0) && self.applied(bucket) >= at_least && at_least > Slot(0) {
+            // A journal had it after all.
+            self.transfers.wants.remove(&bucket.0);
+            return;
+        }
+        let me = self.settings.me;
+        let up: Vec<NodeId> = self
+            .route
+            .replicas(bucket)
+            .iter()
+            .copied()
+            .filter(|node| *node != me && Some(*node) != avoid && self.is_up(*node))
+            .collect();
+        // Several sources: neighbouring buckets are taken from different ones.
+        let turn = (bucket.0 / self.settings.dealing.parts) as usize;
+        let preferred = prefer.filter(|node| up.contains(node));
+        let Some(source) = preferred.or_else(|| up.get(turn % up.len().max(1)).copied()) else {
+            self.transfers.wants.insert(bucket.0, Want { at_least, ..Want::default() });
+            self.transfers.wanted.push_back(bucket);
+            return;
+        };
+        self.transfers.wants.remove(&bucket.0);
+        self.transfers.sessions += 1;
+        let session = self.settings.client ^ self.transfers.sessions;
+        self.transfers.running.insert(
+            bucket.0,
+            Transfer {
+                source,
+                session,
+                at_least,
+                chunk: 0,
+                asked: now,
+                asks: 1,
+                at: Slot(0),
+                digest: Digest::default(),
+                sum: 0,
+                entries: Vec::new(),
+                bytes: 0,
+                complete: false,
+                poured: false,
+            },
+        );
+        self.counters.transfers += 1;
+        self.say(source, &Item::CopyAsk { session, bucket, chunk: 0, at_least });
+    }
+
+    fn ask_again(&mut self, now: u64, bucket: Bucket) {
+        let Some(transfer) = self.transfers.running.get_mut(&bucket.0) else { return };
+        let (source, session, chunk, at_least) =
+            (transfer.source, transfer.session, transfer.chunk, transfer.at_least);
+        transfer.asked = now;
+        transfer.asks += 1;
+        if transfer.asks > ASKED_MAX || !self.is_up(source) {
+            self.give_up_transfer(bucket);
+        } else if !self.holds_back(bucket) {
+            self.say(source, &Item::CopyAsk { session, bucket, chunk, at_least });
+        }
+    }
+
+    /// Begins anew with another replica. What was poured into the state already is wiped then.
+    fn give_up_transfer(&mut self, bucket: Bucket) {
+        if let Some(transfer) = self.transfers.running.remove(&bucket.0) {
+            self.want_transfer(bucket, transfer.at_least, Some(transfer.source));
+        }
+    }
+
+    /// Whether the state cannot take more of a bucket for the moment.
+    fn holds_back(&self, bucket: Bucket) -> bool {
+        let gathered = self.transfers.running.get(&bucket.0).map_or(0, |transfer| transfer.bytes);
+        gathered > GATHERED_BYTES_MAX && self.part(bucket).is_full()
+    }
+
+    /// The source does not have the bucket, or not any more.
+    pub(super) fn copy_refused(&mut self, from: NodeId, session: u64, bucket: Bucket) {
+        let running = self.transfers.running.get(&bucket.0);
+        if running.is_some_and(|transfer| transfer.source == from && transfer.session == session) {
+            self.give_up_transfer(bucket);
+        }
+    }
+
+    /// A piece has come.
+    pub(super) fn copy_came(&mut self, now: u64, from: NodeId, piece: CameItem) {
+        let CameItem { session, bucket, chunk, at, digest, sum, last, body } = piece;
+        let Some(transfer) = self.transfers.running.get_mut(&bucket.0) else { return };
+        if transfer.source != from
+            || transfer.session != session
+            || transfer.chunk != chunk
+            || transfer.complete
+        {
+            return;
+        }
+        self.transfers.allowance = self.transfers.allowance.saturating_sub(body.len() as u64);
+        let bytes = body.len();
+        let is_whole = next_sum(transfer.sum, &body) == sum
+            && at >= transfer.at_least
+            && (chunk == 0 || (at, digest) == (transfer.at, transfer.digest));
+        let part = &self.parts[self.settings.dealing.place(bucket)];
+        let bound = part.config().value_bytes_max;
+        let entries = copy_codec::entries(body, thermocline_tiers::hot::Slot(at.0), bound);
+        let (true, Ok(entries)) = (is_whole, entries) else {
+            self.counters.malformed_items += 1;
+            tracing::warn!(from = from.0, bucket = bucket.0, "a piece of a bucket is not what it should be");
+            return self.give_up_transfer(bucket);
+        };
+        let Some(transfer) = self.transfers.running.get_mut(&bucket.0) else { return };
+        (transfer.at, transfer.digest, transfer.sum) = (at, digest, sum);
+        transfer.entries.extend(entries);
+        transfer.bytes += bytes;
+        transfer.chunk += 1;
+        (transfer.asked, transfer.asks) = (now, 1);
+        transfer.complete = last;
+        if transfer.complete || transfer.bytes > GATHERED_BYTES_MAX {
+            self.install_gathered(now);
+        }
+        if !last
+            && !self.holds_back(bucket)
+            && let Some(transfer) = self.transfers.running.get(&bucket.0)
+        {
+            let (chunk, at_least) = (transfer.chunk, transfer.at_least);
+            self.say(from, &Item::CopyAsk { session, bucket, chunk, at_least });
+        }
+    }
+
+    /// Puts into the state what is complete, or too large to wait for the rest.
+    fn install_gathered(&mut self, now: u64) {
+        let mut places: BTreeMap<usize, Vec<Bucket>> = BTreeMap::new();
+        for (bucket, transfer) in &self.transfers.running {
+            if transfer.complete || transfer.bytes > GATHERED_BYTES_MAX {
+                places.entry(self.settings.dealing.place(Bucket(*bucket))).or_default().push(Bucket(*bucket));
+            }
+        }
+        for (place, mut buckets) in places {
+            buckets.sort_unstable();
+            self.install_in(now, place, &buckets);
+        }
+    }
+
+    fn install_in(&mut self, now: u64, place: usize, buckets: &[Bucket]) {
+        if self.parts[place].is_full() {
+            return self.flush_part(place);
+        }
+        // What a journal has brought meanwhile, further than the copy, is better than the copy.
+        let (stale, wanted): (Vec<Bucket>, Vec<Bucket>) = buckets.iter().partition(|bucket| {
+            let at = self.transfers.running.get(&bucket.0).map_or(Slot(0), |transfer| transfer.at);
+            !self.failed.contains(&bucket.0) && self.applied(**bucket) >= at
+        });
+        for bucket in stale {
+            self.transfers.running.remove(&bucket.0);
+        }
+        let state_bucket = |bucket: &Bucket| thermocline_tiers::hot::Bucket(bucket.0);
+        let fresh = |bucket: &&Bucket| !self.transfers.running.get(&bucket.0).is_some_and(|t| t.poured);
+        let touched: Vec<_> = wanted
+            .iter()
+            .filter(fresh)
+            .filter(|bucket| {
+                let complete = self.transfers.running.get(&bucket.0).is_some_and(|t| t.complete);
+                !complete
+                    || self.failed.contains(&bucket.0)
+                    || !self.parts[place].is_untouched(state_bucket(bucket))
+            })
+            .map(state_bucket)
+            .collect();
+        if !touched.is_empty() && self.parts[place].wipe_all(&touched).is_err() {
+            return self.flush_part(place);
+        }
+        for bucket in wanted {
+            self.pour(now, bucket);
+        }
+    }
+
+    /// Moves what has come into the state.
+    fn pour(&mut self, now: u64, bucket: Bucket) {
+        let Some(transfer) = self.transfers.running.get_mut(&bucket.0) else { return };
+        let entries = std::mem::take(&mut transfer.entries);
+        transfer.bytes = 0;
+        let complete = transfer.complete || plant::on(Plant::InstallingLooksWhole);
+        let (at, digest, source) = (transfer.at, transfer.digest, transfer.source);
+        let begins = !std::mem::replace(&mut transfer.poured, true);
+        let place = self.settings.dealing.place(bucket);
+        let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
+        if complete {
+            // Asked for before the state says so: a flush waits for all that is recorded before it.
+            self.core.install(bucket, at, &mut self.out);
+            self.pump(now);
+        } else if begins {
+            self.failed.insert(bucket.0);
+        }
+        let mut restore = self.parts[place].restore(state_bucket);
+        for entry in &entries {
+            match entry {
+                Entry::Item(item) => restore.item(item),
+                Entry::Outcome(token, outcome) => restore.outcome(*token, *outcome),
+                Entry::Attribute(attribute, value) => restore.attribute(*attribute, value),
+            }
+        }
+        if complete {
+            restore.finish(thermocline_tiers::hot::Slot(at.0), digest);
+            self.installed(now, bucket, at, source);
+        }
+    }
+
+    fn installed(&mut self, now: u64, bucket: Bucket, at: Slot, source: NodeId) {
+        self.transfers.running.remove(&bucket.0);
+        self.transfers.unflushed = true;
+        self.failed.remove(&bucket.0);
+        self.counters.buckets_installed += 1;
+        self.slot_applied(now, bucket, at);
+        let chosen = self.core.status(bucket).chosen;
+        // What came after the copy is in journals, one hopes.
+        self.behind(now, bucket, source, chosen.max(Slot(at.0 + 1)));
+    }
+
+    /// Whether nothing is left to be fetched, copied or mended.
+    #[cfg(test)]
+    pub(super) fn is_whole(&self) -> bool {
+        self.transfers.left() == 0 && self.failed.is_empty() && self.fetches == 0 && self.catch_up.is_empty()
+    }
+
+    /// The slot that the state has of a bucket.
+    pub(super) fn applied(&self, bucket: Bucket) -> Slot {
+        Slot(self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
+    }
+}
+
+/// A piece of a bucket, as it came.
+pub(super) struct CameItem {
+    pub(super) session: u64,
+    pub(super) bucket: Bucket,
+    pub(super) chunk: u32,
+    pub(super) at: Slot,
+    pub(super) digest: Digest,
+    pub(super) sum: u64,
+    pub(super) last: bool,
+    pub(super) body: Bytes,
+}

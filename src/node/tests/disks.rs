@@ -553,7 +553,9 @@ fn a_floor_needs_a_majority_of_the_others() {
         world.wipe(0);
         world.start(0);
         world.steps(2_000);
-        assert_eq!(world.worker(0).votes(), (0, BUCKETS), "{nodes} nodes");
+        for bucket in (0..BUCKETS).map(Bucket) {
+            assert_eq!(world.worker(0).core.status(bucket).vote, Vote::LearnerOnly, "{nodes} nodes");
+        }
         world.start(1);
         world.step_until("the floors are there", |world| {
             world.nodes[0].running.as_ref().unwrap().worker.votes().1 == 0

@@ -48,7 +48,7 @@ impl Scene {
             kind: RecordKind(0),
         };
         batch.push(head, |payload| payload.put(&[1; RECORD_BYTES])).unwrap();
-        let records = vec![Placed { bucket, slot, has_command: true, position: None }];
+        let records = vec![Placed { bucket, slot, has_command: true, starts_anew: false, position: None }];
         self.queue.submit(0, Submission { batch, records, through: Ticket(self.next) });
         self.next += 1;
     }

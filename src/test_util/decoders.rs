@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::key::{Key, Position, Version};
 use crate::node::command::{self, Change, EntryKind};
 use crate::node::identity::{Amnesia, Identity};
+use crate::node::lives::{Life, Reach, Witnessed};
 use crate::node::wire::{self, Founding, Item, ProbeException};
 use crate::node::{record_codec, request_codec};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Request, ScanQuery};
@@ -195,14 +196,14 @@ pub fn identity(bytes: &[u8]) {
         head[12..].copy_from_slice(&crc32fast::hash(rest).to_le_bytes());
     }
     for bytes in [bytes, &right] {
-        let (disk, root) = (MemoryDisk::new(1), Path::new(""));
+        let disk = MemoryDisk::new(1);
         let written = disk
             .open(Path::new("identity"), OpenMode::CreateNew)
             .and_then(|file| file.write_all_at(bytes, 0));
         assert!(written.is_ok());
-        let Ok(Some(found)) = Identity::read(&disk, root) else { continue };
-        assert!(found.write(&disk, root).is_ok());
-        assert_eq!(Identity::read(&disk, root), Ok(Some(found)));
+        let Ok(Some(found)) = Identity::read(&disk) else { continue };
+        assert!(found.write(&disk).is_ok());
+        assert_eq!(Identity::read(&disk), Ok(Some(found)));
     }
 }
 
@@ -305,6 +306,7 @@ fn item_seeds() -> Vec<Vec<u8>> {
     let exception = ProbeException { bucket, chosen: slot, accepted_next: true, voting: true };
     let get = Request { ask: Ask::Get(Key::undated("e")), deadline_ms: 5, consistency: Consistency::Stale };
     let founding = Founding { disk: 5, intent: Some(vec![(1, 5)]), members: None };
+    let reach = Reach { generation: 1, offset: 2 };
     let items = [
         Item::Paxos(message),
         Item::Probe { round: 1, buckets: vec![(bucket, slot)] },
@@ -324,8 +326,26 @@ fn item_seeds() -> Vec<Vec<u8>> {
         Item::Hint { bucket, chosen: slot },
         Item::Founding(founding),
         Item::FloorAsk { nonce: 1, buckets: vec![bucket] },
-        Item::FloorAnswer { nonce: 1, buckets: vec![(bucket, slot)] },
+        Item::FloorAnswer { nonce: 1, buckets: vec![(bucket, slot, slot)], learning: vec![(bucket, slot)] },
         Item::Nudge { buckets: vec![bucket] },
+        Item::Life(Life { disk: 5, era: 1, count: 3, start: 6, recovered: reach, synced: reach }),
+        Item::Witnessed(vec![(NodeId(2), Witnessed { disk: 5, retired: vec![4], ..Witnessed::default() })]),
+        Item::CopyAsk { session: 1, bucket, chunk: 0, at_least: slot },
+        Item::Copy {
+            session: 1,
+            bucket,
+            chunk: 0,
+            at: slot,
+            digest: 7,
+            sum: 8,
+            last: true,
+            body: Bytes::from_static(b"piece"),
+        },
+        Item::CopyRefused { session: 1, bucket },
+        Item::AuditAsk { round: 1, buckets: vec![bucket] },
+        Item::AuditAnswer { round: 1, findings: Vec::new() },
+        Item::Repair { bucket, at: slot, source: NodeId(2) },
+        Item::Address { epoch: 1, address: "a:1".into() },
     ];
     let encoded = |item: &Item| {
         let mut out = Vec::new();
@@ -418,11 +438,16 @@ fn identity_seeds() -> Vec<Vec<u8>> {
         boots: 3,
         intent: Some(vec![(1, 5), (2, 6)]),
         founding: None,
-        amnesia: Amnesia { everywhere: false, buckets: vec![3, 4] },
+        era: 1,
+        amnesia: Amnesia {
+            everywhere: false,
+            buckets: vec![3, 4],
+            behind: Reach { generation: 1, offset: 2 },
+        },
     };
     let disk = MemoryDisk::new(1);
     let mut bytes = Vec::new();
-    if identity.write(&disk, Path::new("")).is_ok()
+    if identity.write(&disk).is_ok()
         && let Ok(file) = disk.open(Path::new("identity"), OpenMode::Read)
     {
         bytes = vec![0; file.len().unwrap_or_default() as usize];

@@ -1,6 +1,6 @@
 //! What is compared between replicas.
 
-use super::model::{Action, Model, apply};
+use super::super::model::{Action, Model, apply};
 use super::*;
 use crate::hot::{Bucket, Slot};
 

@@ -64,7 +64,6 @@ impl Replay {
             self.gap |= slot > self.restored.chosen;
             if slot == self.restored.chosen {
                 self.restored.owner = None;
-                self.voted_at_applied = None;
             }
             return;
         }

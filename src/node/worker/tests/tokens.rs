@@ -4,6 +4,7 @@ use super::*;
 use crate::node::apply::{self, Verdict};
 use crate::node::command;
 use crate::node::effects::Peer;
+use crate::node::lives::Witnessed;
 use crate::token::{OUTCOME_SLOTS, Resolution, Token};
 
 fn token(bucket: Bucket, counter: u64, born: u64) -> Token {
@@ -86,7 +87,9 @@ fn of_copies_in_one_command_the_first_decides_however_many_there_are() {
 #[test]
 fn a_burn_that_was_passed_on_and_came_late_does_not_deny_what_was_forgotten() {
     let mut worker = worker(1, 1, 7);
-    worker.peers.push(Peer::new(NodeId(2)));
+    let mut peer = Peer::new(NodeId(2));
+    peer.known = Some(Witnessed::after(None, &life(2), None));
+    worker.peers.push(peer);
     worker.peer_up(0, NodeId(2));
     let (name, bucket) = entity(&worker, |_| true);
     let token = token(bucket, 1, 0);

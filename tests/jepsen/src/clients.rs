@@ -14,6 +14,8 @@ use crate::workload::{CLIENTS_OF_A_GROUP, Workload};
 
 /// How long a client waits for an answer. A node gives up before.
 const PATIENCE: Duration = Duration::from_millis(3_000);
+/// How long a key is tried at the end.
+const PATIENCE_FOR_A_KEY: Duration = Duration::from_secs(15);
 /// A client whose operation has an unknown outcome goes on as another process, with a number so much higher.
 const PROCESSES_APART: u64 = 1_000;
 /// How often a token is asked about.
@@ -89,6 +91,8 @@ pub(crate) fn read(
     };
     for &(key, kind) in keys {
         let call = if matches!(kind, Kind::Entity | Kind::List) { Call::Scan } else { Call::Read };
+        // One that is not served must not keep the others from being read.
+        let until = until.min(Instant::now() + PATIENCE_FOR_A_KEY);
         while Instant::now() < until {
             client.node = node;
             if client.connect() {

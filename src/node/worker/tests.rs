@@ -26,6 +26,7 @@ use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Reques
 mod answers;
 mod bounds;
 mod losses;
+mod lost;
 mod slots;
 mod tokens;
 

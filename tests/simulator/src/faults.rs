@@ -49,6 +49,11 @@ impl World {
         let Scheduled { fault, lasts, .. } = self.plan.faults[index].clone();
         let node = fault.node;
         let is_up = self.nodes[node].process.is_some();
+        // After a read that failed once, a later start may find everything again.
+        self.nodes[node].has_lost |= matches!(
+            fault.kind,
+            Kind::FailedSync | Kind::FailedWrite | Kind::Rot | Kind::BrokenSector | Kind::Wipe
+        );
         self.nodes[node].has_failed |= matches!(
             fault.kind,
             Kind::FailedSync

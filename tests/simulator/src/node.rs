@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) recovery_cut: Option<u64>,
     /// Whether its disk has failed or lost something: else a restart forgets nothing.
     pub(crate) has_failed: bool,
+    /// Whether its disk has lost something for good.
+    pub(crate) has_lost: bool,
     /// Whether its disk has no room.
     pub(crate) is_full: bool,
     /// How many calls its disk had failed when its process was started last.
@@ -72,6 +74,7 @@ impl Node {
             clock,
             recovery_cut: None,
             has_failed: false,
+            has_lost: false,
             is_full: false,
             refusals_before_start: 0,
         }

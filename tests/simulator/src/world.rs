@@ -474,7 +474,7 @@ impl World {
             drop(machine);
             return self.cut_in_recovery(node);
         }
-        self.invariants.check_restart(node, &machine)?;
+        self.invariants.check_restart(node, &machine, self.nodes[node].has_lost)?;
         if !self.nodes[node].has_failed && !machine.damage().is_empty() {
             let damage = machine.damage();
             return Err(format!("node {} finds damage on a disk that never failed: {damage:?}", node + 1));

@@ -17,8 +17,8 @@ impl Invariants {
         self.commands.retain(|(of, _), _| *of != node);
     }
 
-    /// A node has started from its disk.
-    pub(crate) fn check_restart(&mut self, node: usize, machine: &Machine) -> Checked {
+    /// A node has started from its disk, which may have lost something (`has_lost`).
+    pub(crate) fn check_restart(&mut self, node: usize, machine: &Machine, has_lost: bool) -> Checked {
         for (bucket, group) in &mut self.groups {
             let status = machine.status(*bucket);
             let slot = status.chosen.next();
@@ -39,7 +39,9 @@ impl Invariants {
                 ));
             }
             if restored.vote == Vote::LearnerOnly {
-                group.memories[node].note_lost();
+                if has_lost {
+                    group.memories[node].note_lost();
+                }
                 continue;
             }
             // What a crash interrupted may have reached the disk all the same.

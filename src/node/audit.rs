@@ -98,11 +98,9 @@ impl Worker {
     /// Begins to compare the buckets of this worker; `first_only`: those of which this node is the first replica. The report
     /// comes as an effect.
     pub(crate) fn audit(&mut self, now: u64, call: u64, first_only: bool) {
-        if let Some(Audit { call: waiting, .. }) = &mut self.audits.running {
-            if waiting.is_some() {
-                let report = VerifyReport { busy: true, ..VerifyReport::default() };
-                return self.effects.reports.push((call, report));
-            }
+        if let Some(Audit { call: Some(_), .. }) = &self.audits.running {
+            let report = VerifyReport { busy: true, ..VerifyReport::default() };
+            return self.effects.reports.push((call, report));
         }
         self.begin_audit(now, Some(call), first_only);
     }

@@ -119,10 +119,10 @@ impl Worker {
                     let item = item.clone();
                     self.say(from, &item);
                 }
-                Some((sent, _)) if sent + 1 == chunk && known.copying.is_some() => {
-                    if !self.copies.asked.contains(&key) {
-                        self.copies.asked.push_back(key);
-                    }
+                Some((sent, _))
+                    if sent + 1 == chunk && known.copying.is_some() && !self.copies.asked.contains(&key) =>
+                {
+                    self.copies.asked.push_back(key);
                 }
                 _ => {}
             }

@@ -309,12 +309,9 @@ fn misfortune(world: &mut World, registers: &mut Registers, copy: &mut Copy) {
     }
     match kind {
         0 => world.wipe(index),
-        1 => {
-            if !world.put_back(copy) {
-                // Another disk has taken its place since: it would not be heard.
-                world.wipe(index);
-            }
-        }
+        // Where another disk has taken its place since, the copy would not be heard.
+        1 if world.put_back(copy) => {}
+        1 => world.wipe(index),
         2 => world.damage(index, Path::new(&format!("state/{:03}/manifest", world.now % 2))),
         3 => {
             let files = world.files(index, "journal");

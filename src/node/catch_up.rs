@@ -192,7 +192,7 @@ impl Worker {
         }
     }
 
-    fn fetch_from_another(&mut self, now: u64, bucket: Bucket, not: NodeId) {
+    pub(super) fn fetch_from_another(&mut self, now: u64, bucket: Bucket, not: NodeId) {
         let me = self.settings.me;
         let others = self.route.replicas(bucket).iter().copied().filter(|node| *node != me);
         let other = others.filter(|node| self.is_up(*node)).max_by_key(|node| *node != not);

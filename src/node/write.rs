@@ -214,7 +214,9 @@ impl Worker {
         if applied.0 >= slot.0 {
             return;
         }
-        assert_eq!(applied.0 + 1, slot.0, "a bucket's commands are applied in the order of their slots");
+        if applied.0 + 1 < slot.0 {
+            return self.applied_later(now, bucket, command);
+        }
         let mut decisions = std::mem::take(&mut self.decisions);
         if let Err(error) =
             apply::apply(&mut self.parts[place], bucket, slot, &command.payload, &mut decisions)
@@ -252,6 +254,22 @@ impl Worker {
         if own && command.heir.is_some() {
             self.pass_on_pending(now, bucket);
         }
+    }
+
+    /// The state was copied from another replica, and is not as far as the log: what is between them is fetched, and this slot with it.
+    fn applied_later(&mut self, now: u64, bucket: Bucket, command: &Command) {
+        if let Some(active) = self.active.get_mut(bucket)
+            && active.proposed.is_some()
+            && active.proposed == command.id
+        {
+            active.proposed = None;
+            for key in std::mem::take(&mut active.riding) {
+                if let Some(Call { work: Work::Write(write), .. }) = self.calls.get(key) {
+                    self.tokens.insert((write.token.client, write.token.counter), key);
+                }
+            }
+        }
+        self.fetch_from_another(now, bucket, self.settings.me);
     }
 
     /// The bucket was handed over: what came for it meanwhile is better proposed there.

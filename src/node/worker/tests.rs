@@ -25,6 +25,7 @@ use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Reques
 
 mod answers;
 mod bounds;
+mod copied;
 mod losses;
 mod lost;
 mod slots;

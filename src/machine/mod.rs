@@ -224,10 +224,10 @@ impl Machine {
         for worker in &mut recovered.workers {
             worker.effects().witnessed = Some(Vec::new());
         }
-        let identity = recovered.identity;
+        let (boot, identity) = (recovered.boot(), recovered.identity);
         Ok(Self {
             node: NodeId(config.node),
-            boot: recovered.boot,
+            boot,
             route,
             dealing: recovered.dealing,
             outstanding: vec![0; recovered.workers.len()],

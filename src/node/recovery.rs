@@ -47,14 +47,20 @@ pub(crate) struct Plan {
 /// A node ready to be driven.
 pub(crate) struct Recovered {
     pub(crate) identity: Arc<IdentityFile>,
-    /// What names this start, in ballots and commands.
-    pub(crate) boot: Boot,
     /// What is remembered of the other nodes.
     pub(crate) peers: Arc<PeerFile>,
     pub(crate) journal: Journal,
     pub(crate) workers: Vec<Worker>,
     pub(crate) dealing: Dealing,
     pub(crate) report: Report,
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl Recovered {
+    /// What names this start, in ballots and commands.
+    pub(crate) fn boot(&self) -> Boot {
+        self.workers[0].core.me().boot
+    }
 }
 
 /// What recovery found, for the log and the status.
@@ -199,7 +205,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     for bucket in failed {
         workers[dealing.worker(Bucket(bucket)) as usize].found_damaged(Bucket(bucket));
     }
-    Ok(Recovered { identity: file, boot: me.boot, peers, journal, workers, dealing, report })
+    Ok(Recovered { identity: file, peers, journal, workers, dealing, report })
 }
 
 /// How far the journal reaches.

@@ -199,7 +199,8 @@ impl World {
         };
         let mut recovered = recover(plan)?;
         recovered.journal.witness().unwrap();
-        assert!(self.boots.insert((recovered.boot.disk, recovered.boot.count)), "a boot is repeated");
+        let boot = recovered.boot();
+        assert!(self.boots.insert((boot.disk, boot.count)), "a boot is repeated");
         let mut founder = Founder::new(recovered.identity, others);
         let Told { founding, late } = founder.begin().unwrap();
         let mut worker = recovered.workers.remove(0);

@@ -4,8 +4,11 @@
 //! behind these two functions and can be replaced without touching a caller. The bytes are those of bincode 1:
 //! little-endian integers of fixed width, `u64` lengths, `u32` enum tags, nothing in between.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Why a value could not be written or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,8 +43,8 @@ pub(crate) fn encode<const BYTES_MAX: usize, T: Serialize>(value: &T) -> Result<
     Ok(bytes)
 }
 
-/// The value of exactly these bytes. A length inside the bytes can make it allocate about `BYTES_MAX` for text, and for a list what
-/// serde reserves at most before it has seen an element, 1 MiB.
+/// The value of exactly these bytes. A length inside the bytes can make it allocate about `BYTES_MAX` for text. For a list serde reserves up
+/// to 1 MiB before it has seen an element; see [`list`].
 pub(crate) fn decode<const BYTES_MAX: usize, T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
     if bytes.len() > BYTES_MAX {
         return Err(EncodingError::TooLong { bytes: bytes.len(), bytes_max: BYTES_MAX });
@@ -53,6 +56,46 @@ pub(crate) fn decode<const BYTES_MAX: usize, T: DeserializeOwned>(bytes: &[u8]) 
         0 => Ok(value),
         left => Err(EncodingError::LeftOver(left)),
     }
+}
+
+/// A list that takes memory for the elements that are there, not for those that are claimed.
+#[derive(Debug)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = elements.next_element()? {
+                    list.push(element);
+                }
+                Ok(List(list))
+            }
+        }
+        deserializer.deserialize_seq(Elements(PhantomData))
+    }
+}
+
+/// Reads a field as a [`List`].
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    List::deserialize(deserializer).map(|list| list.0)
+}
+
+/// Reads a field that may be missing as a [`List`].
+pub(crate) fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    Option::<List<T>>::deserialize(deserializer).map(|list| list.map(|list| list.0))
 }
 
 #[cfg(test)]

@@ -57,9 +57,6 @@ unsafe impl GlobalAlloc for Counting {
 /// What any decoder may hold: buffers of a fixed size, and for each byte of input so many.
 const FIXED_BYTES: isize = 512 << 10;
 const BYTES_PER_INPUT_BYTE: isize = 64;
-/// Where serde reads a list, it reserves up to this much before it has seen an element, whatever length it is told.
-const SERDE_BYTES: isize = 1 << 20;
-const WITH_SERDE: [&str; 3] = ["item", "greeting", "identity"];
 
 /// Tries one input; the error says what is wrong, and shows the input.
 fn check(decoder: &Decoder, input: &[u8]) -> Result<(), String> {
@@ -74,8 +71,7 @@ fn check(decoder: &Decoder, input: &[u8]) -> Result<(), String> {
     }
     // A whole part is played with there; its memtable is what it holds.
     let bounded = decoder.name != "state_model";
-    let fixed = FIXED_BYTES + if WITH_SERDE.contains(&decoder.name) { SERDE_BYTES } else { 0 };
-    if bounded && most > fixed + BYTES_PER_INPUT_BYTE * input.len() as isize {
+    if bounded && most > FIXED_BYTES + BYTES_PER_INPUT_BYTE * input.len() as isize {
         return Err(format!("{most} bytes held in {}", shown()));
     }
     Ok(())

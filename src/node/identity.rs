@@ -39,8 +39,10 @@ pub(crate) struct Identity {
     /// How often peers remembered more of this directory than it did itself.
     pub(crate) era: u32,
     /// The nodes and disks that this disk will found its group with, once it has said so. Never changes after that.
+    #[serde(deserialize_with = "crate::encoding::optional_list")]
     pub(crate) intent: Option<Vec<(u16, u64)>>,
     /// The nodes and disks of the founding of the group, if this disk took part in it or learned of it.
+    #[serde(deserialize_with = "crate::encoding::optional_list")]
     pub(crate) founding: Option<Vec<(u16, u64)>>,
     /// What was forgotten for certain or possibly, and is not to be voted on below a floor.
     pub(crate) amnesia: Amnesia,
@@ -53,6 +55,7 @@ pub(crate) struct Amnesia {
     /// All of them.
     pub(crate) everywhere: bool,
     /// These.
+    #[serde(deserialize_with = "crate::encoding::list")]
     pub(crate) buckets: Vec<u32>,
     /// Floors in the journal up to here are older than the loss, and do not count.
     pub(crate) behind: Reach,

@@ -42,6 +42,7 @@ pub(crate) struct Witnessed {
     pub(crate) start: u64,
     pub(crate) synced: Reach,
     /// Disks that were in this one's place before; they are not heard any more.
+    #[serde(deserialize_with = "crate::encoding::list")]
     pub(crate) retired: Vec<u64>,
     /// Where the node said that it can be reached, and in which epoch.
     pub(crate) address: Option<(u64, String)>,

@@ -92,8 +92,10 @@ pub(crate) struct Founding {
     /// The sender's disk.
     pub(crate) disk: u64,
     /// The nodes and disks that the sender will found the group with; durable, and never another for this disk.
+    #[serde(deserialize_with = "crate::encoding::optional_list")]
     pub(crate) intent: Option<Vec<(u16, u64)>>,
     /// The nodes and disks of the group's founding; `None` when the sender has not been founded.
+    #[serde(deserialize_with = "crate::encoding::optional_list")]
     pub(crate) members: Option<Vec<(u16, u64)>>,
 }
 
@@ -515,8 +517,8 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
             let nodes: Vec<(u16, Witnessed)> = if bytes.is_empty() {
                 Vec::new()
             } else {
-                crate::encoding::decode::<WITNESSED_BYTES_MAX, _>(&bytes)
-                    .map_err(|_| malformed("what is remembered"))?
+                let list = crate::encoding::decode::<WITNESSED_BYTES_MAX, crate::encoding::List<_>>(&bytes);
+                list.map_err(|_| malformed("what is remembered"))?.0
             };
             Item::Witnessed(nodes.into_iter().map(|(node, known)| (NodeId(node), known)).collect())
         }

@@ -130,6 +130,8 @@ pub(super) async fn replace(arguments: ReplaceArguments) -> Result<(), Failure> 
         node.redis.clone_from(&arguments.redis);
     }
     topology.validate()?;
+    // The others go by their topology file unless they hear of an address as of a later epoch.
+    topology.epoch = topology.epoch.saturating_add(1);
     serve::run_in(topology, arguments.node, Some(arguments.directory), arguments.config, serve::CONNECTIONS)
         .await
 }

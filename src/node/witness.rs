@@ -209,11 +209,13 @@ impl Worker {
         self.kept.life.synced = self.kept.life.synced.max(reach);
     }
 
-    /// A peer says where it can be reached: perhaps it took a dead one's place.
+    /// A peer says where it can be reached. Who took a dead one's place says so as of a later epoch than this node's topology; all
+    /// others are where the topology says, which may name a proxy before them.
     pub(super) fn address_told(&mut self, from: NodeId, epoch: u64, address: String) {
         let Some(peer) = self.peers.iter().find(|peer| peer.node == from) else { return };
         let known = peer.known.as_ref().and_then(|known| known.address.as_ref());
-        if known.is_none_or(|(earlier, there)| *earlier <= epoch && *there != address) {
+        let own = self.settings.address.as_ref().map_or(0, |(epoch, _)| *epoch);
+        if epoch > own && known.is_none_or(|(earlier, there)| *earlier <= epoch && *there != address) {
             let file = self.kept.peers.clone();
             self.effects.jobs.push(Job::RememberAddress { file, node: from, epoch, address });
         }

@@ -38,6 +38,9 @@ impl Invariants {
                     status.chosen.0
                 ));
             }
+            // What it starts with comes from its disk, synced before or by a write that a crash interrupted.
+            let last = self.commands.entry((node, *bucket)).or_default();
+            *last = (*last).max(status.chosen);
             if restored.vote == Vote::LearnerOnly {
                 if has_lost {
                     group.memories[node].note_lost();
@@ -53,8 +56,6 @@ impl Invariants {
                 let vote = Record::Accept { slot, ballot: status.accepted, command: Command::no_op() };
                 group.synced(node, &vote).map_err(of_bucket(*bucket))?;
             }
-            let last = self.commands.entry((node, *bucket)).or_default();
-            *last = (*last).max(status.chosen);
             if status.accepted != Ballot::ZERO {
                 *last = (*last).max(slot);
             }

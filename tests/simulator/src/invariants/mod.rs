@@ -139,7 +139,12 @@ impl Invariants {
                 let nodes = self.nodes;
                 let group = self.groups.entry(persist.bucket).or_insert_with(|| Group::new(nodes));
                 group.synced(node, &persist.record).map_err(of_bucket(persist.bucket))?;
-                if matches!(persist.record, Record::Accept { .. } | Record::Chosen { .. }) {
+                // A bucket that was copied whole has no commands in the journal, but the word that it was.
+                let reaches = matches!(
+                    persist.record,
+                    Record::Accept { .. } | Record::Chosen { .. } | Record::Installed { .. }
+                );
+                if reaches {
                     let last = self.commands.entry((node, persist.bucket)).or_default();
                     *last = (*last).max(persist.record.slot());
                 }

@@ -297,22 +297,20 @@ fn after_power_cuts_nothing_acknowledged_is_lost() {
                     .spawn(move || ledger.write(&mut client, &format!("writer-{number}"), 5, u64::MAX, 1500));
             }
             std::thread::sleep(wait);
-            fs::write(disk.mount.join("unsynced"), b"this must not survive").unwrap();
+            // A name of its own: a file that is written over is put out at once when it is closed.
+            fs::write(disk.mount.join(format!("unsynced-{cycle}")), b"this must not survive").unwrap();
             disk.cut();
             kill(child);
         });
         disk.off();
         assert!(disk.on());
         // Its name may have come along with somebody's sync, its bytes may not.
-        lost += u64::from(
-            fs::read(disk.mount.join("unsynced")).is_ok_and(|bytes| bytes.is_empty())
-                || !disk.mount.join("unsynced").exists(),
-        );
+        let left = fs::read(disk.mount.join(format!("unsynced-{cycle}")));
+        lost += u64::from(left.map_or(true, |bytes| bytes.is_empty()));
     }
     let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
-    println!("{CYCLES} power cuts: none of {acknowledged} acknowledged writes lost");
-    assert!(
-        acknowledged > CYCLES && lost > CYCLES / 10,
-        "{acknowledged} writes, {lost} cuts that took something"
+    println!(
+        "{CYCLES} power cuts, {lost} of them took unsynced bytes: none of {acknowledged} acknowledged writes lost"
     );
+    assert!(acknowledged > CYCLES && lost > CYCLES / 2, "the cuts did not bite");
 }

@@ -14,7 +14,7 @@ use thermocline_tiers::hot::state::{Digest, Snapshot, SnapshotIter, StateError};
 
 use super::copy_codec;
 use super::effects::Job;
-use super::wire::Item;
+use super::wire::{BucketPiece, Item};
 use super::worker::Worker;
 
 /// At most so many pieces are read at the same time, so that copying does not stand in the way of reads.
@@ -206,7 +206,8 @@ impl Worker {
                 Ok(Piece { body, sum, last }) => {
                     let chunk = known.sent.as_ref().map_or(0, |(sent, _)| sent + 1);
                     self.counters.copied_bytes += body.len() as u64;
-                    let item = Item::Copy { session, bucket, chunk, at, digest: digest.0, sum, last, body };
+                    let item =
+                        Item::Copy(BucketPiece { session, bucket, chunk, at, digest, sum, last, body });
                     known.sent = Some((chunk, item.clone()));
                     known.copying = Some(copying);
                     known.used = now;
@@ -229,7 +230,7 @@ impl Worker {
         }
         self.copies.next_sweep = now + PIN_MS;
         self.copies.sessions.retain(|_, session| {
-            let done = matches!(&session.sent, Some((_, Item::Copy { last: true, .. })));
+            let done = matches!(&session.sent, Some((_, Item::Copy(BucketPiece { last: true, .. }))));
             now < session.used + if done { PIN_MS } else { SESSION_MS }
         });
         self.copies.pins.retain(|_, (_, made)| now < *made + PIN_MS);

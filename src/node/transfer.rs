@@ -8,13 +8,12 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use bytes::Bytes;
 use thermocline_paxos::{Bucket, NodeId, Slot};
 use thermocline_tiers::hot::state::Digest;
 
 use super::copies::next_sum;
 use super::copy_codec::{self, Entry};
-use super::wire::Item;
+use super::wire::{BucketPiece, Item};
 use super::worker::Worker;
 use crate::plant::{self, Plant};
 
@@ -234,8 +233,8 @@ impl Worker {
     }
 
     /// A piece has come.
-    pub(super) fn copy_came(&mut self, now: u64, from: NodeId, piece: CameItem) {
-        let CameItem { session, bucket, chunk, at, digest, sum, last, body } = piece;
+    pub(super) fn copy_came(&mut self, now: u64, from: NodeId, piece: BucketPiece) {
+        let BucketPiece { session, bucket, chunk, at, digest, sum, last, body } = piece;
         let Some(transfer) = self.transfers.running.get_mut(&bucket.0) else { return };
         if transfer.source != from
             || transfer.session != session
@@ -375,16 +374,4 @@ impl Worker {
     pub(super) fn applied(&self, bucket: Bucket) -> Slot {
         Slot(self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
     }
-}
-
-/// A piece of a bucket, as it came.
-pub(super) struct CameItem {
-    pub(super) session: u64,
-    pub(super) bucket: Bucket,
-    pub(super) chunk: u32,
-    pub(super) at: Slot,
-    pub(super) digest: Digest,
-    pub(super) sum: u64,
-    pub(super) last: bool,
-    pub(super) body: Bytes,
 }

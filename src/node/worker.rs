@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, Core, Event, NodeId, Originator, Output, Slot, Ticket};
 use thermocline_tiers::hot::journal::Position as Place;
-use thermocline_tiers::hot::state::{Digest, Job as StateJob, Part};
+use thermocline_tiers::hot::state::{Job as StateJob, Part};
 
 use super::active::ActiveBuckets;
 use super::apply::Decision;
@@ -29,7 +29,7 @@ use super::read::Rounds;
 use super::record_codec;
 use super::route::{Dealing, Route};
 use super::timers::{Timer, Timers};
-use super::transfer::{CameItem, Transfers};
+use super::transfer::Transfers;
 use super::upkeep::Upkeep;
 use super::wire::{self, Founding, Item};
 use crate::error::{Error, StorageKind};
@@ -306,10 +306,7 @@ impl Worker {
             Item::CopyAsk { session, bucket, chunk, at_least } => {
                 self.copy_asked(now, from, session, bucket, chunk, at_least);
             }
-            Item::Copy { session, bucket, chunk, at, digest, sum, last, body } => {
-                let digest = Digest(digest);
-                self.copy_came(now, from, CameItem { session, bucket, chunk, at, digest, sum, last, body });
-            }
+            Item::Copy(piece) => self.copy_came(now, from, piece),
             Item::CopyRefused { session, bucket } => self.copy_refused(from, session, bucket),
             Item::Address { epoch, address } => self.address_told(from, epoch, address),
             Item::AuditAsk { round, buckets } => self.audit_asked(from, round, buckets),

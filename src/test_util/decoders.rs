@@ -11,6 +11,7 @@ use thermocline_paxos::{
 };
 pub use thermocline_tiers::decoders::Decoder;
 use thermocline_tiers::disk::{Disk, MemoryDisk, OpenMode};
+use thermocline_tiers::hot::state::Digest;
 
 use crate::Config;
 use crate::error::Error;
@@ -18,7 +19,7 @@ use crate::key::{Key, Position, Version};
 use crate::node::command::{self, Change, EntryKind};
 use crate::node::identity::{Amnesia, Identity};
 use crate::node::lives::{Life, Reach, Witnessed};
-use crate::node::wire::{self, Founding, Item, ProbeException};
+use crate::node::wire::{self, BucketPiece, Founding, Item, ProbeException};
 use crate::node::{record_codec, request_codec};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Request, ScanQuery};
 use crate::store::{Cursor, Order};
@@ -331,16 +332,16 @@ fn item_seeds() -> Vec<Vec<u8>> {
         Item::Life(Life { disk: 5, era: 1, count: 3, start: 6, recovered: reach, synced: reach }),
         Item::Witnessed(vec![(NodeId(2), Witnessed { disk: 5, retired: vec![4], ..Witnessed::default() })]),
         Item::CopyAsk { session: 1, bucket, chunk: 0, at_least: slot },
-        Item::Copy {
+        Item::Copy(BucketPiece {
             session: 1,
             bucket,
             chunk: 0,
             at: slot,
-            digest: 7,
+            digest: Digest(7),
             sum: 8,
             last: true,
             body: Bytes::from_static(b"piece"),
-        },
+        }),
         Item::CopyRefused { session: 1, bucket },
         Item::AuditAsk { round: 1, buckets: vec![bucket] },
         Item::AuditAnswer { round: 1, findings: Vec::new() },

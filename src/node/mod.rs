@@ -14,6 +14,7 @@ pub(crate) mod command;
 mod copies;
 mod copy_codec;
 pub(crate) mod counters;
+mod damage;
 pub(crate) mod effects;
 mod forward;
 pub(crate) mod founding;

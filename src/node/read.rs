@@ -405,26 +405,6 @@ impl Worker {
         self.finish(key, outcome);
     }
 
-    /// The state could not be read: another replica has the record.
-    fn read_failed(&mut self, now: u64, key: CallKey, bucket: Bucket, error: &StateError) {
-        self.state_is_damaged(now, bucket, error);
-        if self.failed.contains(&bucket.0) {
-            self.read_elsewhere(now, key);
-        } else {
-            self.finish(key, Err(super::state_error(error)));
-        }
-    }
-
-    /// Another replica serves what cannot be read here, if there is one.
-    pub(super) fn read_elsewhere(&mut self, now: u64, key: CallKey) {
-        let Some(Call { bucket, .. }) = self.calls.get(key) else { return };
-        if self.route.replicas(*bucket).len() > 1 {
-            return self.place_elsewhere(now, key, None);
-        }
-        let what = format!("bucket {} cannot be read, and has no other replica", bucket.0);
-        self.finish(key, Err(Error::Corrupt { what }));
-    }
-
     /// A scan has its page.
     pub(super) fn scanned(&mut self, now: u64, key: CallKey, mut result: Result<Page, StateError>) {
         let wall_ms = self.wall_ms;

@@ -432,44 +432,6 @@ impl Worker {
         }
     }
 
-    /// A bucket's state cannot be read. It is not served from here until it was taken over from another replica; what waits for it
-    /// is asked of the others.
-    pub(super) fn state_is_damaged(
-        &mut self,
-        now: u64,
-        bucket: Bucket,
-        error: &thermocline_tiers::hot::state::StateError,
-    ) {
-        self.counters.state_errors += 1;
-        if !matches!(error, thermocline_tiers::hot::state::StateError::Corrupt { .. })
-            || !self.failed.insert(bucket.0)
-        {
-            return;
-        }
-        tracing::error!(bucket = bucket.0, %error, "the bucket's state cannot be read; it is copied from another replica");
-        self.want_transfer(bucket, self.core.status(bucket).chosen, None);
-        if let Some(active) = self.active.get_mut(bucket) {
-            active.proposed = None;
-        }
-        let waiting: Vec<CallKey> = self
-            .calls
-            .keys()
-            .filter(|key| {
-                let waits = |call: &Call| call.bucket == bucket && call.forwarded.is_none();
-                self.calls.get(*key).is_some_and(waits)
-            })
-            .collect();
-        for key in waiting {
-            if self.route.replicas(bucket).len() > 1 {
-                // A write's token tells the others what became of it.
-                self.place_elsewhere(now, key, None);
-            } else {
-                let outcome = Err(self.given_up(key, super::state_error(error)));
-                self.finish(key, outcome);
-            }
-        }
-    }
-
     /// Which node can propose in the bucket without a first phase, if it is another one that is there.
     pub(super) fn better_proposer(&self, bucket: Bucket) -> Option<NodeId> {
         let owner = self.core.owner(bucket)?;

@@ -1,0 +1,67 @@
+//! Buckets whose state cannot be read: they are not served from here until they were taken over from another replica.
+
+use thermocline_paxos::Bucket;
+use thermocline_tiers::hot::state::StateError;
+
+use super::calls::{Call, CallKey};
+use super::worker::Worker;
+use crate::error::Error;
+
+impl Worker {
+    /// Recovery could not read the bucket's state.
+    pub(super) fn found_damaged(&mut self, bucket: Bucket) {
+        self.failed.insert(bucket.0);
+        self.want_transfer(bucket, self.core.status(bucket).chosen, None);
+    }
+
+    /// A bucket's state cannot be read. It is not served from here until it was taken over from another replica; what waits for it
+    /// is asked of the others.
+    pub(super) fn state_is_damaged(&mut self, now: u64, bucket: Bucket, error: &StateError) {
+        self.counters.state_errors += 1;
+        if !matches!(error, StateError::Corrupt { .. }) || !self.failed.insert(bucket.0) {
+            return;
+        }
+        tracing::error!(bucket = bucket.0, %error, "the bucket's state cannot be read; it is copied from another replica");
+        self.want_transfer(bucket, self.core.status(bucket).chosen, None);
+        if let Some(active) = self.active.get_mut(bucket) {
+            active.proposed = None;
+        }
+        let waiting: Vec<CallKey> = self
+            .calls
+            .keys()
+            .filter(|key| {
+                let waits = |call: &Call| call.bucket == bucket && call.forwarded.is_none();
+                self.calls.get(*key).is_some_and(waits)
+            })
+            .collect();
+        for key in waiting {
+            if self.route.replicas(bucket).len() > 1 {
+                // A write's token tells the others what became of it.
+                self.place_elsewhere(now, key, None);
+            } else {
+                let outcome = Err(self.given_up(key, super::state_error(error)));
+                self.finish(key, outcome);
+            }
+        }
+    }
+
+    /// The state could not be read: another replica has the record.
+    pub(super) fn read_failed(&mut self, now: u64, key: CallKey, bucket: Bucket, error: &StateError) {
+        self.state_is_damaged(now, bucket, error);
+        if self.failed.contains(&bucket.0) {
+            self.read_elsewhere(now, key);
+        } else {
+            self.finish(key, Err(super::state_error(error)));
+        }
+    }
+
+    /// Another replica serves what cannot be read here, if there is one.
+    pub(super) fn read_elsewhere(&mut self, now: u64, key: CallKey) {
+        let Some(Call { bucket, .. }) = self.calls.get(key) else { return };
+        if self.route.replicas(*bucket).len() > 1 {
+            return self.place_elsewhere(now, key, None);
+        }
+        let what = format!("bucket {} cannot be read, and has no other replica", bucket.0);
+        self.finish(key, Err(Error::Corrupt { what }));
+    }
+}

@@ -1,0 +1,164 @@
+//! One worker: a single-threaded, deterministic machine that owns a fixed share of the node's buckets.
+//!
+//! Events go in through the methods of `events.rs` and `clock.rs`, effects come out in [`Effects`] at the end of a turn. The runtime drives it with sockets, files and
+//! clocks; a simulator can drive the very same code.
+//!
+//! **Nothing here reads a clock, opens a file or a socket, starts a thread, or draws randomness that was not handed in.**
+
+mod clock;
+mod events;
+mod start;
+mod status;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use thermocline_paxos::{Bucket, Core, NodeId, Output, Slot, Ticket};
+use thermocline_tiers::hot::state::{Job as StateJob, Part};
+
+use super::active::ActiveBuckets;
+use super::apply::Decision;
+use super::audit::Audits;
+use super::calls::{CallKey, Calls};
+use super::copies::Copies;
+use super::counters::Counters;
+use super::effects::{Effects, Peer};
+use super::identity::IdentityFile;
+use super::journal_index::JournalIndex;
+use super::lives::Life;
+use super::loss::Losses;
+use super::peer_file::PeerFile;
+use super::read::Rounds;
+use super::route::{Dealing, Route};
+use super::timers::Timers;
+use super::transfer::Transfers;
+use super::upkeep::Upkeep;
+use super::wire::Founding;
+
+/// What a worker is told when it is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) me: NodeId,
+    /// Which worker of the node.
+    pub(crate) index: u32,
+    pub(crate) dealing: Dealing,
+    /// Random for each worker and start: names its clients' tokens.
+    pub(crate) client: u64,
+    /// Seeds what is random in timing.
+    pub(crate) seed: u64,
+    /// At most so many unanswered calls.
+    pub(crate) calls_max: usize,
+    /// At most so many bytes of writes ride in one slot.
+    pub(crate) command_bytes_max: usize,
+    /// After so long without an answer from the node that a call was passed to, this node tries by itself.
+    pub(crate) hedge_ms: u64,
+    /// After so long an undecided own proposal is sent again.
+    pub(crate) resend_ms: u64,
+    /// At most so many bytes a second are copied to this worker from other replicas.
+    pub(crate) transfer_bytes_s_max: u64,
+    /// How often the replicas are compared without being asked to, in milliseconds; 0 for never.
+    pub(crate) audit_every_ms: u64,
+    /// Where this node can be reached, as of an epoch of the topology: peers may have another address of it.
+    pub(crate) address: Option<(u64, String)>,
+}
+
+/// What a worker shares with the others of its node.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    /// What this node says of itself in each frame.
+    pub(crate) life: Life,
+    pub(crate) identity: Arc<IdentityFile>,
+    pub(crate) peers: Arc<PeerFile>,
+}
+
+/// A worker. See the module.
+pub(crate) struct Worker {
+    pub(super) settings: Settings,
+    pub(super) route: Arc<Route>,
+    /// A bit for each bucket: whether it is this worker's.
+    owned: Vec<u64>,
+    pub(super) core: Core,
+    pub(super) parts: Vec<Part>,
+    pub(super) peers: Vec<Peer>,
+    pub(super) calls: Calls,
+    /// Writes of which a copy may be in another node's command.
+    pub(super) tokens: HashMap<(u64, u64), CallKey>,
+    pub(super) next_token: u64,
+    pub(super) active: ActiveBuckets,
+    /// Active buckets that have something to do at the next flush.
+    pub(super) driven: Vec<Bucket>,
+    /// Active buckets that have something to do once their part has room.
+    pub(super) held_buckets: Vec<Bucket>,
+    /// Buckets whose state cannot be read: they are not served from here.
+    pub(super) failed: HashSet<u32>,
+    pub(super) rounds: Rounds,
+    pub(super) timers: Timers,
+    pub(super) index: JournalIndex,
+    pub(super) effects: Effects,
+    pub(super) counters: Counters,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) out: Output,
+    spare: Output,
+    /// Calls of this process that nobody takes at present.
+    pub(super) parked: Vec<CallKey>,
+    next_parked: u64,
+    /// Slots for which a timer to finish them is set: one for all reads that wait.
+    finishing: HashSet<(Bucket, Slot)>,
+    /// Whether this node takes part in consensus: false until its group is founded.
+    pub(super) founded: bool,
+    pub(super) founding: Option<Founding>,
+    /// When a node that is not founded tells the others again.
+    next_founding: u64,
+    pub(super) kept: Kept,
+    pub(super) audits: Audits,
+    pub(super) losses: Losses,
+    learning_since: Option<(u64, u32)>,
+    pub(super) copies: Copies,
+    pub(super) transfers: Transfers,
+    /// Whether an amnesia is being written down.
+    pub(super) admitting: bool,
+    /// Whether another directory has taken this one's place.
+    pub(super) replaced: bool,
+    /// Whether buckets are listed in the identity as forgotten.
+    pub(super) to_lift: bool,
+    /// When it is written down next how far the peers' journals are.
+    pub(super) next_reach: u64,
+    /// When slots that keep old journal segments are looked for next.
+    next_straggler: u64,
+    /// When the floors of buckets that only learn are asked for next.
+    pub(super) next_floor_question: u64,
+    random: u64,
+    next_sweep: u64,
+    pub(super) last_tick: u64,
+    /// The upkeep of each part.
+    pub(super) upkeep: Vec<Upkeep>,
+    /// Wall clock of the last event, in milliseconds since the Unix epoch: only for expiry.
+    pub(super) wall_ms: u64,
+    pub(super) catch_up: VecDeque<(Bucket, NodeId, Slot)>,
+    /// The buckets in `catch_up`, each once.
+    pub(super) catch_up_holds: HashSet<u32>,
+    pub(super) fetches: usize,
+    /// Reads of the journal for other nodes that are under way.
+    pub(super) fetch_jobs: usize,
+    /// Fetches of other nodes that wait until what was recorded before them is synced.
+    pub(super) fetches_asked: VecDeque<FetchAsked>,
+    /// Jobs of parts that wait until the record of that ticket is synced.
+    pub(super) held_jobs: VecDeque<(Ticket, usize, StateJob)>,
+    /// Whether the journal's disk has no room: nothing new is recorded, so that its headroom lasts for what is under way.
+    pub(super) journal_full: bool,
+    /// The last record given to the journal, and the last one synced.
+    pub(super) last_ticket: Ticket,
+    pub(super) synced: Ticket,
+}
+
+/// A fetch of another node: what it wants, and the record that must be synced first.
+pub(super) struct FetchAsked {
+    pub(super) after: Ticket,
+    pub(super) to: NodeId,
+    pub(super) bucket: Bucket,
+    pub(super) first: Slot,
+    pub(super) last: Slot,
+}

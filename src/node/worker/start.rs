@@ -1,0 +1,144 @@
+//! How a worker begins: over what recovery found, and when its group is founded.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use thermocline_paxos::{Bucket, Core, NodeId, Output, Ticket};
+use thermocline_tiers::hot::state::Part;
+
+use super::{Kept, Settings, Worker};
+use crate::node::active::ActiveBuckets;
+use crate::node::audit::Audits;
+use crate::node::calls::Calls;
+use crate::node::copies::Copies;
+use crate::node::counters::Counters;
+use crate::node::effects::{Effects, Peer};
+use crate::node::journal_index::JournalIndex;
+use crate::node::lives::Reach;
+use crate::node::loss::Losses;
+use crate::node::read::Rounds;
+use crate::node::route::Route;
+use crate::node::timers::Timers;
+use crate::node::transfer::Transfers;
+use crate::node::upkeep::Upkeep;
+use crate::node::wire::{Founding, Item};
+
+impl Worker {
+    /// A worker over recovered replicas and parts.
+    #[expect(clippy::too_many_arguments, reason = "what a worker is made of, once")]
+    pub(crate) fn new(
+        settings: Settings,
+        route: Arc<Route>,
+        core: Core,
+        parts: Vec<Part>,
+        peers: &[NodeId],
+        mut index: JournalIndex,
+        effects: Effects,
+        founded: bool,
+        kept: Kept,
+    ) -> Self {
+        index.recovered(|bucket| core.status(bucket).chosen);
+        let buckets = route.buckets();
+        let mut owned = vec![0; buckets as usize / 64 + 1];
+        for bucket in (0..buckets).map(Bucket) {
+            if settings.dealing.worker(bucket) == settings.index && route.holds(settings.me, bucket) {
+                owned[bucket.0 as usize / 64] |= 1 << (bucket.0 % 64);
+            }
+        }
+        let to_lift = !kept.identity.read().amnesia.is_empty();
+        let peer = |node: &NodeId| {
+            let known = kept.peers.of(node.0);
+            let reach_written = known.as_ref().map_or(Reach::default(), |known| known.synced);
+            let mut peer = Peer::new(*node);
+            (peer.known, peer.reach_written) = (known, reach_written);
+            peer
+        };
+        Self {
+            owned,
+            random: settings.seed | 1,
+            route,
+            core,
+            upkeep: parts.iter().map(|_| Upkeep::default()).collect(),
+            parts,
+            peers: peers.iter().map(peer).collect(),
+            calls: Calls::starting_at((settings.client >> 32) as u32),
+            tokens: HashMap::new(),
+            next_token: 1,
+            active: ActiveBuckets::new(buckets),
+            driven: Vec::new(),
+            held_buckets: Vec::new(),
+            failed: HashSet::new(),
+            rounds: Rounds::starting_at(settings.client >> 1),
+            timers: Timers::default(),
+            index,
+            effects,
+            counters: Counters::default(),
+            decisions: Vec::new(),
+            out: Output::default(),
+            spare: Output::default(),
+            parked: Vec::new(),
+            next_parked: 0,
+            finishing: HashSet::new(),
+            founded,
+            founding: None,
+            next_founding: 0,
+            kept,
+            audits: Audits::default(),
+            losses: Losses::default(),
+            learning_since: None,
+            copies: Copies::default(),
+            transfers: Transfers::default(),
+            admitting: false,
+            replaced: false,
+            to_lift,
+            next_reach: 0,
+            next_straggler: 0,
+            next_floor_question: 0,
+            next_sweep: 0,
+            last_tick: 0,
+            wall_ms: 0,
+            catch_up: VecDeque::new(),
+            catch_up_holds: HashSet::new(),
+            fetches: 0,
+            fetch_jobs: 0,
+            fetches_asked: VecDeque::new(),
+            held_jobs: VecDeque::new(),
+            journal_full: false,
+            last_ticket: Ticket::default(),
+            synced: Ticket::default(),
+            settings,
+        }
+    }
+
+    /// The group's founding is known here. When this node was not founded before, its replicas begin now: as voters, or, if
+    /// the group was founded without this disk (`late`), as learners.
+    pub(crate) fn found(&mut self, now: u64, founding: Founding, late: bool) {
+        if !self.founded && !self.replaced && founding.members.is_some() {
+            self.founded = true;
+            self.to_lift |= late;
+            for bucket in (0..self.route.buckets()).map(Bucket) {
+                if self.owns(bucket) {
+                    self.core.found(bucket, !late);
+                }
+            }
+        }
+        self.founding = Some(founding);
+        let up: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
+        for node in up {
+            self.introduce(node);
+        }
+        self.next_floor_question = now;
+        self.place_parked(now);
+        self.pump(now);
+    }
+
+    /// Tells a node what this one knows: of the founding, and how far it is.
+    pub(super) fn introduce(&mut self, node: NodeId) {
+        self.tell_founding_to(node);
+        self.tell_witnessed(node);
+        if let Some((epoch, address)) = self.settings.address.clone() {
+            self.say(node, &Item::Address { epoch, address });
+        }
+        self.hint_everything(node);
+    }
+}

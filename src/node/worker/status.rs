@@ -1,0 +1,66 @@
+//! What can be asked of a worker, by its other files and by whoever drives it.
+
+use thermocline_paxos::{Bucket, NodeId};
+use thermocline_tiers::hot::state::Part;
+
+use super::Worker;
+use crate::node::counters::Counters;
+
+impl Worker {
+    /// Whether the bucket is one of this worker's. A peer with another number of workers sends all items to all of ours.
+    pub(in crate::node) fn owns(&self, bucket: Bucket) -> bool {
+        self.owned.get(bucket.0 as usize / 64).is_some_and(|bits| bits >> (bucket.0 % 64) & 1 != 0)
+    }
+
+    pub(in crate::node) fn is_up(&self, node: NodeId) -> bool {
+        self.peers.iter().any(|peer| peer.node == node && peer.up)
+    }
+
+    pub(in crate::node) fn part(&self, bucket: Bucket) -> &Part {
+        &self.parts[self.settings.dealing.place(bucket)]
+    }
+
+    /// A number below `bound`, from the seed (xorshift64*, Vigna 2016). Zero when `bound` is zero.
+    pub(in crate::node) fn draw(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        let number = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d);
+        if bound == 0 { 0 } else { (number >> 16) % bound }
+    }
+
+    /// The oldest journal segment that recovery still needs for this worker's records; `outstanding` says whether some of
+    /// them are not indexed yet. Those lie at or behind the newest that is.
+    pub(crate) fn needed_segment(&self, outstanding: bool) -> u64 {
+        let unindexed = if outstanding { self.index.newest() } else { u64::MAX };
+        self.index.oldest_needed().unwrap_or(u64::MAX).min(unindexed)
+    }
+
+    /// How many calls are not answered yet.
+    pub(crate) fn calls_under_way(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many buckets are yet to be caught up, copied or mended.
+    pub(crate) fn buckets_behind(&self) -> u32 {
+        (self.transfers.left() + self.fetches + self.catch_up.len()) as u32
+    }
+
+    /// Since when buckets learn, and how many did then; `None` when none does.
+    pub(crate) fn learning_since(&self) -> Option<(u64, u32)> {
+        self.learning_since
+    }
+
+    /// Buckets that vote and buckets that only learn.
+    pub(crate) fn votes(&self) -> (u32, u32) {
+        let mut votes = (0, 0);
+        for bucket in (0..self.route.buckets()).map(Bucket).filter(|bucket| self.owns(*bucket)) {
+            if self.founded && self.core.fresh(bucket).voting { votes.0 += 1 } else { votes.1 += 1 }
+        }
+        votes
+    }
+}

@@ -1,0 +1,110 @@
+//! The end of a worker's turn: what has gathered is proposed and asked, and what the core wants is laid out as effects.
+
+use thermocline_paxos::{Event, NodeId};
+
+use super::Worker;
+use crate::node::effects::{Effects, Peer};
+use crate::node::record_codec;
+use crate::node::timers::Timer;
+use crate::node::wire::{self, Item};
+
+/// After so long an accepted value without a decision is finished by whoever holds it, in milliseconds.
+const UNDECIDED_MS: u64 = 1_000;
+
+/// The first backoff after a preemption is drawn from up to so many milliseconds; it doubles up to four times.
+const BACKOFF_MS: u64 = 2;
+
+impl Worker {
+    /// Ends a turn: proposes what has gathered, asks what reads need. Effects are complete after it.
+    pub(crate) fn flush(&mut self, now: u64) {
+        self.start_round(now);
+        // While the journal is behind, they stay where they are until it has synced something.
+        while !self.journal_is_behind()
+            && let Some(bucket) = self.driven.pop()
+        {
+            self.drive(now, bucket);
+        }
+        self.pump(now);
+        // What the pump settled may have made more to do.
+        while !self.journal_is_behind()
+            && let Some(bucket) = self.driven.pop()
+        {
+            self.drive(now, bucket);
+            self.pump(now);
+        }
+    }
+
+    /// What the last turn wants done; to be emptied by the driver.
+    pub(crate) fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
+    }
+
+    /// The nodes this worker talks to, with what it has to tell them.
+    pub(crate) fn peers(&mut self) -> &mut [Peer] {
+        for peer in self.peers.iter_mut().filter(|peer| !peer.out.is_empty()) {
+            peer.sign(&self.kept.life);
+        }
+        &mut self.peers
+    }
+
+    /// Carries out what the core has asked for, until it asks for nothing more.
+    pub(in crate::node) fn pump(&mut self, now: u64) {
+        while !self.out.is_empty() {
+            let mut out = std::mem::replace(&mut self.out, std::mem::take(&mut self.spare));
+            #[cfg(feature = "test-util")]
+            self.effects.witness(&out);
+            for persist in out.persist.drain(..) {
+                self.last_ticket = persist.ticket;
+                let (kind, slot) = record_codec::head(&persist.record);
+                // An accepted value may lose its proposer before it is chosen.
+                if record_codec::is_accept(kind) {
+                    let due = now + UNDECIDED_MS + self.draw(UNDECIDED_MS);
+                    self.active.open(persist.bucket, slot).finish_at = due;
+                }
+                self.effects.journal(persist.bucket, persist.ticket, &persist.record);
+            }
+            for send in out.send.drain(..) {
+                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == send.to)
+                    && peer.up
+                {
+                    peer.add(|out| wire::put_paxos(out, &send.message));
+                }
+            }
+            for event in out.events.drain(..) {
+                self.event(now, event);
+            }
+            self.spare = out;
+        }
+    }
+
+    fn event(&mut self, now: u64, event: Event) {
+        match event {
+            Event::Chosen { bucket, slot, command } => self.chosen(now, bucket, slot, &command),
+            Event::ProposalEnded { bucket, id, outcome } => self.proposal_ended(now, bucket, id, outcome),
+            Event::Behind { bucket, peer, through } => self.behind(now, bucket, peer, through),
+            Event::PeerBehind { bucket, peer, .. } => {
+                let chosen = self.core.status(bucket).chosen;
+                self.say(peer, &Item::Hint { bucket, chosen });
+            }
+            Event::Backoff { bucket, attempt } => {
+                let spread = BACKOFF_MS << attempt.min(4);
+                let due = now + 1 + self.draw(spread);
+                self.counters.preempted += 1;
+                self.timers.at(due, Timer::Retry(bucket));
+            }
+            Event::VotingFrom { bucket, slot } => {
+                self.counters.voting_again += 1;
+                tracing::debug!(bucket = bucket.0, slot = slot.0, "votes again");
+            }
+        }
+    }
+
+    /// Tells another node something, if there is a link to it.
+    pub(in crate::node) fn say(&mut self, to: NodeId, item: &Item) {
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == to)
+            && peer.up
+        {
+            peer.add(|out| wire::put(out, item));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! How calls end, whatever they asked: with an outcome, or given up.
+
+use super::calls::{Call, CallKey, Source, Work, Write};
+use super::wire::Item;
+use super::worker::Worker;
+use crate::error::Error;
+use crate::plant::{self, Plant};
+use crate::request::Outcome;
+
+impl Worker {
+    /// Ends a call with its outcome.
+    pub(super) fn finish(&mut self, key: CallKey, outcome: Outcome) {
+        let Some(call) = self.calls.remove(key) else { return };
+        if let Work::Write(write) = &call.work
+            && !self.tokens.is_empty()
+        {
+            self.tokens.remove(&(write.token.client, write.token.counter));
+        }
+        self.answer(call.source, outcome);
+    }
+
+    pub(super) fn answer(&mut self, source: Source, outcome: Outcome) {
+        match source {
+            Source::Local(call) => self.effects.replies.push((call, outcome)),
+            Source::Peer { node, call, .. } => {
+                self.say(node, &Item::ForwardAnswer { call, outcome });
+            }
+        }
+    }
+
+    /// What a caller is told of a call that is given up for `reason`: unknown, if a copy may still be chosen.
+    pub(super) fn given_up(&self, key: CallKey, reason: Error) -> Error {
+        match self.calls.get(key) {
+            Some(Call { work: Work::Write(Write { copies: 1.., token, .. }), .. })
+                if !plant::on(Plant::TimeoutIsFailure) =>
+            {
+                Error::Unknown(*token)
+            }
+            _ => reason,
+        }
+    }
+
+    /// Calls past their deadline are given up.
+    pub(super) fn expire_calls(&mut self, now: u64) {
+        let late: Vec<CallKey> = self
+            .calls
+            .keys()
+            .filter(|key| self.calls.get(*key).is_some_and(|call| call.deadline <= now))
+            .collect();
+        for key in late {
+            self.counters.deadlines += 1;
+            let reason = Error::Unavailable { reason: "no majority answered before the deadline".into() };
+            let outcome = Err(self.given_up(key, reason));
+            self.finish(key, outcome);
+        }
+    }
+}

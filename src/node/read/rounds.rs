@@ -1,33 +1,16 @@
-//! Linearizable reads without a log entry: rounds of probes, verdicts, and serving (rules R1 to R5).
-//!
-//! All reads that gathered since the last flush share one round. **A read joins only a round whose probes leave after it
-//! arrived**, and an answer counts only for the round that it names.
+//! Rounds of probes, and their verdicts.
 
 use std::collections::VecDeque;
 
 use thermocline_paxos::read::{ReadQuorum, Verdict};
 use thermocline_paxos::{Bucket, Freshness, NodeId, Slot};
-use thermocline_tiers::hot::state::{
-    Key as StateKey, Lookup, Page, Record as StateRecord, Scan, ScanRange, StateError,
-};
 
-use super::apply;
-use super::calls::{Call, CallKey, Calls, Read, Work};
-use super::command::EntryToken;
-use super::effects::Job;
-use super::wire::{self, Item, ProbeException};
-use super::worker::Worker;
-use crate::error::Error;
-use crate::key::{Key, Record, Version};
-use crate::plant::{self, Plant};
-use crate::request::{Answer, Outcome, ScanQuery};
-use crate::token::{Resolution, Token};
+use crate::node::calls::{CallKey, Calls};
+use crate::node::wire::{self, Item, ProbeException};
+use crate::node::worker::Worker;
 
 /// At most so many buckets are asked about in one probe.
 const PROBE_BUCKETS_MAX: usize = 4096;
-
-/// A read waits so long for an undecided slot before this node finishes it, in milliseconds.
-const FINISH_MS: u64 = 3;
 
 /// A round that has no verdict after so long asks the replicas that it has not asked yet, in milliseconds.
 const WIDEN_MS: u64 = 10;
@@ -65,7 +48,7 @@ struct Question {
 impl Rounds {
     /// With numbers from one that is random for each start: an answer to a round of an earlier start, or of another worker,
     /// is not taken for an answer to one of these.
-    pub(super) fn starting_at(first: u64) -> Self {
+    pub(in crate::node) fn starting_at(first: u64) -> Self {
         Self { first, ..Self::default() }
     }
 
@@ -94,12 +77,12 @@ impl Round {
 
 impl Worker {
     /// A read joins the next round.
-    pub(super) fn read_called(&mut self, bucket: Bucket, key: CallKey) {
+    pub(in crate::node) fn read_called(&mut self, bucket: Bucket, key: CallKey) {
         self.rounds.gathered.push((bucket, key));
     }
 
     /// Asks the peers about every bucket that is to be read.
-    pub(super) fn start_round(&mut self, now: u64) {
+    pub(in crate::node) fn start_round(&mut self, now: u64) {
         while !self.rounds.gathered.is_empty() {
             let mut gathered = std::mem::take(&mut self.rounds.gathered);
             gathered.sort_unstable_by_key(|(bucket, _)| *bucket);
@@ -185,7 +168,7 @@ impl Worker {
     }
 
     /// Rounds that wait too long, or for a peer that is gone, ask the others.
-    pub(super) fn widen_rounds(&mut self, now: u64, lost: Option<NodeId>) {
+    pub(in crate::node) fn widen_rounds(&mut self, now: u64, lost: Option<NodeId>) {
         for at in 0..self.rounds.open.len() {
             let round = &mut self.rounds.open[at];
             if round.unanswered > 0 && now >= round.sent + WIDEN_MS {
@@ -210,7 +193,7 @@ impl Worker {
     }
 
     /// Another node asks what this one knows.
-    pub(super) fn answer_probe(&mut self, from: NodeId, round: u64, buckets: &[(Bucket, Slot)]) {
+    pub(in crate::node) fn answer_probe(&mut self, from: NodeId, round: u64, buckets: &[(Bucket, Slot)]) {
         let mut exceptions = Vec::new();
         let mut mine = false;
         for (bucket, chosen) in buckets {
@@ -236,7 +219,7 @@ impl Worker {
     }
 
     /// A peer has answered a probe.
-    pub(super) fn probe_answered(
+    pub(in crate::node) fn probe_answered(
         &mut self,
         now: u64,
         from: NodeId,
@@ -287,203 +270,5 @@ impl Worker {
         round.questions = questions;
         round.unanswered -= settled;
         self.rounds.close_settled();
-    }
-
-    /// Serves reads as of a slot: now if it is applied, else when it is.
-    fn serve_at(
-        &mut self,
-        now: u64,
-        bucket: Bucket,
-        slot: Slot,
-        undecided: bool,
-        informant: Option<NodeId>,
-        reads: &[CallKey],
-    ) {
-        if self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0 >= slot.0
-            || plant::on(Plant::ServesBeforeApplied)
-        {
-            for key in reads {
-                self.serve(now, *key);
-            }
-            return;
-        }
-        self.counters.reads_waited += reads.len() as u64;
-        let active = self.active.enter(bucket);
-        if active.waiting.len() + reads.len() > active.waiting.capacity() {
-            // Those past their deadline wait no more; what is kept is bounded by the calls.
-            let calls = &self.calls;
-            active.waiting.retain(|(_, key)| calls.get(*key).is_some());
-        }
-        active.waiting.extend(reads.iter().map(|key| (slot, *key)));
-        if undecided {
-            self.finish_at(now + FINISH_MS, bucket, slot);
-        }
-        let reached = self.applied(bucket);
-        // Through the slot before an undecided one, or through the slot itself, somebody has commands that are missing here.
-        let through = if undecided { Slot(slot.0 - 1) } else { slot };
-        if reached < through
-            && let Some(informant) = informant
-        {
-            self.behind(now, bucket, informant, through);
-        }
-    }
-
-    /// Whether a read waits for a slot.
-    pub(super) fn is_waited_for(&mut self, bucket: Bucket, slot: Slot) -> bool {
-        let Some(active) = self.active.get_mut(bucket) else { return false };
-        active.waiting.iter().any(|(wanted, key)| *wanted >= slot && self.calls.get(*key).is_some())
-    }
-
-    /// A slot was applied: reads that waited for it can be served.
-    pub(super) fn slot_applied(&mut self, now: u64, bucket: Bucket, slot: Slot) {
-        let Some(active) = self.active.get_mut(bucket) else { return };
-        if active.waiting.is_empty() {
-            return;
-        }
-        let mut ready = Vec::new();
-        active.waiting.retain(|(wanted, key)| {
-            let served = *wanted <= slot;
-            if served {
-                ready.push(*key);
-            }
-            !served
-        });
-        for key in ready {
-            self.serve(now, key);
-        }
-    }
-
-    /// Answers a read from the applied state.
-    pub(super) fn serve(&mut self, now: u64, key: CallKey) {
-        let Some(Call { bucket, work: Work::Read(read), .. }) = self.calls.get(key) else { return };
-        let bucket = *bucket;
-        if self.failed.contains(&bucket.0) {
-            return self.read_elsewhere(now, key);
-        }
-        let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
-        match read {
-            Read::Get(wanted) => {
-                let state_key = match StateKey::new(&wanted.entity, apply::state_position(wanted.position)) {
-                    Ok(state_key) => state_key,
-                    Err(error) => {
-                        return self
-                            .finish(key, Err(Error::invalid("key", error.to_string(), "a valid key")));
-                    }
-                };
-                match self.part(bucket).get(state_bucket, &state_key) {
-                    Lookup::Found(record) => self.got(now, key, Ok(Some(record))),
-                    Lookup::Absent => self.got(now, key, Ok(None)),
-                    Lookup::Deferred(job) => self.effects.jobs.push(Job::Get(key, job)),
-                }
-            }
-            Read::Scan(query) => match self.part(bucket).scan(state_bucket, &query.entity, &range(query)) {
-                Scan::Done(page) => self.scanned(now, key, Ok(page)),
-                Scan::Deferred(job) => self.effects.jobs.push(Job::Scan(key, job)),
-            },
-            Read::Resolve(token) => {
-                let token = *token;
-                self.resolve(now, key, token);
-            }
-        }
-    }
-
-    /// A get has its record.
-    pub(super) fn got(&mut self, now: u64, key: CallKey, result: Result<Option<StateRecord>, StateError>) {
-        let Some(Call { bucket, work: Work::Read(Read::Get(wanted)), .. }) = self.calls.get(key) else {
-            return;
-        };
-        let outcome: Outcome = match result {
-            Ok(record) => {
-                let live = record.filter(|record| !is_expired(record.expires_ms, self.wall_ms));
-                Ok(Answer::Got(live.map(|record| store_record(wanted.entity.clone(), record))))
-            }
-            Err(error) => {
-                let bucket = *bucket;
-                return self.read_failed(now, key, bucket, &error);
-            }
-        };
-        self.finish(key, outcome);
-    }
-
-    /// A scan has its page.
-    pub(super) fn scanned(&mut self, now: u64, key: CallKey, mut result: Result<Page, StateError>) {
-        let wall_ms = self.wall_ms;
-        // A loop, because a long stretch of expired records is many pages.
-        let outcome = loop {
-            let Some(Call { bucket, work: Work::Read(Read::Scan(query)), .. }) = self.calls.get_mut(key)
-            else {
-                return;
-            };
-            let page = match result {
-                Ok(page) => page,
-                Err(error) => {
-                    let bucket = *bucket;
-                    return self.read_failed(now, key, bucket, &error);
-                }
-            };
-            let live = page.records.into_iter().filter(|record| !is_expired(record.expires_ms, wall_ms));
-            let records: Vec<Record> =
-                live.map(|record| store_record(query.entity.clone(), record)).collect();
-            let next = match page.next.map(apply::store_position) {
-                // Nothing of this stretch is live: the page begins behind it.
-                Some(next) if records.is_empty() => next,
-                next => break Ok(Answer::Page { records, end: next.is_none() }),
-            };
-            *(if query.newest_first { &mut query.to } else { &mut query.from }) = next;
-            let part = &self.parts[self.settings.dealing.place(*bucket)];
-            match part.scan(thermocline_tiers::hot::Bucket(bucket.0), &query.entity, &range(query)) {
-                Scan::Done(page) => result = Ok(page),
-                Scan::Deferred(job) => return self.effects.jobs.push(Job::Scan(key, job)),
-            }
-        };
-        self.finish(key, outcome);
-    }
-
-    /// Says what became of a token's mutation as of the applied slot; if that is open, closes it.
-    fn resolve(&mut self, now: u64, key: CallKey, token: Token) {
-        let Some(call) = self.calls.get(key) else { return };
-        let (source, deadline, bucket) = (call.source, call.deadline, call.bucket);
-        let entry = EntryToken { client: token.client, counter: token.counter, born: token.born };
-        let applied = self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0));
-        let verdict = match apply::remembered(self.part(bucket), bucket, &entry) {
-            Ok(Some(verdict)) => Some(verdict),
-            Ok(None) => apply::without_outcome(token.born, Slot(applied.0)),
-            Err(error) => return self.read_failed(now, key, bucket, &error),
-        };
-        match verdict {
-            Some(apply::Verdict::Applied(version)) => {
-                self.finish(key, Ok(Answer::Resolved(Resolution::Committed(version))))
-            }
-            Some(apply::Verdict::Forgotten) => self.finish(key, Ok(Answer::Resolved(Resolution::Forgotten))),
-            Some(_) => self.finish(key, Ok(Answer::Resolved(Resolution::NotCommitted))),
-            None => {
-                // Still open. The question becomes a command that closes it, and whose outcome is the answer.
-                self.calls.remove(key);
-                self.burn(now, source, deadline, token);
-            }
-        }
-    }
-}
-
-fn is_expired(expires_ms: Option<u64>, wall_ms: u64) -> bool {
-    expires_ms.is_some_and(|expires| expires <= wall_ms)
-}
-
-fn range(query: &ScanQuery) -> ScanRange {
-    ScanRange {
-        from: apply::state_position(query.from),
-        to: apply::state_position(query.to),
-        newest_first: query.newest_first,
-        limit_records: query.limit_records.max(1) as usize,
-        limit_bytes: query.limit_bytes.max(1) as usize,
-    }
-}
-
-fn store_record(entity: bytes::Bytes, record: StateRecord) -> Record {
-    Record {
-        key: Key { entity, position: apply::store_position(record.position) },
-        value: record.value,
-        version: Version(record.version.0),
-        expires_at: record.expires_ms,
     }
 }

@@ -13,9 +13,9 @@ const VARIABLE: &str = "THERMOCLINE_PLANT";
 
 /// Rules of the core, and the test that is to notice when they are broken.
 const CORE: [(CorePlant, &str); 3] = [
-    (CorePlant::FloorTooLow, "a_floor_is_two_beyond_what_the_others_have_touched"),
-    (CorePlant::FloorFewPeers, "a_floor_needs_a_majority_of_the_others"),
-    (CorePlant::LearnerVotes, "a_wiped_node_learns_and_votes_again"),
+    (CorePlant::FloorTooLow, "floors::a_floor_is_two_beyond_what_the_others_have_touched"),
+    (CorePlant::FloorFewPeers, "floors::a_floor_needs_a_majority_of_the_others"),
+    (CorePlant::LearnerVotes, "lost::a_wiped_node_learns_and_votes_again"),
 ];
 
 /// Breaks the rule that the process was started with.
@@ -50,7 +50,7 @@ fn notices(rule: Plant, test: fn()) -> bool {
 fn a_boot_that_repeats_is_noticed() {
     assert!(notices(
         Plant::BootRepeated,
-        disks::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers
+        disks::put_back::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers
     ));
 }
 
@@ -58,7 +58,7 @@ fn a_boot_that_repeats_is_noticed() {
 fn a_node_that_hears_any_life_is_noticed() {
     assert!(notices(
         Plant::AnyLifeHeard,
-        disks::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers
+        disks::put_back::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers
     ));
 }
 
@@ -66,7 +66,7 @@ fn a_node_that_hears_any_life_is_noticed() {
 fn a_learner_that_answers_for_a_floor_is_noticed() {
     assert!(notices(
         Plant::LearnerAnswersFloor,
-        disks::a_lost_majority_is_told_and_given_up_only_when_the_operator_says_so
+        disks::majority::a_lost_majority_is_told_and_given_up_only_when_the_operator_says_so
     ));
 }
 
@@ -74,6 +74,6 @@ fn a_learner_that_answers_for_a_floor_is_noticed() {
 fn a_bucket_that_looks_whole_too_early_is_noticed() {
     assert!(notices(
         Plant::InstallingLooksWhole,
-        disks::a_crash_in_the_middle_of_an_installation_leaves_nothing_that_looks_whole
+        disks::installed::a_crash_in_the_middle_of_an_installation_leaves_nothing_that_looks_whole
     ));
 }

@@ -1,0 +1,101 @@
+//! Directories that are put back to an earlier copy.
+
+use thermocline_paxos::{Bucket, Slot, Vote};
+
+use super::{assert_replicas_are_equal, fill, fill_without, heal};
+use crate::node::tests::world::{BUCKETS, Copy, World};
+
+/// Three ways to put a directory back; in the last nothing in the directory itself tells.
+#[test]
+pub(in crate::node::tests) fn a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers() {
+    let copies: [fn(&mut World) -> Copy; 3] = [
+        |world| {
+            // Copied while it was down, two starts ago.
+            world.crash(0);
+            let copy = world.copy(0);
+            world.start(0);
+            world.steps(100);
+            fill(world, 10, 20);
+            world.crash(0);
+            world.start(0);
+            world.steps(100);
+            copy
+        },
+        |world| {
+            // Copied while it was down, before its last start.
+            world.crash(0);
+            let copy = world.copy(0);
+            world.start(0);
+            world.steps(100);
+            copy
+        },
+        // Copied while it was running, in its last start.
+        |world| world.copy(0),
+    ];
+    for (way, copy) in copies.into_iter().enumerate() {
+        let mut world = World::new(3, 0);
+        fill(&mut world, 10, 30);
+        let copy = copy(&mut world);
+        fill(&mut world, 10, 30);
+        world.crash(0);
+        assert!(world.put_back(&copy));
+        world.start(0);
+        world.step_until("the amnesia is admitted", |world| {
+            world.nodes[0].running.as_ref().unwrap().worker.counters().amnesias == 1
+        });
+        assert!(world.worker(0).kept.identity.read().era == 1 || world.worker(0).votes().0 == 0, "way {way}");
+        heal(&mut world);
+        assert_replicas_are_equal(&mut world);
+        // And that is remembered, too: another restart is a restart.
+        world.crash(0);
+        world.start(0);
+        world.steps(300);
+        assert_eq!(world.worker(0).counters().amnesias, 0, "way {way}");
+        heal(&mut world);
+    }
+}
+
+#[test]
+fn a_directory_that_was_replaced_takes_no_part_any_more() {
+    let mut world = World::new(4, 0);
+    fill(&mut world, 10, 30);
+    let old = world.copy(2);
+    world.crash(2);
+    world.wipe(2);
+    world.start(2);
+    heal(&mut world);
+    world.crash(2);
+    assert!(!world.put_back(&old));
+    world.start(2);
+    world.steps(300);
+    assert!(world.worker(2).replaced);
+    fill_without(&mut world, 2);
+    let seen = world.worker(0).counters().frames_of_old_lives;
+    assert!(seen > 0);
+}
+
+/// A floor of an earlier loss says nothing of a later one.
+#[test]
+fn a_floor_counts_for_the_loss_before_it_and_not_for_the_next() {
+    let mut world = World::new(7, 0);
+    fill(&mut world, 10, 30);
+    world.crash(0);
+    world.wipe(0);
+    world.start(0);
+    heal(&mut world);
+    let copy = world.copy(0);
+    fill(&mut world, 10, 30);
+    world.crash(0);
+    assert!(world.put_back(&copy));
+    world.start(0);
+    world.step_until("the amnesia is admitted", |world| {
+        world.nodes[0].running.as_ref().unwrap().worker.kept.life.era == 1
+    });
+    world.crash(0);
+    world.start(0);
+    let learns = |slot: Vote| matches!(slot, Vote::LearnerOnly);
+    let votes: Vec<Vote> = (0..BUCKETS).map(|b| world.worker(0).core.status(Bucket(b)).vote).collect();
+    assert!(votes.into_iter().filter(|vote| learns(*vote)).count() > 0);
+    heal(&mut world);
+    assert!(world.worker(0).applied(Bucket(0)) > Slot(0));
+}

@@ -1,18 +1,16 @@
-//! The state's bytes as version 1 wrote them: today's code reads them, and writes the very same.
-//!
-//! A difference here is a change of format: it needs a new version, new files beside the old ones, and a word in the format document.
-//! `WRITE_GOLDEN=1 cargo test -p thermocline-tiers --test state_golden` writes the files where there are none.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+//! The state.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use thermocline_tiers::disk::{Disk, MemoryDisk, OpenMode};
+use thermocline_tiers::disk::{Disk, MemoryDisk};
 use thermocline_tiers::hot::state::{
     Attribute, Digest, Identity, Key, Lookup, Outcome, Part, Position, Scan, ScanRange, StateConfig,
     TokenKey, Version,
 };
 use thermocline_tiers::hot::{Bucket, Slot};
+
+use crate::files::Golden;
 
 /// The manifest, then the runs: outcomes and attributes, undated, two windows.
 const FILES: [&str; 5] = [
@@ -28,8 +26,8 @@ const TOKEN: TokenKey = TokenKey { client: 0x4142_4344_4546_4748, counter: 0x515
 const LINK: Attribute = Attribute { kind: 0x61, index: 0x6263_6465_6667_6869 };
 const LOW_DIGEST: Digest = Digest(0xca02_2af7_1db2_1c03_226c_20d3_9c91_3b72);
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/state-v1")
+fn golden() -> Golden<'static> {
+    Golden { folder: "state-v1", directory: Path::new("s"), names: &FILES }
 }
 
 fn open(disk: &MemoryDisk) -> Part {
@@ -69,38 +67,16 @@ fn write() -> MemoryDisk {
     disk
 }
 
-fn contents(disk: &MemoryDisk, name: &str) -> Vec<u8> {
-    let file = disk.open(&Path::new("s").join(name), OpenMode::Read).unwrap();
-    let mut bytes = vec![0; file.len().unwrap() as usize];
-    file.read_exact_at(&mut bytes, 0).unwrap();
-    bytes
-}
-
 #[test]
 fn todays_writer_makes_the_same_bytes() {
     let disk = write();
-    for name in FILES {
-        let path = golden().join(name);
-        if std::env::var_os("WRITE_GOLDEN").is_some() && !path.exists() {
-            std::fs::create_dir_all(golden()).unwrap();
-            std::fs::write(&path, contents(&disk, name)).unwrap();
-        }
-        let expected = std::fs::read(&path).unwrap();
-        let found = contents(&disk, name);
-        let difference = expected.iter().zip(&found).position(|(old, new)| old != new);
-        assert!(expected == found, "{name} differs, first at {difference:?}");
-    }
+    golden().assert_same(&disk);
     assert_eq!(disk.list(Path::new("s")).unwrap().len(), FILES.len());
 }
 
 #[test]
 fn todays_reader_understands_the_old_bytes() {
-    let disk = MemoryDisk::new(0);
-    disk.create_directory(Path::new("s")).unwrap();
-    for name in FILES {
-        let file = disk.open(&Path::new("s").join(name), OpenMode::CreateNew).unwrap();
-        file.write_all_at(&std::fs::read(golden().join(name)).unwrap(), 0).unwrap();
-    }
+    let disk = golden().disk();
     let part = open(&disk);
     assert_eq!(part.buckets(), [LOW, HIGH]);
     assert_eq!((part.applied(LOW), part.applied(HIGH)), (Slot(2), Slot(1)));

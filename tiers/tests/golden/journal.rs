@@ -1,22 +1,20 @@
-//! The journal's bytes as version 1 wrote them: today's code reads them, and writes the very same.
-//!
-//! A difference here is a change of format: it needs a new version, new files beside the old ones, and a word in FORMAT.md.
-//! `WRITE_GOLDEN=1 cargo test -p thermocline-tiers --test journal_golden` writes the files where there are none.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+//! The journal.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use thermocline_tiers::disk::{Disk, MemoryDisk, OpenMode};
+use thermocline_tiers::disk::MemoryDisk;
 use thermocline_tiers::hot::journal::{
     Journal, JournalBatch, JournalConfig, JournalIdentity, RecordHead, RecordKind, SEGMENT_BYTES_MIN, Tail,
 };
 use thermocline_tiers::hot::{Bucket, Slot};
 
+use crate::files::Golden;
+
 const FILES: [&str; 2] = ["catalog", "segment-0000000000000001"];
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-v1")
+fn golden() -> Golden<'static> {
+    Golden { folder: "journal-v1", directory: Path::new("j"), names: &FILES }
 }
 
 fn config() -> JournalConfig {
@@ -58,37 +56,15 @@ fn write() -> MemoryDisk {
     disk
 }
 
-fn contents(disk: &MemoryDisk, name: &str) -> Vec<u8> {
-    let file = disk.open(&Path::new("j").join(name), OpenMode::Read).unwrap();
-    let mut bytes = vec![0; file.len().unwrap() as usize];
-    file.read_exact_at(&mut bytes, 0).unwrap();
-    bytes
-}
-
 #[test]
 fn todays_writer_makes_the_same_bytes() {
     let disk = write();
-    for name in FILES {
-        let path = golden().join(name);
-        if std::env::var_os("WRITE_GOLDEN").is_some() && !path.exists() {
-            std::fs::create_dir_all(golden()).unwrap();
-            std::fs::write(&path, contents(&disk, name)).unwrap();
-        }
-        let expected = std::fs::read(&path).unwrap();
-        let found = contents(&disk, name);
-        let difference = expected.iter().zip(&found).position(|(old, new)| old != new);
-        assert!(expected == found, "{name} differs, first at {difference:?}");
-    }
+    golden().assert_same(&disk);
 }
 
 #[test]
 fn todays_reader_understands_version_1() {
-    let disk = MemoryDisk::new(0);
-    disk.create_directory(Path::new("j")).unwrap();
-    for name in FILES {
-        let file = disk.open(&Path::new("j").join(name), OpenMode::CreateNew).unwrap();
-        file.write_all_at(&std::fs::read(golden().join(name)).unwrap(), 0).unwrap();
-    }
+    let disk = golden().disk();
     let mut seen = Vec::new();
     let (_journal, recovered) =
         Journal::open(Arc::new(disk), Path::new("j"), config(), identity(), |record, position| {

@@ -80,15 +80,7 @@ mod planted {
 
     /// Runs something with a bug in, on this thread alone.
     pub fn with<T>(plant: Plant, run: impl FnOnce() -> T) -> T {
-        struct Uproot;
-        impl Drop for Uproot {
-            fn drop(&mut self) {
-                PLANTED.set(None);
-            }
-        }
-        let _uproot = Uproot;
-        PLANTED.set(Some(plant));
-        run()
+        thermocline_tiers::plant::with_in(&PLANTED, plant, run)
     }
 }
 

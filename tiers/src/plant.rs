@@ -54,6 +54,7 @@ pub enum Plant {
 #[cfg(any(test, feature = "plant"))]
 mod planted {
     use std::cell::Cell;
+    use std::thread::LocalKey;
 
     use super::Plant;
 
@@ -68,14 +69,23 @@ mod planted {
 
     /// Runs something with a bug in, on this thread alone.
     pub fn with<T>(plant: Plant, run: impl FnOnce() -> T) -> T {
-        struct Uproot;
-        impl Drop for Uproot {
+        with_in(&PLANTED, plant, run)
+    }
+
+    /// The same for the bugs of another crate, in a place of its own. Afterwards none is in, even if `run` has panicked.
+    pub fn with_in<P: 'static, T>(
+        place: &'static LocalKey<Cell<Option<P>>>,
+        plant: P,
+        run: impl FnOnce() -> T,
+    ) -> T {
+        struct Uproot<P: 'static>(&'static LocalKey<Cell<Option<P>>>);
+        impl<P> Drop for Uproot<P> {
             fn drop(&mut self) {
-                PLANTED.set(None);
+                self.0.set(None);
             }
         }
-        let _uproot = Uproot;
-        PLANTED.set(Some(plant));
+        let _uproot = Uproot(place);
+        place.set(Some(plant));
         run()
     }
 }
@@ -83,7 +93,7 @@ mod planted {
 #[cfg(any(test, feature = "plant"))]
 pub(crate) use self::planted::on;
 #[cfg(any(test, feature = "plant"))]
-pub use self::planted::with;
+pub use self::planted::{with, with_in};
 
 #[cfg(not(any(test, feature = "plant")))]
 pub(crate) const fn on(_: Plant) -> bool {

@@ -57,7 +57,7 @@ pub use self::look::Indexed;
 use crate::error::{Error, StorageKind};
 use crate::node::effects::{Done, Job as NodeJob, Submission};
 use crate::node::founding::{Founder, Told};
-use crate::node::identity::{Amnesia, Identity};
+use crate::node::identity::Identity;
 use crate::node::reclaim;
 use crate::node::recovery::{Plan, recover};
 use crate::node::route::{Dealing, Route};
@@ -187,25 +187,14 @@ impl Machine {
             window_span_ms: config.window_span_ms,
             table: 1,
             parts: config.parts,
-            boots: 0,
-            era: 0,
-            intent: None,
-            founding: None,
-            amnesia: Amnesia::default(),
+            ..Identity::default()
         };
         let settings = Settings {
-            me: NodeId(config.node),
-            index: 0,
-            dealing: Dealing { parts: 1, workers: 1 },
-            client: 0,
-            seed: random(),
             calls_max: config.calls_max,
             command_bytes_max: config.command_bytes_max,
             hedge_ms: config.hedge_ms,
             resend_ms: config.resend_ms,
-            transfer_bytes_s_max: 64 << 20,
-            audit_every_ms: 0,
-            address: None,
+            ..Settings::new(NodeId(config.node), random())
         };
         let plan = Plan {
             disk,

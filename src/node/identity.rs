@@ -22,7 +22,7 @@ const FILE: SmallFile = SmallFile { name: "identity", magic: b"TCIDENT2", bytes_
 const LISTED_MAX: usize = 200_000;
 
 /// What is fixed when a directory is made, and what is remembered from one start to the next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     /// The cluster's name.
     pub(crate) cluster: String,

@@ -122,7 +122,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     for bucket in replay.replicas.keys().copied().collect::<Vec<_>>() {
         replay.note_losses(Bucket(bucket));
     }
-    let Replayer { replicas, floors, mut indexes, mut report, mut failed, .. } = replay;
+    let Replayer { replicas, floors, indexes, mut report, mut failed, .. } = replay;
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
     let identity = remember_damage(&file, &found)?;
@@ -145,7 +145,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let mut replicas = replicas;
     let mut workers = Vec::new();
     let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
-    for (index, client) in (0..dealing.workers).zip(&plan.clients) {
+    for ((index, client), journal_index) in (0..dealing.workers).zip(&plan.clients).zip(indexes) {
         let mut core = Core::new(me, index as u16, Limits::default());
         for bucket in (0..plan.route.buckets()).map(Bucket) {
             if dealing.worker(bucket) != index || !plan.route.holds(me.node, bucket) {
@@ -189,14 +189,13 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             ..plan.settings.clone()
         };
         let effects = Effects::new(plan.journal.clone());
-        let index = std::mem::replace(&mut indexes[index as usize], JournalIndex::new(0));
         workers.push(Worker::new(
             settings,
             plan.route.clone(),
             core,
             own,
             &plan.peers,
-            index,
+            journal_index,
             effects,
             founded,
             kept.clone(),

@@ -23,9 +23,9 @@ use crate::config::{Config, Sync};
 use crate::error::{Error, StorageKind};
 use crate::node::command::VALUE_BYTES_LIMIT;
 use crate::node::founding::{Founder, Told};
-use crate::node::identity::{Amnesia, Identity};
+use crate::node::identity::Identity;
 use crate::node::recovery::{self, Plan, Recovered};
-use crate::node::route::{Dealing, Route};
+use crate::node::route::Route;
 use crate::node::wire::Founding;
 use crate::node::worker::Settings;
 use crate::token::OUTCOME_SLOTS;
@@ -79,11 +79,7 @@ fn recover(config: &Config) -> Result<Opened, Error> {
         window_span_ms: topology.window_ms,
         table,
         parts: config.parts,
-        boots: 0,
-        intent: None,
-        founding: None,
-        era: 0,
-        amnesia: Amnesia::default(),
+        ..Identity::default()
     };
     let seed = random()?;
     let plan = Plan {
@@ -102,11 +98,6 @@ fn recover(config: &Config) -> Result<Opened, Error> {
         route: route.clone(),
         peers: peers(config).iter().map(|node| NodeId(node.0)).collect(),
         settings: Settings {
-            me: NodeId(config.node_id),
-            index: 0,
-            dealing: Dealing { parts: 1, workers: 1 },
-            client: 0,
-            seed,
             calls_max: config.calls_max as usize,
             command_bytes_max: config.command_bytes_max as usize,
             hedge_ms: u64::from(config.hedge_ms),
@@ -114,6 +105,7 @@ fn recover(config: &Config) -> Result<Opened, Error> {
             transfer_bytes_s_max: config.transfer_bytes_s_max / u64::from(config.workers.max(1)),
             audit_every_ms: u64::from(config.audit_every_s) * 1_000,
             address: own_address(config),
+            ..Settings::new(NodeId(config.node_id), seed)
         },
         clients: (0..config.workers).map(|_| random()).collect::<Result<_, _>>()?,
     };

@@ -65,6 +65,26 @@ pub(crate) struct Settings {
     pub(crate) address: Option<(u64, String)>,
 }
 
+impl Settings {
+    /// The settings of a node where nothing else is wanted. Recovery gives each worker its index, its share and its client.
+    pub(crate) const fn new(me: NodeId, seed: u64) -> Self {
+        Self {
+            me,
+            index: 0,
+            dealing: Dealing { parts: 1, workers: 1 },
+            client: 0,
+            seed,
+            calls_max: 10_000,
+            command_bytes_max: 1 << 20,
+            hedge_ms: 20,
+            resend_ms: 100,
+            transfer_bytes_s_max: 64 << 20,
+            audit_every_ms: 0,
+            address: None,
+        }
+    }
+}
+
 /// What a worker shares with the others of its node.
 #[derive(Clone)]
 pub(crate) struct Kept {

@@ -15,10 +15,10 @@ use crate::error::Error;
 use crate::key::{Key, Position};
 use crate::node::calls::CallKey;
 use crate::node::effects::{Job, Submission};
-use crate::node::identity::{Amnesia, Identity};
+use crate::node::identity::Identity;
 use crate::node::lives::{Life, Witnessed};
 use crate::node::recovery::{Plan, Recovered, recover};
-use crate::node::route::{Dealing, Route};
+use crate::node::route::Route;
 use crate::node::wire::{self, Item};
 use crate::node::worker::{Settings, Worker};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Request, ScanQuery};
@@ -73,25 +73,7 @@ fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recover
         window_span_ms: 86_400_000,
         table: 1,
         parts: 1,
-        boots: 0,
-        intent: None,
-        founding: Some(Vec::new()),
-        era: 0,
-        amnesia: Amnesia::default(),
-    };
-    let settings = Settings {
-        me: NodeId(me),
-        index: 0,
-        dealing: Dealing { parts: 1, workers: 1 },
-        client: 0,
-        seed: 1,
-        calls_max: 10_000,
-        command_bytes_max: 1 << 20,
-        hedge_ms: 20,
-        resend_ms: 100,
-        transfer_bytes_s_max: 64 << 20,
-        audit_every_ms: 0,
-        address: None,
+        ..Identity::default()
     };
     let plan = Plan {
         disk,
@@ -100,16 +82,11 @@ fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recover
         journal: JournalConfig::with_segment_bytes(1 << 20),
         state: StateConfig { sinks: false, memtable_bytes: MEMTABLE_BYTES, ..StateConfig::default() },
         route: Arc::new(Route::new(&map, &[placement])),
-        peers: peers.clone(),
-        settings,
+        peers,
+        settings: Settings::new(NodeId(me), 1),
         clients: vec![client],
     };
-    // A founded disk with an unused journal has lost its own; this one is new, so it votes.
-    let mut recovered = recover(Plan {
-        identity: Identity { intent: None, founding: None, ..plan.identity.clone() },
-        ..plan
-    })
-    .unwrap();
+    let mut recovered = recover(plan).unwrap();
     for peer in recovered.workers.iter_mut().flat_map(|worker| worker.peers()) {
         peer.known = Some(Witnessed::after(None, &life(peer.node.0), None));
     }

@@ -13,9 +13,8 @@ use super::{BUCKETS, World};
 use crate::error::Error;
 use crate::node::effects::{Job, Submission};
 use crate::node::founding::{Founder, Told};
-use crate::node::identity::{Amnesia, Identity};
+use crate::node::identity::Identity;
 use crate::node::recovery::{Plan, recover};
-use crate::node::route::Dealing;
 use crate::node::worker::{Settings, Worker};
 
 /// A node: its worker, its journal, and what its disk has.
@@ -52,11 +51,7 @@ impl World {
             window_span_ms: 1000,
             table: 1,
             parts: 2,
-            boots: 0,
-            era: 0,
-            intent: None,
-            founding: None,
-            amnesia: Amnesia::default(),
+            ..Identity::default()
         };
         let settings =
             Settings { command_bytes_max: 1 << 16, hedge_ms: 25, ..Settings::new(NodeId(node), self.random) };

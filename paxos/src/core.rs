@@ -1,15 +1,15 @@
 //! The core: one worker's replicas of many buckets. All that can happen to it, and all that can be asked of it, on one page.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use crate::output::Output;
-use crate::proposer::Phase;
+use crate::proposer::{Phase, owns};
 use crate::read::Freshness;
 use crate::replica::{Members, Numbers, Replica};
+use crate::seat::{Seat, Spare, View};
 use crate::{Ballot, Bucket, Command, CommandId, Message, NodeId, Originator, Restored, Slot, Ticket, Vote};
 
 /// Bounds of a core.
@@ -34,7 +34,8 @@ impl Default for Limits {
 pub struct Core {
     numbers: Numbers,
     limits: Limits,
-    replicas: Vec<Option<Box<Replica>>>,
+    seats: Vec<Seat>,
+    spare: Spare,
 }
 
 /// Why a replica cannot be opened.
@@ -95,7 +96,7 @@ impl Core {
             withheld: VecDeque::new(),
             refused: 0,
         };
-        Self { numbers, limits, replicas: Vec::new() }
+        Self { numbers, limits, seats: Vec::new(), spare: Spare::default() }
     }
 
     /// Adds a replica. `members` in the bucket's replica order.
@@ -110,25 +111,23 @@ impl Core {
             return Err(OpenError::NotAMember);
         }
         let index = bucket.0 as usize;
-        if self.replicas.len() <= index {
-            self.replicas.resize_with(index + 1, || None);
+        if self.seats.len() <= index {
+            self.seats.resize(index + 1, Seat::Vacant);
         }
-        self.replicas[index] =
-            Some(Box::new(Replica::new(bucket, Members::new(members), self.numbers.me, restored)));
+        self.seats[index] =
+            Seat::of(Replica::new(bucket, Members::new(members), self.numbers.me, restored));
         Ok(())
     }
 
     /// The group of a learner-only replica is founded in this start: if `voting`, it has nothing to remember, and votes.
     pub fn found(&mut self, bucket: Bucket, voting: bool) {
         let me = self.numbers.me;
-        if let Some(replica) = self.replica_mut(bucket)
-            && voting
-            && replica.vote == Vote::LearnerOnly
-            && replica.chosen == Slot(0)
-        {
-            replica.vote = Vote::Voting;
-            replica.found(me);
-        }
+        self.with(bucket, |replica, _| {
+            if voting && replica.vote == Vote::LearnerOnly && replica.chosen == Slot(0) {
+                replica.vote = Vote::Voting;
+                replica.found(me);
+            }
+        });
     }
 
     /// Sets out to have a command chosen in the next slot that is free. Its end comes as
@@ -168,39 +167,41 @@ impl Core {
         out: &mut Output,
     ) -> Result<CommandId, ProposeError> {
         let max = self.limits.payload_bytes_max;
-        let (replica, numbers) = self.parts(bucket).ok_or(ProposeError::NoReplica)?;
-        if replica.proposal.is_some() {
-            return Err(ProposeError::Busy);
-        }
-        if !replica.votes() {
-            return Err(ProposeError::LearnerOnly);
-        }
-        if payload.len() > max {
-            return Err(ProposeError::TooLarge { max });
-        }
-        let id = numbers.command_id();
-        replica.propose(Command { id: Some(id), heir, payload }, numbers, out);
-        Ok(id)
+        let proposed = self.with(bucket, |replica, numbers| {
+            if replica.proposal.is_some() {
+                return Err(ProposeError::Busy);
+            }
+            if !replica.votes() {
+                return Err(ProposeError::LearnerOnly);
+            }
+            if payload.len() > max {
+                return Err(ProposeError::TooLarge { max });
+            }
+            let id = numbers.command_id();
+            replica.propose(Command { id: Some(id), heir, payload }, numbers, out);
+            Ok(id)
+        });
+        proposed.unwrap_or(Err(ProposeError::NoReplica))
     }
 
     /// Sees to it that the open slot is decided: with what may have been chosen there already, else with a no-op. Does nothing
     /// while a proposal is under way, or when this replica does not vote.
     pub fn propose_no_op(&mut self, bucket: Bucket, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket)
-            && replica.proposal.is_none()
-            && replica.votes()
-        {
-            replica.propose(Command::no_op(), numbers, out);
-        }
+        self.with(bucket, |replica, numbers| {
+            if replica.proposal.is_none() && replica.votes() {
+                replica.propose(Command::no_op(), numbers, out);
+            }
+        });
     }
 
     /// A message of another node. Messages of strangers, and for buckets without a replica here, are ignored.
     pub fn receive(&mut self, from: NodeId, mut message: Message, out: &mut Output) {
-        let Some((replica, numbers)) = self.parts(message.bucket) else { return };
-        let Some(index) = replica.members.index(from) else { return };
-        if index != usize::from(replica.me) && message.slot > Slot(0) {
-            replica.receive(index, &mut message, numbers, out);
-        }
+        self.with(message.bucket, |replica, numbers| {
+            let Some(index) = replica.members.index(from) else { return };
+            if index != usize::from(replica.me) && message.slot > Slot(0) {
+                replica.receive(index, &mut message, numbers, out);
+            }
+        });
     }
 
     /// Every record up to this ticket is synced.
@@ -208,51 +209,43 @@ impl Core {
         while self.numbers.first_withheld() <= through
             && let Some(withheld) = self.numbers.withheld.pop_front()
         {
-            if let Some((replica, numbers)) = self.parts(withheld.bucket) {
-                replica.synced(withheld.what, numbers, out);
-            }
+            self.with(withheld.bucket, |replica, numbers| replica.synced(withheld.what, numbers, out));
         }
     }
 
     /// A command that was chosen, from a peer's journal. One that is known already, or not the next, is ignored.
     pub fn learn(&mut self, bucket: Bucket, slot: Slot, command: Command, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket)
-            && slot == replica.open_slot()
-        {
-            replica.learn(Ballot::ZERO, Some(command), false, numbers, out);
-        }
+        self.with(bucket, |replica, numbers| {
+            if slot == replica.open_slot() {
+                replica.learn(Ballot::ZERO, Some(command), false, numbers, out);
+            }
+        });
     }
 
     /// The driver took over the state of another replica through this slot: all slots up to it are decided. Ignored when that is
     /// known. An own proposal ends as unknown, because it may have been chosen in a slot that was passed over.
     pub fn install(&mut self, bucket: Bucket, slot: Slot, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket)
-            && slot > replica.chosen
-        {
-            replica.install(slot, numbers, out);
-        }
+        self.with(bucket, |replica, numbers| {
+            if slot > replica.chosen {
+                replica.install(slot, numbers, out);
+            }
+        });
     }
 
     /// This replica turned out to have lost, perhaps, what it promised: from now on it only learns (I6).
     pub fn forget(&mut self, bucket: Bucket, out: &mut Output) {
-        if let Some(replica) = self.replica_mut(bucket) {
-            replica.forget(out);
-        }
+        self.with(bucket, |replica, _| replica.forget(out));
     }
 
     /// The operator gives up what a majority has lost: a learner-only replica votes at once, from the slot after the highest that
     /// it, or whoever could still be asked (`chosen`), knows to be chosen. **Breaks I6: acknowledged commands may be decided anew.**
     pub fn vote_in_spite_of_loss(&mut self, bucket: Bucket, chosen: Slot, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket) {
-            replica.vote_in_spite_of_loss(chosen, numbers, out);
-        }
+        self.with(bucket, |replica, numbers| replica.vote_in_spite_of_loss(chosen, numbers, out));
     }
 
     /// The driver's timer: goes on after a backoff; otherwise tells the open slot's record to whoever is not known to have it.
     pub fn retry(&mut self, bucket: Bucket, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket) {
-            replica.retry(numbers, out);
-        }
+        self.with(bucket, |replica, numbers| replica.retry(numbers, out));
     }
 
     /// Who this core proposes as.
@@ -264,24 +257,25 @@ impl Core {
     /// How a replica is; the default where there is none.
     #[must_use]
     pub fn status(&self, bucket: Bucket) -> Status {
-        self.replica(bucket).map_or_else(Status::default, |replica| Status {
-            chosen: replica.chosen,
-            owner: replica.owner,
+        let Some(seat) = self.seat(bucket) else { return Status::default() };
+        let Some(View { chosen, vote, owner, .. }) = seat.view() else { return Status::default() };
+        let at_rest = Status { chosen, owner, vote, ..Status::default() };
+        seat.awake().map_or(at_rest, |replica| Status {
             promised: replica.promised,
             accepted: replica.accepted_ballot(),
-            vote: replica.vote,
             proposing: replica.proposal.is_some(),
             backed_off: replica.proposal.as_ref().is_some_and(|proposal| proposal.phase == Phase::BackedOff),
+            ..at_rest
         })
     }
 
     /// Who can probably propose without a first phase: the owner of the open slot; before slot 1, the first member. A hint.
     #[must_use]
     pub fn owner(&self, bucket: Bucket) -> Option<NodeId> {
-        let replica = self.replica(bucket)?;
-        match replica.owner {
+        let View { chosen, owner, members, .. } = self.seat(bucket)?.view()?;
+        match owner {
             Some(owner) => Some(owner.node),
-            None if replica.chosen == Slot(0) => replica.members.as_slice().first().copied(),
+            None if chosen == Slot(0) => members.as_slice().first().copied(),
             None => None,
         }
     }
@@ -289,17 +283,25 @@ impl Core {
     /// Whether a proposal now would need no first phase.
     #[must_use]
     pub fn may_fast(&self, bucket: Bucket) -> bool {
-        self.replica(bucket).is_some_and(|replica| replica.may_fast(&self.numbers))
+        let Some(seat) = self.seat(bucket) else { return false };
+        match (seat.awake(), seat.view()) {
+            (Some(replica), _) => replica.may_fast(&self.numbers),
+            (None, Some(view)) => view.votes() && owns(view.owner, &self.numbers),
+            (None, None) => false,
+        }
     }
 
     /// This replica's answer to a read probe. Only synced votes are in it: nobody has counted another one yet.
     #[must_use]
     pub fn fresh(&self, bucket: Bucket) -> Freshness {
-        match self.replica(bucket) {
-            Some(replica) => Freshness {
-                chosen: replica.chosen,
-                accepted_next: replica.durable.accepted.is_some(),
-                voting: replica.votes(),
+        let seat = self.seat(bucket);
+        match seat.and_then(Seat::view) {
+            Some(view) => Freshness {
+                chosen: view.chosen,
+                accepted_next: seat
+                    .and_then(Seat::awake)
+                    .is_some_and(|replica| replica.durable.accepted.is_some()),
+                voting: view.votes(),
             },
             None => Freshness { chosen: Slot(0), accepted_next: false, voting: false },
         }
@@ -308,22 +310,39 @@ impl Core {
     /// The highest slot that this replica has touched: its answer to a learner's floor question. `None` when it does not vote.
     #[must_use]
     pub fn touched(&self, bucket: Bucket) -> Option<Slot> {
-        self.replica(bucket)?.touched()
+        let seat = self.seat(bucket)?;
+        match seat.awake() {
+            Some(replica) => replica.touched(),
+            None => seat.view().filter(View::votes).map(|view| view.chosen),
+        }
     }
 
     /// Whether a learner-only replica still needs answers to its floor question.
     #[must_use]
     pub fn needs_floor(&self, bucket: Bucket) -> bool {
-        self.replica(bucket).is_some_and(Replica::needs_floor)
+        let Some(seat) = self.seat(bucket) else { return false };
+        match seat.awake() {
+            Some(replica) => replica.needs_floor(),
+            None => seat.view().is_some_and(|view| view.vote == Vote::LearnerOnly),
+        }
+    }
+
+    /// Brings replicas into the processor's caches, several at a time: to be called with the buckets of what is about to come in.
+    pub fn warm(&self, buckets: impl Iterator<Item = Bucket>) {
+        for bucket in buckets {
+            if let Some(seat) = self.seat(bucket) {
+                core::hint::black_box(core::mem::discriminant(seat));
+            }
+        }
     }
 
     /// Another member's answer to this learner's floor question.
     pub fn floor_answer(&mut self, bucket: Bucket, from: NodeId, touched: Slot, out: &mut Output) {
-        if let Some((replica, numbers)) = self.parts(bucket)
-            && let Some(index) = replica.members.index(from)
-        {
-            replica.floor_answer(index, touched, numbers, out);
-        }
+        self.with(bucket, |replica, numbers| {
+            if let Some(index) = replica.members.index(from) {
+                replica.floor_answer(index, touched, numbers, out);
+            }
+        });
     }
 
     /// How many messages broke a rule of the protocol, and were ignored.
@@ -332,16 +351,19 @@ impl Core {
         self.numbers.refused
     }
 
-    fn replica(&self, bucket: Bucket) -> Option<&Replica> {
-        self.replicas.get(bucket.0 as usize)?.as_deref()
+    fn seat(&self, bucket: Bucket) -> Option<&Seat> {
+        self.seats.get(bucket.0 as usize)
     }
 
-    fn replica_mut(&mut self, bucket: Bucket) -> Option<&mut Replica> {
-        self.replicas.get_mut(bucket.0 as usize)?.as_deref_mut()
-    }
-
-    fn parts(&mut self, bucket: Bucket) -> Option<(&mut Replica, &mut Numbers)> {
-        let replica = self.replicas.get_mut(bucket.0 as usize)?.as_deref_mut()?;
-        Some((replica, &mut self.numbers))
+    /// Does something with a replica, if there is one.
+    fn with<T>(
+        &mut self,
+        bucket: Bucket,
+        act: impl FnOnce(&mut Replica, &mut Numbers) -> T,
+    ) -> Option<T> {
+        let seat = self.seats.get_mut(bucket.0 as usize)?;
+        let done = act(seat.wake(bucket, &mut self.spare)?, &mut self.numbers);
+        seat.settle(&mut self.spare);
+        Some(done)
     }
 }

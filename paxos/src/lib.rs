@@ -40,6 +40,7 @@ pub mod read;
 mod record;
 mod replica;
 mod restore;
+mod seat;
 mod slot;
 
 pub use crate::core::{Core, Limits, OpenError, ProposeError, Status};

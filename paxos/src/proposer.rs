@@ -3,7 +3,7 @@
 use crate::output::{Event, Output, ProposalOutcome};
 use crate::plant::{self, Plant};
 use crate::replica::{Numbers, Replica, majority};
-use crate::{Ballot, Command, Record};
+use crate::{Ballot, Command, Originator, Record};
 
 /// A proposal is prepared at most so often before it is given up.
 pub const PREPARES_MAX: u8 = 3;
@@ -32,6 +32,11 @@ pub(crate) enum Phase {
     BackedOff,
 }
 
+/// Whether a slot that is this owner's is this core's (F1).
+pub(crate) fn owns(owner: Option<Originator>, numbers: &Numbers) -> bool {
+    owner == Some(numbers.me) || plant::on(Plant::FastByNonOwner)
+}
+
 impl Replica {
     /// Sets out to have a command chosen. There is no proposal under way, and this replica votes.
     pub(crate) fn propose(&mut self, command: Command, numbers: &mut Numbers, out: &mut Output) {
@@ -44,9 +49,8 @@ impl Replica {
 
     /// Whether fast accept is open to this replica: it owns the open slot (F1), and nothing has happened there (F2).
     pub(crate) fn may_fast(&self, numbers: &Numbers) -> bool {
-        let owns = self.owner == Some(numbers.me) || plant::on(Plant::FastByNonOwner);
         let fresh = !self.promised.is_some() && self.accepted.is_none();
-        self.votes() && owns && (fresh || plant::on(Plant::FastAfterPromise))
+        self.votes() && owns(self.owner, numbers) && (fresh || plant::on(Plant::FastAfterPromise))
     }
 
     /// Starts the proposal in the open slot.

@@ -152,37 +152,73 @@ pub(crate) struct Replica {
     pub(crate) proposal: Option<Proposal>,
 }
 
+/// Whether a replica that votes so votes in this slot (I6).
+pub(crate) fn votes(vote: Vote, slot: Slot) -> bool {
+    match vote {
+        Vote::Voting => true,
+        Vote::LearnerOnly => plant::on(Plant::LearnerVotes),
+        Vote::From(floor) => slot >= floor,
+    }
+}
+
 impl Replica {
     pub(crate) fn new(bucket: Bucket, members: Members, me: Originator, restored: Restored) -> Self {
         let index = members.index(me.node).expect("a replica is opened at one of its bucket's members only");
         let mut replica = Self {
-            bucket,
-            members,
             me: index as u8,
             vote: restored.vote,
-            floor_asked: false,
-            floor_answers: [None; MEMBERS_MAX],
             chosen: restored.chosen,
-            last: None,
             owner: restored.owner,
             promised: restored.promised,
             durable: Known {
                 promised: restored.promised,
                 accepted: restored.accepted.as_ref().map_or(Ballot::ZERO, |(ballot, _)| *ballot),
             },
-            best: None,
             accepted: restored.accepted,
-            views: [Known::default(); MEMBERS_MAX],
-            owed: 0,
-            sent_value: 0,
-            wants_value: 0,
-            late: 0,
-            proposal: None,
+            ..Self::at_rest(bucket, members)
         };
         if restored.founder {
             replica.found(me);
         }
         replica
+    }
+
+    /// A replica that knows nothing, and in which nothing is under way.
+    pub(crate) fn at_rest(bucket: Bucket, members: Members) -> Self {
+        Self {
+            bucket,
+            members,
+            me: 0,
+            vote: Vote::default(),
+            floor_asked: false,
+            floor_answers: [None; MEMBERS_MAX],
+            chosen: Slot(0),
+            last: None,
+            owner: None,
+            promised: Ballot::ZERO,
+            accepted: None,
+            durable: Known::default(),
+            views: [Known::default(); MEMBERS_MAX],
+            best: None,
+            owed: 0,
+            sent_value: 0,
+            wants_value: 0,
+            late: 0,
+            proposal: None,
+        }
+    }
+
+    /// Whether the open slot is untouched and nothing is under way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.proposal.is_none()
+            && !self.promised.is_some()
+            && self.accepted.is_none()
+            && self.best.is_none()
+            && (self.owed, self.sent_value, self.wants_value) == (0, 0, 0)
+            && self.durable == Known::default()
+            && self.views == [Known::default(); MEMBERS_MAX]
+            && !self.floor_asked
+            && self.floor_answers == [None; MEMBERS_MAX]
     }
 
     /// The group is founded in this start: its first member owns slot 1.
@@ -198,11 +234,7 @@ impl Replica {
 
     /// Whether this replica votes in the open slot (I6).
     pub(crate) fn votes(&self) -> bool {
-        match self.vote {
-            Vote::Voting => true,
-            Vote::LearnerOnly => plant::on(Plant::LearnerVotes),
-            Vote::From(floor) => self.open_slot() >= floor,
-        }
+        votes(self.vote, self.open_slot())
     }
 
     pub(crate) fn accepted_ballot(&self) -> Ballot {

@@ -1,0 +1,186 @@
+//! A core's seats: one for each bucket. A replica with nothing under way sits there in a few words.
+//!
+//! A node has tens of thousands of replicas, of which few are in the middle of a slot at any moment. Those few are whole, in
+//! boxes that are used again and stay in the processor's caches; all others cost what [`Resting`] holds.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+
+use crate::replica::{Members, Replica, votes};
+use crate::{Ballot, Bucket, CommandId, Originator, Slot, Vote};
+
+/// A bucket's place in a core.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Seat {
+    /// There is no replica of the bucket here.
+    Vacant,
+    /// The open slot is untouched, and nothing is under way. A replica for which that is true never stays awake.
+    Resting(Resting),
+    Awake(Box<Replica>),
+}
+
+/// What is left of a replica between two slots: two lines of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(align(64))]
+pub(crate) struct Resting {
+    chosen: Slot,
+    votes: Votes,
+    /// Of [`Votes::From`]; 0 else.
+    floor: Slot,
+    last: Option<(Ballot, Option<CommandId>)>,
+    owner: Option<Originator>,
+    members: Members,
+    me: u8,
+    late: u8,
+}
+
+const _: () = assert!(size_of::<Seat>() == 128, "a node has tens of thousands of them");
+
+/// [`Vote`] without its slot: together they would take eight bytes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Votes {
+    Always,
+    Never,
+    From,
+}
+
+/// Boxes of replicas that were put to rest; no part of what a core is. All are as at rest, but for what [`Resting`] holds.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(#[expect(clippy::vec_box, reason = "the boxes are what is kept")] Vec<Box<Replica>>);
+
+/// More boxes than this are not kept: a burst's memory is given back.
+const SPARE_MAX: usize = 1024;
+
+impl Seat {
+    /// Seats a replica.
+    pub(crate) fn of(replica: Replica) -> Self {
+        let mut seat = Self::Awake(Box::new(replica));
+        seat.settle(&mut Spare::default());
+        seat
+    }
+
+    /// The replica, whole. To be [settled](Self::settle) after it was used.
+    pub(crate) fn wake(&mut self, bucket: Bucket, spare: &mut Spare) -> Option<&mut Replica> {
+        if let Self::Resting(resting) = self {
+            let replica = match spare.0.pop() {
+                Some(mut replica) => {
+                    resting.move_into(bucket, &mut replica);
+                    replica
+                }
+                None => {
+                    let mut replica = Box::new(Replica::at_rest(bucket, resting.members));
+                    resting.move_into(bucket, &mut replica);
+                    replica
+                }
+            };
+            *self = Self::Awake(replica);
+        }
+        match self {
+            Self::Awake(replica) => Some(replica),
+            _ => None,
+        }
+    }
+
+    /// Puts the replica to rest if nothing is under way in it any more.
+    pub(crate) fn settle(&mut self, spare: &mut Spare) {
+        let Self::Awake(replica) = self else { return };
+        if !replica.is_at_rest() {
+            return;
+        }
+        let (votes, floor) = match replica.vote {
+            Vote::Voting => (Votes::Always, Slot(0)),
+            Vote::LearnerOnly => (Votes::Never, Slot(0)),
+            Vote::From(floor) => (Votes::From, floor),
+        };
+        let resting = Resting {
+            chosen: replica.chosen,
+            votes,
+            floor,
+            last: replica.last,
+            owner: replica.owner,
+            members: replica.members,
+            me: replica.me,
+            late: replica.late,
+        };
+        if let Self::Awake(replica) = core::mem::replace(self, Self::Resting(resting))
+            && spare.0.len() < SPARE_MAX
+        {
+            spare.0.push(replica);
+        }
+    }
+
+    /// The replica, if it is in the middle of something.
+    pub(crate) fn awake(&self) -> Option<&Replica> {
+        match self {
+            Self::Awake(replica) => Some(replica),
+            Self::Vacant | Self::Resting(_) => None,
+        }
+    }
+
+    /// What is true of a replica at rest as well as of one awake.
+    pub(crate) fn view(&self) -> Option<View<'_>> {
+        match self {
+            Self::Vacant => None,
+            Self::Resting(resting) => {
+                let Resting { chosen, owner, members, .. } = resting;
+                Some(View { chosen: *chosen, vote: resting.vote(), owner: *owner, members })
+            }
+            Self::Awake(replica) => {
+                let Replica { chosen, vote, owner, members, .. } = &**replica;
+                Some(View { chosen: *chosen, vote: *vote, owner: *owner, members })
+            }
+        }
+    }
+}
+
+/// What is asked of replicas most.
+pub(crate) struct View<'a> {
+    pub(crate) chosen: Slot,
+    pub(crate) vote: Vote,
+    pub(crate) owner: Option<Originator>,
+    pub(crate) members: &'a Members,
+}
+
+impl View<'_> {
+    pub(crate) fn votes(&self) -> bool {
+        votes(self.vote, self.chosen.next())
+    }
+}
+
+impl Resting {
+    fn vote(&self) -> Vote {
+        match self.votes {
+            Votes::Always => Vote::Voting,
+            Votes::Never => Vote::LearnerOnly,
+            Votes::From => Vote::From(self.floor),
+        }
+    }
+
+    /// Fills a replica that is at rest.
+    fn move_into(&self, bucket: Bucket, replica: &mut Replica) {
+        let Self { chosen, votes: _, floor: _, last, owner, members, me, late } = *self;
+        (replica.bucket, replica.vote) = (bucket, self.vote());
+        (replica.chosen, replica.last, replica.owner) = (chosen, last, owner);
+        (replica.members, replica.me, replica.late) = (members, me, late);
+        debug_assert!(replica.is_at_rest(), "a spare replica is as one at rest");
+    }
+}
+
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Spare {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Spare {}
+
+impl Hash for Spare {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}

@@ -114,8 +114,7 @@ impl Core {
         if self.seats.len() <= index {
             self.seats.resize(index + 1, Seat::Vacant);
         }
-        self.seats[index] =
-            Seat::of(Replica::new(bucket, Members::new(members), self.numbers.me, restored));
+        self.seats[index] = Seat::of(Replica::new(bucket, Members::new(members), self.numbers.me, restored));
         Ok(())
     }
 
@@ -356,11 +355,7 @@ impl Core {
     }
 
     /// Does something with a replica, if there is one.
-    fn with<T>(
-        &mut self,
-        bucket: Bucket,
-        act: impl FnOnce(&mut Replica, &mut Numbers) -> T,
-    ) -> Option<T> {
+    fn with<T>(&mut self, bucket: Bucket, act: impl FnOnce(&mut Replica, &mut Numbers) -> T) -> Option<T> {
         let seat = self.seats.get_mut(bucket.0 as usize)?;
         let done = act(seat.wake(bucket, &mut self.spare)?, &mut self.numbers);
         seat.settle(&mut self.spare);

@@ -87,6 +87,13 @@ pub(crate) fn apply(
     Ok(())
 }
 
+/// Brings what a command will touch first into the processor's caches.
+pub(crate) fn warm(part: &Part, bucket: Bucket, payload: &[u8]) {
+    if let Some(Ok(Entry { kind: EntryKind::Write { entity, .. }, .. })) = entries(payload).next() {
+        part.warm(thermocline_tiers::hot::Bucket(bucket.0), entity);
+    }
+}
+
 /// What a token's remembered outcome says, for [`Resolution`](crate::Resolution) and for retries.
 pub(crate) fn remembered(
     part: &Part,

@@ -3,6 +3,7 @@
 //! In memory only: rebuilt from the journal at every start.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hint::black_box;
 
 use thermocline_paxos::{Bucket, Slot};
 use thermocline_tiers::hot::journal::Position;
@@ -86,6 +87,14 @@ impl JournalIndex {
         self.segments.entry(position.generation.0).or_default().push((bucket, slot));
         if placed.has_command {
             self.commands[bucket.0 as usize].insert(slot, position, self.first_segment);
+        }
+    }
+
+    /// Brings what these records will change into the processor's caches, for all of them at once.
+    pub(crate) fn warm(&self, placed: &[Placed]) {
+        for placed in placed {
+            let commands = self.commands.get(placed.bucket.0 as usize);
+            black_box(commands.and_then(|commands| Some(commands.places.back()?.offset)));
         }
     }
 

@@ -62,6 +62,16 @@ pub(super) enum Input {
     Stop,
 }
 
+impl Input {
+    /// The hash of the entity that is called for.
+    pub(super) fn hash(&self) -> Option<u64> {
+        match self {
+            Self::Call { hash, .. } => Some(*hash),
+            _ => None,
+        }
+    }
+}
+
 /// What a worker tells of itself.
 pub(super) struct Report {
     pub(super) counters: crate::node::counters::Counters,

@@ -137,6 +137,7 @@ impl WorkerThread {
             let now = self.clock.now_ms();
             self.worker.set_wall_clock(self.clock.wall_ms());
             let mut stop = false;
+            self.worker.expect_calls(inputs.iter().filter_map(Input::hash));
             for (count, input) in inputs.drain(..).enumerate() {
                 stop |= self.input(now, input);
                 if count % TURN_INPUTS_MAX == TURN_INPUTS_MAX - 1 {

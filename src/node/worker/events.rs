@@ -12,7 +12,16 @@ use crate::node::effects::{Done, Submission};
 use crate::node::lives::Reach;
 use crate::node::wire::{self, Item};
 
+/// So many items of a frame are decoded before they are taken in.
+const ITEMS_AT_ONCE: usize = 32;
+
 impl Worker {
+    /// Callers in this process are about to ask for entities of these hashes: what is needed first is brought into the processor's
+    /// caches, for all of them at once.
+    pub(crate) fn expect_calls(&self, hashes: impl Iterator<Item = u64>) {
+        self.core.warm(hashes.map(|hash| self.route.bucket(hash)));
+    }
+
     /// The wall clock, for expiry alone.
     pub(crate) fn set_wall_clock(&mut self, wall_ms: u64) {
         self.wall_ms = wall_ms;
@@ -20,17 +29,37 @@ impl Worker {
 
     /// What a frame that is heard brings.
     pub(in crate::node) fn items(&mut self, now: u64, from: NodeId, mut body: Bytes) {
+        let mut items = std::mem::take(&mut self.items);
         loop {
-            match wire::take(&mut body) {
-                Ok(Some(item)) => self.item(now, from, item),
-                Ok(None) => break,
-                Err(error) => {
-                    self.counters.malformed_items += 1;
-                    tracing::warn!(from = from.0, %error, "dropped the rest of a frame");
-                    break;
+            // Several at a time, so that the memory of their buckets is waited for once and not one after the other.
+            let mut malformed = None;
+            while items.len() < ITEMS_AT_ONCE {
+                match wire::take(&mut body) {
+                    Ok(Some(item)) => items.push(item),
+                    Ok(None) => break,
+                    Err(error) => {
+                        malformed = Some(error);
+                        break;
+                    }
                 }
             }
+            let is_last = items.len() < ITEMS_AT_ONCE;
+            self.core.warm(items.iter().filter_map(|item| match item {
+                Item::Paxos(message) => Some(message.bucket),
+                _ => None,
+            }));
+            for item in items.drain(..) {
+                self.item(now, from, item);
+            }
+            if let Some(error) = malformed {
+                self.counters.malformed_items += 1;
+                tracing::warn!(from = from.0, %error, "dropped the rest of a frame");
+            }
+            if is_last {
+                break;
+            }
         }
+        self.items = items;
         self.pump(now);
     }
 
@@ -103,6 +132,7 @@ impl Worker {
 
     /// The journal has synced a submission, and its records know their positions.
     pub(crate) fn journal_synced(&mut self, now: u64, submission: Submission) {
+        self.index.warm(&submission.records);
         for placed in &submission.records {
             debug_assert!(
                 self.index.follows(placed),

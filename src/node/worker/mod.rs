@@ -36,7 +36,7 @@ use super::route::{Dealing, Route};
 use super::timers::Timers;
 use super::transfer::Transfers;
 use super::upkeep::Upkeep;
-use super::wire::Founding;
+use super::wire::{Founding, Item};
 
 /// What a worker is told when it is made.
 #[derive(Debug, Clone)]
@@ -122,6 +122,8 @@ pub(crate) struct Worker {
     pub(super) decisions: Vec<Decision>,
     pub(super) out: Output,
     spare: Output,
+    /// Of the frame at hand; empty between frames.
+    items: Vec<Item>,
     /// Calls of this process that nobody takes at present.
     pub(super) parked: Vec<CallKey>,
     next_parked: u64,

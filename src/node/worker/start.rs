@@ -76,6 +76,7 @@ impl Worker {
             decisions: Vec::new(),
             out: Output::default(),
             spare: Output::default(),
+            items: Vec::new(),
             parked: Vec::new(),
             next_parked: 0,
             finishing: HashSet::new(),

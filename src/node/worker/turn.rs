@@ -3,6 +3,7 @@
 use thermocline_paxos::{Event, NodeId};
 
 use super::Worker;
+use crate::node::apply;
 use crate::node::effects::{Effects, Peer};
 use crate::node::record_codec;
 use crate::node::timers::Timer;
@@ -68,6 +69,11 @@ impl Worker {
                     && peer.up
                 {
                     peer.add(|out| wire::put_paxos(out, &send.message));
+                }
+            }
+            for event in &out.events {
+                if let Event::Chosen { bucket, command, .. } = event {
+                    apply::warm(&self.parts[self.settings.dealing.place(*bucket)], *bucket, &command.payload);
                 }
             }
             for event in out.events.drain(..) {

@@ -109,6 +109,15 @@ impl Table {
         Some(&self.entities[*index as usize])
     }
 
+    /// Touches what a write to the entity will read, and takes what lies where it should lie for the entity.
+    pub(super) fn look_at(&self, bucket: Bucket, entity: &[u8]) -> Option<u8> {
+        let hash = XxHash3_64::oneshot_with_seed(self.seed ^ u64::from(bucket.0), entity);
+        let index = self.by_name.find(hash, |_| true)?;
+        let found = &self.entities[*index as usize];
+        let entry = found.undated.and_then(|location| self.arena.from(location).first());
+        Some(self.arena.from(found.name).first()? ^ entry.copied().unwrap_or(0))
+    }
+
     fn is(&self, index: u32, bucket: Bucket, entity: &[u8]) -> bool {
         let found = &self.entities[index as usize];
         found.bucket == bucket && self.name(found) == entity

@@ -167,6 +167,9 @@ impl Part {
         let Some(standing) = self.standing(bucket) else { return Ok(None) };
         let Mark { applied, wiped_below, .. } = standing.mark;
         let is_kept = |slot: Slot| slot.0 + self.store.config.outcome_slots > applied.0;
+        if after >= applied.max(standing.restored) {
+            return Ok(None);
+        }
         let in_runs = standing.durable.max(standing.restored);
         let in_memory = self.memtables(wiped_below).find_map(|memtable| memtable.tokens.get(bucket, token));
         let found = match in_memory {

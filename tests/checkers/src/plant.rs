@@ -42,12 +42,16 @@ pub enum Plant {
     TokenTwice,
     /// Digests are compared whatever slot they are of.
     DigestWithoutSlot,
+    /// Where lost operations are counted, one of them can happen many times.
+    LostManyTimes,
+    /// Where lost operations are counted, one of them can happen before it is called.
+    LostBeforeCalled,
 }
 
 impl Plant {
     /// All of them.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::UnknownAsFailed,
         Self::UnknownAsDone,
         Self::ReadsIgnored,
@@ -64,6 +68,8 @@ impl Plant {
         Self::FinalReadOfOneNode,
         Self::TokenTwice,
         Self::DigestWithoutSlot,
+        Self::LostManyTimes,
+        Self::LostBeforeCalled,
     ];
 }
 

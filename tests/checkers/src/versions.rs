@@ -1,7 +1,7 @@
 //! Versions: the second opinion on registers, and a sharper one where the store tells versions.
 //!
 //! Every version has one value. A compare-and-set that succeeded has the next known version behind the one that it expected.
-//! Real time agrees with the order of the versions. What was read was written, by something that was not refused. Where all operations of a
+//! Real time agrees with the order of the versions. What was read, or named by a refusal, was written, by something that was not refused. Where all operations of a
 //! key tell their versions, that is the same as linearizability, and takes n log n instead of a search.
 //!
 //! Values must be unique within a key: a read's value then says which write it saw, even if that write never learnt its version.
@@ -74,6 +74,7 @@ impl<'a> Versions<'a> {
         for &place in self.places {
             self.check_read(place, violations);
             self.check_condition(place, violations);
+            self.check_refusal(place, violations);
             ranked.extend(self.rank(place).map(|rank| Ranked { place, rank }));
         }
         if plant::on(Plant::RealTimeIgnored) {
@@ -127,6 +128,25 @@ impl<'a> Versions<'a> {
                 "a compare-and-set on version {expected} made version {version} over version {between}"
             );
             violations.push(Violation::new(self.key, what, [place, *by]));
+        }
+    }
+
+    /// What a refusal names in its defence is another version than the one asked for, and somebody made it.
+    fn check_refusal(&self, place: usize, violations: &mut Vec<Violation>) {
+        let operation = &self.history[place];
+        let Some(Reply::Refused { current: Some(current) }) = operation.reply() else { return };
+        if matches!(operation.call, Call::CompareAndSetVersion { expected, .. } if expected == *current) {
+            let what = format!("a compare-and-set on version {current} is refused because of that version");
+            violations.push(Violation::new(self.key, what, [place]));
+        }
+        let untold = |&place: &usize| {
+            let write = &self.history[place];
+            let known = write.version().or_else(|| self.versions.get(&write.written()?).copied());
+            write.possible() && known.is_none()
+        };
+        if *current > 0 && !self.values.contains_key(current) && !self.places.iter().any(untold) {
+            let what = format!("a refusal names version {current}, and nobody made it");
+            violations.push(Violation::new(self.key, what, [place]));
         }
     }
 

@@ -222,7 +222,7 @@ impl Clients {
             Some(Ok(Reply::Resolved(Resolution::NotCommitted))) => Some(Outcome::NotApplied),
             Some(Ok(Reply::Resolved(Resolution::Forgotten))) => None,
             Some(Ok(reply)) => Outcome::of_read(reply),
-            Some(Err(Error::Conflict { .. })) => Some(Outcome::Conflict),
+            Some(Err(Error::Conflict { current })) => Some(Outcome::Conflict(current)),
             Some(Err(Error::Unknown(token))) => {
                 pending.token = Some(token);
                 return self.follow_up(client, now, nodes);

@@ -159,7 +159,7 @@ impl World {
                     self.tally.unknown += 1
                 }
                 Outcome::Unknown => {}
-                Outcome::NotApplied | Outcome::Conflict => self.tally.operations += 1,
+                Outcome::NotApplied | Outcome::Conflict(_) => self.tally.operations += 1,
                 _ => {
                     self.tally.operations += 1;
                     self.tally.succeeded += 1;

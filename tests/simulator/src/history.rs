@@ -57,8 +57,8 @@ pub(crate) enum Outcome {
     Unknown,
     /// That it was not applied.
     NotApplied,
-    /// That a condition did not hold.
-    Conflict,
+    /// That a condition did not hold, and which version there was instead.
+    Conflict(Option<Version>),
     /// That it was applied.
     Written(Version),
     /// The record.

@@ -101,7 +101,9 @@ impl Operation {
         let at = self.completed.unwrap_or(u64::MAX);
         let reply = match &self.outcome {
             Outcome::Written(version) => Some(Reply::Done { version: Some(version.0) }),
-            Outcome::Conflict => Some(Reply::Refused { current: None }),
+            Outcome::Conflict(current) => {
+                Some(Reply::Refused { current: Some(current.map_or(0, |version| version.0)) })
+            }
             Outcome::Got(found) => Some(Reply::Value {
                 value: found.as_ref().map(|(_, _, value)| number(value)),
                 version: found.as_ref().map(|(_, version, _)| version.0),

@@ -50,6 +50,11 @@ pub(crate) enum Event {
         /// Which.
         client: usize,
     },
+    /// A client hears that there is nobody at the node that it calls.
+    Refused {
+        /// For which call.
+        number: u64,
+    },
     /// A client waits for a call no longer.
     GiveUp {
         /// Which.

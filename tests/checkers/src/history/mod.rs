@@ -31,7 +31,7 @@ pub struct Operation {
 }
 
 /// What is asked of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// The value of a register, or of a counter.
     Read,
@@ -73,7 +73,7 @@ pub enum Call {
 }
 
 /// A change to one record of an entity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// The record at a position is set.
     Put {

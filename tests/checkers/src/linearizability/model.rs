@@ -39,6 +39,23 @@ pub struct Held {
 }
 
 impl Held {
+    /// The value.
+    pub(super) fn value(self) -> Option<u64> {
+        self.value
+    }
+
+    /// The version, or the least that it can be.
+    pub(super) fn version_min(self) -> u64 {
+        self.version
+    }
+
+    /// Whether, of equal values, this can have every version that the other can have.
+    pub(super) fn allows_all_of(self, other: Self) -> bool {
+        // Of a value that is not there, nobody sees the version.
+        let unseen = self.value.is_none() || !self.exact && !other.exact;
+        self == other || unseen && self.version <= other.version
+    }
+
     /// After a change whose version may be known.
     fn changed(self, value: Option<u64>, version: Option<u64>) -> Option<Self> {
         match version {

@@ -1,9 +1,10 @@
 //! Small histories by hand, each with what must be said of it.
 
+use thermocline_checkers::linearizability::search::End;
 use thermocline_checkers::replicas::{self, Copy};
 use thermocline_checkers::{
-    Call, Change, History, Reply, Verdict, batches, counter, linearizability, list_append, lost_writes,
-    scans, set, tokens, versions,
+    Call, Change, History, Reply, Verdict, Violation, batches, counter, linearizability, list_append,
+    lost_writes, scans, set, tokens, versions,
 };
 
 use super::build::{absent, cas, done, elements, failed, ok, under, unknown, value};
@@ -149,6 +150,14 @@ pub(crate) fn all() -> Vec<Case> {
         ok(3, 0..30, Call::Read, value(6, 3)),
     ];
     case("two readers show one version with two values", versions::check(&version_twice), false);
+    let refused = |current| ok(1, 0..1, cas(2, 6), Reply::Refused { current: Some(current) });
+    case("a refusal names what nobody made", versions::check(&[refused(7)]), false);
+    case(
+        "a refusal names what was lost",
+        versions::check(&[unknown(2, 0, Call::Write(5)), refused(7)]),
+        true,
+    );
+    case("a refusal names what was asked for", versions::check(&[refused(2)]), false);
     let delete = vec![
         ok(1, 0..1, Call::Write(5), done(1)),
         ok(1, 2..3, Call::Delete, Reply::Done { version: None }),
@@ -171,6 +180,7 @@ pub(crate) fn all() -> Vec<Case> {
     };
     case("a search that gives up says so", honest, true);
 
+    lost_deletes(&mut case);
     growing(&mut case);
     by_token(&mut case);
     copies(&mut case);
@@ -178,6 +188,38 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 /// Sets, lists, entities, counters, final reads.
+/// What only an operation of unknown outcome explains, by the search and by counting.
+fn lost_deletes(case: &mut impl FnMut(&'static str, Verdict, bool)) {
+    let write = |time, value, version| ok(1, time, Call::Write(value), done(version));
+    let read = |time| ok(2, time, Call::Read, absent());
+    let delete = |process, at| unknown(process, at, Call::Delete);
+    let once = vec![write(0..1, 5, 1), delete(3, 2), read(4..5), write(6..7, 6, 3), read(8..9)];
+    let twice: History = once.iter().cloned().chain([delete(4, 2)]).collect();
+    let early = vec![write(0..1, 5, 1), read(2..3), delete(3, 4)];
+    let late = vec![write(0..1, 5, 1), read(2..9), delete(3, 4)];
+    let crowded = vec![write(0..1, 5, 1), delete(3, 2), read(4..5), write(6..7, 6, 2)];
+    let histories = [
+        ("a lost delete explains what is gone once", once, false),
+        ("two lost deletes explain what is gone twice", twice, true),
+        ("a delete does not explain what was gone before it was called", early, false),
+        ("a delete explains what is gone while it is called", late, true),
+        ("there is no version for a lost delete between two that follow each other", crowded, false),
+    ];
+    for (name, history, right) in histories {
+        case(name, linearizability::check(&history), right);
+        let places: Vec<usize> = (0..history.len()).collect();
+        let counted = match linearizability::counted::decide(&history, &places, 1_000) {
+            End::Found => Verdict::Holds,
+            End::Impossible { stuck } => {
+                let what = name.to_owned();
+                Verdict::Violated(vec![Violation { key: 1, what, operations: stuck }])
+            }
+            End::GaveUp => Verdict::Unknown(name.to_owned()),
+        };
+        case(name, counted, right);
+    }
+}
+
 fn growing(case: &mut impl FnMut(&'static str, Verdict, bool)) {
     let add =
         |process, time, of: &[u64]| ok(process, time, Call::Add(of.to_vec()), Reply::Done { version: None });

@@ -11,6 +11,8 @@ pub(crate) enum Thing {
     Register,
     /// A register that tells no versions.
     Unversioned,
+    /// A register that tells versions, but not why it refuses, and loses its value at times.
+    Terse,
     Entity,
     Set,
     List,
@@ -18,8 +20,11 @@ pub(crate) enum Thing {
 }
 
 impl Thing {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Register, Self::Unversioned, Self::Entity, Self::Set, Self::List, Self::Counter];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Register, Self::Unversioned, Self::Terse, Self::Entity, Self::Set, Self::List, Self::Counter];
+
+    /// Those that are registers.
+    pub(crate) const REGISTERS: [Self; 3] = [Self::Register, Self::Unversioned, Self::Terse];
 }
 
 /// One operation to be: who, what, and how long everything takes.
@@ -141,9 +146,12 @@ impl State {
     fn call(&self, thing: Thing, step: &Step, unique: u64) -> Call {
         let choice = u64::from(step.choice);
         match (thing, step.what % 8) {
-            (Thing::Register, 0..=2) | (Thing::Unversioned, 0..=3) | (Thing::Counter, 0..=3) => Call::Read,
-            (Thing::Register, 3 | 4) | (Thing::Unversioned, 4..=5) => Call::Write(unique),
-            (Thing::Register, _) => {
+            (Thing::Register | Thing::Terse, 0..=2)
+            | (Thing::Unversioned, 0..=3)
+            | (Thing::Counter, 0..=3) => Call::Read,
+            (Thing::Register, 3 | 4) | (Thing::Terse, 3) | (Thing::Unversioned, 4..=5) => Call::Write(unique),
+            (Thing::Terse, 4) => Call::Delete,
+            (Thing::Register | Thing::Terse, _) => {
                 let current = if self.value.is_some() { self.version } else { 0 };
                 // Now and then the version before, or one that will be.
                 let expected = match choice % 4 {
@@ -174,6 +182,10 @@ impl State {
     fn answer(&mut self, thing: Thing, call: &Call) -> Reply {
         match (thing, call) {
             (Thing::Counter, Call::Read) => Reply::Count(self.count),
+            (Thing::Terse, _) => match self.apply(call, true) {
+                Reply::Refused { .. } => Reply::Refused { current: None },
+                reply => reply,
+            },
             _ => self.apply(call, thing != Thing::Unversioned),
         }
     }

@@ -2,7 +2,7 @@
 
 use thermocline_checkers::history::{read_edn, read_json_lines, write_edn, write_json_lines};
 use thermocline_checkers::linearizability::{
-    self, Counter, Entity, List, Model, Register, Set, frontier, search,
+    self, Counter, Entity, List, Model, Register, Set, counted, frontier, search,
 };
 use thermocline_checkers::{
     Call, History, Operation, Verdict, batches, counter, list_append, scans, set, versions,
@@ -22,6 +22,9 @@ pub(crate) fn right(thing: Thing, history: &[Operation]) -> Result<(), String> {
     }
     if by_frontier(thing, history) != search::End::Found {
         return Err(format!("the frontier accuses a right history of a {thing:?}"));
+    }
+    if let Some(end @ search::End::Impossible { .. }) = by_counting(thing, history) {
+        return Err(format!("counting accuses a right history of a {thing:?}: {end:?}"));
     }
     for (format, back) in round_trips(history) {
         let sorted = |history: &[Operation]| {
@@ -45,6 +48,9 @@ pub(crate) fn wrong(thing: Thing, how: Wrong, history: &[Operation]) -> Result<(
             return Err(format!("{name} does not notice {how:?} in a history of a {thing:?}"));
         }
     }
+    if by_counting(thing, history) == Some(search::End::Found) {
+        return Err(format!("counting does not notice {how:?} in a history of a {thing:?}"));
+    }
     match by_frontier(thing, history) {
         search::End::Impossible { .. } => Ok(()),
         end => Err(format!("the frontier does not notice {how:?} in a history of a {thing:?}: {end:?}")),
@@ -54,6 +60,10 @@ pub(crate) fn wrong(thing: Thing, how: Wrong, history: &[Operation]) -> Result<(
 /// Whether the methods agree on a history that may be right or wrong.
 pub(crate) fn agree(thing: Thing, history: &[Operation]) -> Result<Verdict, String> {
     let searched = linearizability::check(history);
+    let counted = by_counting(thing, history).unwrap_or(search::End::GaveUp);
+    if counted != search::End::GaveUp && searched.holds() != (counted == search::End::Found) {
+        return Err(format!("the search says {searched}, counting {counted:?}, of a {thing:?}"));
+    }
     let decided = by_frontier(thing, history);
     if decided == search::End::GaveUp {
         return Ok(searched);
@@ -82,7 +92,7 @@ type Checker = fn(&[Operation]) -> Verdict;
 /// The checkers for a thing, beside linearizability.
 fn checkers(thing: Thing) -> &'static [(&'static str, Checker)] {
     match thing {
-        Thing::Register | Thing::Unversioned => &[("versions", versions::check)],
+        Thing::Register | Thing::Unversioned | Thing::Terse => &[("versions", versions::check)],
         Thing::Entity => &[("batches", batches::check), ("scans", scans::check)],
         Thing::Set => &[("set", set::check), ("scans", scans::check), ("batches", batches::check)],
         Thing::List => &[("list_append", list_append::check), ("batches", batches::check)],
@@ -111,12 +121,18 @@ pub(crate) fn by_frontier(thing: Thing, history: &[Operation]) -> search::End {
         frontier::decide(model, history, &places, 300_000)
     }
     match thing {
-        Thing::Register | Thing::Unversioned => decide(&Register, history),
+        Thing::Register | Thing::Unversioned | Thing::Terse => decide(&Register, history),
         Thing::Entity => decide(&Entity, history),
         Thing::Set => decide(&Set, history),
         Thing::List => decide(&List, history),
         Thing::Counter => decide(&Counter, history),
     }
+}
+
+/// The answer of the method for many lost operations, of a register.
+pub(crate) fn by_counting(thing: Thing, history: &[Operation]) -> Option<search::End> {
+    let places: Vec<usize> = (0..history.len()).collect();
+    Thing::REGISTERS.contains(&thing).then(|| counted::decide(history, &places, 20_000))
 }
 
 /// The history written and read again, in both formats.

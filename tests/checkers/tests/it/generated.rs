@@ -1,7 +1,8 @@
 //! Histories that are right by construction hold, those made wrong do not, and the methods agree on the rest.
 
 use proptest::prelude::*;
-use thermocline_checkers::linearizability;
+use thermocline_checkers::Operation;
+use thermocline_checkers::linearizability::{self, Register, counted, search};
 
 use crate::common::generate::{Step, Thing, history, steps};
 use crate::common::suite;
@@ -59,6 +60,27 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Half of the operations may be lost.
+    #[test]
+    fn counting_lost_operations_decides_as_the_search_does(
+        thing in proptest::sample::select(Thing::REGISTERS.to_vec()),
+        steps in proptest::collection::vec(a_step(), 2..24),
+        swaps in proptest::collection::vec((any::<usize>(), any::<usize>()), 0..3),
+        trouble in 24_u8..192,
+    ) {
+        let mut history = history(thing, &steps, trouble);
+        for (one, other) in swaps {
+            history = wrong::disturb(&history, one, other);
+        }
+        if let Err(why) = suite::agree(thing, &history) {
+            prop_assert!(false, "{}", why);
+        }
+    }
+}
+
 /// Every way to make a history wrong finds its place somewhere, so that none of the properties above is empty.
 #[test]
 fn every_way_to_be_wrong_occurs() {
@@ -70,9 +92,30 @@ fn every_way_to_be_wrong_occurs() {
     }
 }
 
+/// Registers of which most operations are lost, with and without an answer that nothing explains: the search gives up, counting does
+/// not.
+#[test]
+fn a_register_of_many_lost_operations_is_decided() {
+    for seed in 0..20 {
+        let mut history = history(Thing::Terse, &steps(seed, 400), 160);
+        let places: Vec<usize> = (0..history.len()).collect();
+        let decided = |history: &[Operation]| counted::decide(history, &places, 20_000);
+        assert_eq!(decided(&history), search::End::Found, "seed {seed}");
+        assert!(linearizability::check_within(&history, 20_000).holds(), "seed {seed}");
+        history = wrong::make(&history, Wrong::StaleRead).expect("some writes are acknowledged, and read");
+        assert!(matches!(decided(&history), search::End::Impossible { .. }), "seed {seed}");
+    }
+    let gives_up = |seed| {
+        let history = history(Thing::Terse, &steps(seed, 400), 160);
+        let places: Vec<usize> = (0..history.len()).collect();
+        search::search(&Register, &history, &places, 20_000) == search::End::GaveUp
+    };
+    assert!((0..20).any(gives_up), "none of them is too much for the search");
+}
+
 #[test]
 fn ten_thousand_operations_of_a_key_are_within_the_budget() {
-    for thing in [Thing::Register, Thing::Unversioned] {
+    for thing in Thing::REGISTERS {
         let history = history(thing, &steps(7, 10_000), 1);
         let verdict = linearizability::check(&history);
         assert!(verdict.holds(), "{thing:?}: {verdict}");

@@ -53,9 +53,9 @@ impl World {
             format_args!("client {client} asks {}: {call:?} ({number})", node + 1),
         );
         if self.nodes[node].process.is_none() {
-            // Refused at the door.
+            // Nobody has heard it, so nothing will come of it.
             let delay = 1_000 + self.random.below(20_000);
-            self.queue.push(self.now + delay, Event::GiveUp { client, number });
+            self.queue.push(self.now + delay, Event::Refused { number });
             return;
         }
         let delay = self.random.between(10, 200);

@@ -4,6 +4,7 @@ mod calls;
 mod processes;
 mod turns;
 
+use thermocline::Error;
 use thermocline::machine::Machine;
 use thermocline_paxos::NodeId;
 
@@ -157,6 +158,10 @@ impl World {
             }
             Event::Client { client } => {
                 self.client(client);
+                Ok(())
+            }
+            Event::Refused { number } => {
+                self.answer(number, Some(Err(Error::Unavailable { reason: "nobody is there".into() })));
                 Ok(())
             }
             Event::GiveUp { client, number } => {

@@ -61,6 +61,8 @@ plants! {
     LearnerAnswersFloor,
     /// A bucket that is being installed is taken for whole from its first piece on.
     InstallingLooksWhole,
+    /// Where a peer says that it can be reached is believed, however old its topology is.
+    AddressOfAnyEpoch,
 }
 
 #[cfg(feature = "plant")]

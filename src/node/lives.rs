@@ -96,6 +96,12 @@ impl Witnessed {
         Self { disk, era, count, start, synced, retired, address }
     }
 
+    /// Where the node said that it can be reached, if that is as of a later epoch than a topology's: it has taken a dead one's place
+    /// since, and the topology does not know it yet.
+    pub(crate) fn address_beyond(&self, epoch: u64) -> Option<&str> {
+        self.address.as_ref().filter(|(told, _)| *told > epoch).map(|(_, address)| address.as_str())
+    }
+
     /// As if it were heard from the node itself: for what a third node remembers.
     pub(crate) fn as_life(&self) -> Life {
         let Self { disk, era, count, start, synced, .. } = *self;
@@ -179,6 +185,15 @@ mod tests {
         assert_eq!(after.retired, [7]);
         assert_eq!(judge(Some(&after), &life(6, 400, 900, 900)), Judgement::Old);
         assert!(after.retires(&life(6, 400, 900, 900)) && !after.shows_amnesia_of(&life(6, 400, 900, 900)));
+    }
+
+    #[test]
+    fn the_topology_says_where_a_node_is_once_it_is_as_new_as_what_the_node_said() {
+        let mut known = remembered(&life(1, 100, 0, 0));
+        assert_eq!(known.address_beyond(0), None);
+        known.address = Some((6, "new:1".into()));
+        assert_eq!(known.address_beyond(5), Some("new:1"));
+        assert_eq!((known.address_beyond(6), known.address_beyond(7)), (None, None));
     }
 
     #[test]

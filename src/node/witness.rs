@@ -215,7 +215,8 @@ impl Worker {
         let Some(peer) = self.peers.iter().find(|peer| peer.node == from) else { return };
         let known = peer.known.as_ref().and_then(|known| known.address.as_ref());
         let own = self.settings.address.as_ref().map_or(0, |(epoch, _)| *epoch);
-        if epoch > own && known.is_none_or(|(earlier, there)| *earlier <= epoch && *there != address) {
+        let is_later = epoch > own || plant::on(Plant::AddressOfAnyEpoch);
+        if is_later && known.is_none_or(|(earlier, there)| *earlier <= epoch && *there != address) {
             let file = self.kept.peers.clone();
             self.effects.jobs.push(Job::RememberAddress { file, node: from, epoch, address });
         }

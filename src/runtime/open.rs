@@ -210,9 +210,9 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         .iter()
         .map(|(node, address)| {
             // What the node itself told may be newer than the topology: it may have taken a dead one's place.
-            let told = remembered.of(*node).and_then(|known| known.address);
-            let told = told.filter(|(told, _)| *told > epoch).map(|(_, address)| address);
-            Ok((NodeId(*node), resolve(told.as_ref().unwrap_or(address))?))
+            let known = remembered.of(*node);
+            let told = known.as_ref().and_then(|known| known.address_beyond(epoch));
+            Ok((NodeId(*node), resolve(told.unwrap_or(address))?))
         })
         .collect::<Result<Vec<_>, Error>>()?;
     let (foundings, heard) = mpsc::channel(FOUNDINGS_MAX);

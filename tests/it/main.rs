@@ -7,6 +7,8 @@ mod command_line;
 mod embedded;
 mod full_disk;
 #[cfg(feature = "server")]
+mod operations;
+#[cfg(feature = "server")]
 mod process;
 #[cfg(feature = "server")]
 mod redis;

@@ -4,8 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::free_ports;
+
+/// A node that is not as it should be after so long never will be.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The program, with its arguments.
 pub(crate) fn thermocline(arguments: &[&str]) -> Command {
@@ -21,16 +25,24 @@ pub(crate) fn ends(arguments: &[&str]) -> Output {
 
 /// The nodes of a cluster as processes.
 pub(crate) struct Processes {
-    _root: tempfile::TempDir,
+    pub(crate) root: tempfile::TempDir,
     pub(crate) topology: PathBuf,
     pub(crate) redis_ports: Vec<u16>,
     nodes: Vec<Option<Child>>,
+    /// Machines whose place was taken, and that were switched on again.
+    ghosts: Vec<Child>,
 }
 
 impl Processes {
     /// Writes a topology and starts its nodes.
     pub(crate) fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, "")
+    }
+
+    /// The same, with settings.
+    pub(crate) fn start_with(nodes: usize, settings: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("settings.toml"), settings).unwrap();
         let ports = free_ports(2 * nodes);
         let (peers, redis_ports) = ports.split_at(nodes);
         let mut text = format!("cluster = \"processes\"\nreplicas = {nodes}\nbuckets = 1024\n");
@@ -45,30 +57,74 @@ impl Processes {
         let topology = root.path().join("topology.toml");
         std::fs::write(&topology, text).unwrap();
         let redis_ports = redis_ports.to_vec();
-        let mut processes =
-            Self { _root: root, topology, redis_ports, nodes: (0..nodes).map(|_| None).collect() };
-        // A new cluster founds itself when all its nodes are there: all are started before one is waited for.
-        let starting: Vec<_> = (0..nodes).map(|node| processes.spawn(node)).collect();
-        for (node, child) in starting.into_iter().enumerate() {
-            processes.nodes[node] = Some(up(child));
-        }
+        let dead = (0..nodes).map(|_| None).collect();
+        let mut processes = Self { root, topology, redis_ports, nodes: dead, ghosts: Vec::new() };
+        // A new cluster founds itself when all its nodes are there.
+        let all: Vec<usize> = (0..nodes).collect();
+        processes.start_together(&all);
         // Being up is not being founded: each node serves once all of them have met.
         for node in 0..nodes {
-            let mut client = processes.client(node);
-            while !client.call(&["INFO"]).contains("buckets_learning:0\r\n") {
-                std::thread::yield_now();
-            }
+            processes.wait_until(node, &["buckets_learning:0"]);
         }
         processes
     }
 
+    /// Waits until a node says all of this of itself.
+    pub(crate) fn wait_until(&self, node: usize, lines: &[&str]) {
+        let mut client = self.client(node);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let info = client.call(&["INFO"]);
+            if lines.iter().all(|line| info.contains(&format!("{line}\r\n"))) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "node {} is not at {lines:?}:\n{info}", node + 1);
+            std::thread::yield_now();
+        }
+    }
+
+    fn command(&self, what: &str, node: usize) -> Command {
+        let mut command = thermocline(&[what, "--node", &(node + 1).to_string(), "--topology"]);
+        command.arg(&self.topology).stdout(Stdio::piped());
+        command
+    }
+
     fn spawn(&self, node: usize) -> Child {
-        let id = (node + 1).to_string();
-        thermocline(&["serve", "--node", &id, "--log", "error", "--topology"])
-            .arg(&self.topology)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
+        let mut serve = self.command("serve", node);
+        serve.args(["--log", "error", "--config"]).arg(self.root.path().join("settings.toml"));
+        serve.spawn().unwrap()
+    }
+
+    /// Has a new machine, with an empty directory and addresses of its own, take a dead node's place.
+    pub(crate) fn replace(&mut self, node: usize) {
+        let ports = free_ports(2);
+        let [address, redis] = [ports[0], ports[1]].map(|port| format!("127.0.0.1:{port}"));
+        let mut replace = self.command("replace", node);
+        replace.args(["--log", "error", "--address", &address, "--redis", &redis, "--directory"]);
+        replace.arg(self.root.path().join("new-machine"));
+        self.redis_ports[node] = ports[1];
+        self.nodes[node] = Some(up(replace.spawn().unwrap()));
+    }
+
+    /// Where a node of the topology keeps its files.
+    pub(crate) fn directory(&self, node: usize) -> PathBuf {
+        self.root.path().join(format!("node-{}", node + 1))
+    }
+
+    /// Switches a machine on again whose place was taken; a client of it.
+    pub(crate) fn raise(&mut self, node: usize) -> Client {
+        let (line, ghost) = first_line(self.spawn(node));
+        self.ghosts.push(ghost);
+        let port = line.trim_end().rsplit(':').next().unwrap().parse().unwrap();
+        Client::of(port)
+    }
+
+    /// Starts several nodes before one is waited for.
+    pub(crate) fn start_together(&mut self, nodes: &[usize]) {
+        let starting: Vec<_> = nodes.iter().map(|&node| (node, self.spawn(node))).collect();
+        for (node, child) in starting {
+            self.nodes[node] = Some(up(child));
+        }
     }
 
     /// Starts a node again, and waits until it serves.
@@ -92,14 +148,13 @@ impl Processes {
 
     /// A connection to a node's front.
     pub(crate) fn client(&self, node: usize) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", self.redis_ports[node])).unwrap();
-        Client { stream: BufReader::new(stream) }
+        Client::of(self.redis_ports[node])
     }
 }
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        for child in self.nodes.iter_mut().flatten() {
+        for child in self.nodes.iter_mut().flatten().chain(&mut self.ghosts) {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -107,11 +162,16 @@ impl Drop for Processes {
 }
 
 /// Waits until a node says that it is up.
-fn up(mut child: Child) -> Child {
+fn up(child: Child) -> Child {
+    first_line(child).1
+}
+
+/// The line with which a node says that it is up.
+fn first_line(mut child: Child) -> (String, Child) {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("node "), "the node said {line:?} and ended with {:?}", child.try_wait());
-    child
+    (line, child)
 }
 
 /// A Redis client of a few lines.
@@ -120,6 +180,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    fn of(port: u16) -> Self {
+        Self { stream: BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap()) }
+    }
+
     /// Sends one request and returns its reply as text: parts of an array between brackets, nil as `nil`.
     pub(crate) fn call(&mut self, words: &[&str]) -> String {
         self.send(words);

@@ -23,6 +23,7 @@ use crate::node::wire::{self, Item};
 use crate::node::worker::{Settings, Worker};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Request, ScanQuery};
 
+mod addresses;
 mod answers;
 mod bounds;
 mod copied;

@@ -44,7 +44,9 @@ impl Bug {
     pub fn all() -> Vec<Self> {
         let core = CorePlant::ALL.into_iter().map(Self::Core);
         let tiers = TIERS.into_iter().map(Self::Tiers);
-        let node = NodePlant::ALL.iter().copied().map(Self::Node);
+        // The simulator's nodes have no addresses; the worker's own tests notice that one.
+        let node = NodePlant::ALL.iter().copied().filter(|bug| *bug != NodePlant::AddressOfAnyEpoch);
+        let node = node.map(Self::Node);
         core.chain(tiers).chain(node).collect()
     }
 

@@ -21,6 +21,14 @@ fn a_few_seeds_are_green() {
     assert!(explored.tally.succeeded > 500, "{:?}", explored.tally);
 }
 
+/// In this run two clients call a node that is down, again and again.
+#[test]
+fn calls_that_nobody_hears_are_known_to_have_failed() {
+    let run = run(1_795_277_220, false);
+    assert_eq!(run.failure, None);
+    assert!(run.tally.unknown * 10 < run.tally.operations, "{:?}", run.tally);
+}
+
 /// A canary: should the simulator go blind, it shows here. All bugs: `cargo sim --plants`.
 #[cfg(feature = "plant")]
 #[test]

@@ -79,20 +79,20 @@ impl Processes {
                 return;
             }
             assert!(Instant::now() < deadline, "node {} is not at {lines:?}:\n{info}", node + 1);
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     fn command(&self, what: &str, node: usize) -> Command {
-        let mut command = thermocline(&[what, "--node", &(node + 1).to_string(), "--topology"]);
-        command.arg(&self.topology).stdout(Stdio::piped());
+        let mut command = thermocline(&[what, "--log", "error", "--node", &(node + 1).to_string()]);
+        command.arg("--topology").arg(&self.topology);
+        command.arg("--config").arg(self.root.path().join("settings.toml"));
+        command.stdout(Stdio::piped());
         command
     }
 
     fn spawn(&self, node: usize) -> Child {
-        let mut serve = self.command("serve", node);
-        serve.args(["--log", "error", "--config"]).arg(self.root.path().join("settings.toml"));
-        serve.spawn().unwrap()
+        self.command("serve", node).spawn().unwrap()
     }
 
     /// Has a new machine, with an empty directory and addresses of its own, take a dead node's place.
@@ -100,7 +100,7 @@ impl Processes {
         let ports = free_ports(2);
         let [address, redis] = [ports[0], ports[1]].map(|port| format!("127.0.0.1:{port}"));
         let mut replace = self.command("replace", node);
-        replace.args(["--log", "error", "--address", &address, "--redis", &redis, "--directory"]);
+        replace.args(["--address", &address, "--redis", &redis, "--directory"]);
         replace.arg(self.root.path().join("new-machine"));
         self.redis_ports[node] = ports[1];
         self.nodes[node] = Some(up(replace.spawn().unwrap()));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use thermocline_tiers::disk::Lock;
 use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalError, Preparer};
 
+use super::announced::Announced;
 use super::mailbox::{Input, Mailbox};
 use crate::error::{Error, StorageKind};
 use crate::node::effects::Submission;
@@ -23,7 +24,7 @@ const IDLE: Duration = Duration::from_millis(500);
 /// What the workers and the journal share.
 pub(super) struct JournalGate {
     /// Whether the disk has no room for the journal: new writes are refused.
-    pub(super) full: AtomicBool,
+    pub(super) full: Announced,
     /// Whether the journal failed for good.
     pub(super) failed: AtomicBool,
     /// Whether the thread is to end, and does not wait for room on the disk any more.
@@ -39,7 +40,7 @@ pub(super) struct JournalGate {
 impl JournalGate {
     pub(super) fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
-            full: AtomicBool::new(false),
+            full: Announced::new(false),
             failed: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             killed: AtomicBool::new(false),
@@ -52,15 +53,14 @@ impl JournalGate {
 impl JournalGate {
     /// Says whether the disk has room for the journal, to callers at once and to the workers.
     fn set_full(&self, is_full: bool, mailboxes: &[Arc<Mailbox>]) {
-        if self.full.swap(is_full, Ordering::SeqCst) == is_full {
-            return;
-        }
-        if is_full {
-            tracing::warn!("the journal's disk is full; writes are refused until there is room");
-        } else {
-            tracing::info!("the journal's disk has room again");
-        }
-        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::JournalRoom));
+        self.full.set(is_full, || {
+            if is_full {
+                tracing::warn!("the journal's disk is full; writes are refused until there is room");
+            } else {
+                tracing::info!("the journal's disk has room again");
+            }
+            mailboxes.iter().for_each(|mailbox| mailbox.push(Input::JournalRoom));
+        });
     }
 }
 
@@ -269,7 +269,7 @@ fn spawn_preparer(
 
 fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain_bytes: u64) {
     // What is kept for peers that were away gives way when its room is wanted.
-    let retain_bytes = if gate.full.load(Ordering::SeqCst) { 0 } else { retain_bytes };
+    let retain_bytes = if gate.full.get() { 0 } else { retain_bytes };
     let needed = gate.needed.iter().map(|needed| needed.load(Ordering::Acquire)).min().unwrap_or(0);
     let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed);
     if let Some(first) = plan.first {

@@ -1,10 +1,10 @@
 //! How everything reaches a worker: one queue, one wake-up for however much is in it.
 
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
 use thermocline_paxos::NodeId;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
+use super::gathering::Gathering;
 use crate::error::Error;
 use crate::node::effects::{Done, Submission};
 use crate::node::load::{WRITES_BYTES_MAX, frame_bytes, question_bytes};
@@ -85,29 +85,28 @@ pub(super) struct Report {
 }
 
 /// A worker's queue.
-#[derive(Default)]
 pub(super) struct Mailbox {
-    queue: Mutex<Queue>,
-    wake: Notify,
+    queue: Gathering<Input, Account>,
 }
 
+/// What is in the queue.
 #[derive(Default)]
-struct Queue {
-    inputs: Vec<Input>,
-    /// How many calls are among them, and how many bytes calls and frames take.
+struct Account {
+    /// How many calls there are, and how many bytes calls and frames take.
     calls: usize,
     calls_bytes: usize,
     frames_bytes: usize,
     /// Frames dropped so far.
     frames_dropped: u64,
-    /// The worker is gone: what comes is dropped, and with it the senders that callers wait for.
-    closed: bool,
-    /// The worker is to stop where it is.
-    killed: bool,
-    /// The worker waits for something urgent, and lets calls and frames gather meanwhile.
-    gathering: bool,
-    /// Something urgent is in the queue.
-    urgent: bool,
+}
+
+/// A frame that is one too many. It is counted, and nobody is told.
+struct Dropped;
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self { queue: Gathering::new(Account::default()) }
+    }
 }
 
 impl Mailbox {
@@ -120,92 +119,70 @@ impl Mailbox {
         calls_max: usize,
     ) -> Result<(), Error> {
         let bytes = question_bytes(&request.ask);
-        let mut queue = self.queue.lock();
-        if queue.calls >= calls_max || queue.calls_bytes + bytes > WRITES_BYTES_MAX {
-            let limit = format!("{calls_max} calls (calls_max), {WRITES_BYTES_MAX} bytes");
-            return Err(Error::Overloaded { what: "the queue of calls", limit });
-        }
-        queue.calls += 1;
-        queue.calls_bytes += bytes;
-        self.add(queue, Input::Call { request, hash, reply });
-        Ok(())
+        self.queue.add(Input::Call { request, hash, reply }, false, |account| {
+            if account.calls >= calls_max || account.calls_bytes + bytes > WRITES_BYTES_MAX {
+                let limit = format!("{calls_max} calls (calls_max), {WRITES_BYTES_MAX} bytes");
+                return Err(Error::Overloaded { what: "the queue of calls", limit });
+            }
+            account.calls += 1;
+            account.calls_bytes += bytes;
+            Ok(())
+        })
     }
 
     /// How many frames were dropped because too many waited.
     pub(super) fn frames_dropped(&self) -> u64 {
-        self.queue.lock().frames_dropped
+        self.queue.account(|account| account.frames_dropped)
     }
 
     /// Adds an input.
     pub(super) fn push(&self, input: Input) {
-        let mut queue = self.queue.lock();
-        if let Input::Frame { body, .. } = &input {
-            if queue.frames_bytes + frame_bytes(body) > FRAMES_BYTES_MAX {
-                queue.frames_dropped += 1;
-                return;
-            }
-            queue.frames_bytes += frame_bytes(body);
-        }
-        self.add(queue, input);
-    }
-
-    /// The worker is woken only by the first input of a batch.
-    fn add(&self, mut queue: MutexGuard<'_, Queue>, input: Input) {
-        if queue.closed {
-            return;
-        }
+        let frame = match &input {
+            Input::Frame { body, .. } => frame_bytes(body),
+            _ => 0,
+        };
+        // Calls and frames may gather; whatever else there is, others wait for.
         let urgent = !matches!(input, Input::Call { .. } | Input::Frame { .. });
-        queue.inputs.push(input);
-        queue.urgent |= urgent;
-        let gathered = urgent && std::mem::take(&mut queue.gathering);
-        let wake = gathered || (queue.inputs.len() == 1 && !queue.gathering);
-        drop(queue);
-        if wake {
-            self.wake.notify_one();
-        }
+        let _ = self.queue.add(input, urgent, |account| {
+            if account.frames_bytes + frame > FRAMES_BYTES_MAX {
+                account.frames_dropped += 1;
+                return Err(Dropped);
+            }
+            account.frames_bytes += frame;
+            Ok(())
+        });
     }
 
     /// Whether nothing waits in it.
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.lock().inputs.is_empty()
+        self.queue.is_empty()
     }
 
     /// Has calls and frames gather without waking the worker; says no when something urgent is there already.
     pub(super) fn gather(&self) -> bool {
-        let mut queue = self.queue.lock();
-        queue.gathering = !(queue.urgent || queue.killed);
-        queue.gathering
+        self.queue.gather()
     }
 
     /// Exchanges the queue with an empty vector, whose memory is used from then on; says whether to go on at all.
     pub(super) fn take(&self, emptied: &mut Vec<Input>) -> bool {
-        debug_assert!(emptied.is_empty());
-        let mut queue = self.queue.lock();
-        std::mem::swap(&mut queue.inputs, emptied);
-        (queue.gathering, queue.urgent) = (false, false);
-        (queue.calls, queue.calls_bytes, queue.frames_bytes) = (0, 0, 0);
-        !queue.killed
+        self.queue.take(emptied, |account| {
+            *account = Account { frames_dropped: account.frames_dropped, ..Account::default() };
+        })
     }
 
     /// Has the worker stop where it is, with no effect of what is queued.
     pub(super) fn kill(&self) {
-        self.queue.lock().killed = true;
-        self.close();
-        self.wake.notify_one();
+        self.queue.kill();
     }
 
     /// Takes nothing more; what is in it is dropped.
     pub(super) fn close(&self) {
-        let mut queue = self.queue.lock();
-        queue.closed = true;
-        let dropped = std::mem::take(&mut queue.inputs);
-        drop(queue);
-        drop(dropped);
+        self.queue.close();
     }
 
     /// Waits until something is pushed.
     pub(super) async fn wait(&self) {
-        self.wake.notified().await;
+        self.queue.wait().await;
     }
 }
 

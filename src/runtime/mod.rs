@@ -4,11 +4,14 @@
 //! they say to one another goes through [`mailbox`]es and queues; no lock is held across I/O.
 
 mod alarm;
+mod announced;
 mod clock;
 mod disk_pool;
+mod gathering;
 mod journal_thread;
 mod mailbox;
 mod open;
+mod sync;
 mod worker_thread;
 
 use std::sync::Arc;
@@ -69,7 +72,7 @@ impl Runtime {
             let what = "the journal failed; this node takes no calls any more";
             return Err(Error::storage(StorageKind::SyncFailed, what));
         }
-        if self.gate.full.load(Ordering::Relaxed) && matches!(request.ask, Ask::Write { .. }) {
+        if self.gate.full.get() && matches!(request.ask, Ask::Write { .. }) {
             return Err(Error::Overloaded { what: JOURNAL_DISK, limit: "no room is left".into() });
         }
         let (reply, answer) = oneshot::channel();

@@ -182,7 +182,7 @@ impl WorkerThread {
                 self.worker.journal_synced(now, submission);
             }
             Input::JournalFailed(cause) => self.worker.journal_failed(&cause),
-            Input::JournalRoom => self.worker.journal_full(self.gate.full.load(Ordering::SeqCst)),
+            Input::JournalRoom => self.worker.journal_full(self.gate.full.get()),
             Input::Reclaimed(first) => self.worker.segments_reclaimed(first),
             Input::Done(done) => self.worker.job_done(now, done),
             Input::Founded { founding, late } => self.worker.found(now, founding, late),

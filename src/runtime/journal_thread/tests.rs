@@ -72,7 +72,7 @@ impl Scene {
     }
 
     fn is_full(&self) -> bool {
-        self.gate.full.load(Ordering::SeqCst)
+        self.gate.full.get()
     }
 
     /// Writes until the disk has no room but the headroom.

@@ -11,7 +11,8 @@ use parking_lot::{Mutex, RwLock};
 use super::catalog::Catalog;
 use super::config::JournalConfig;
 use super::error::{JournalError, Poison, is_full};
-use super::layout::{BLOCK_BYTES, Generation, JournalIdentity, LABEL_BYTES, SegmentLabel, Sequence};
+use super::layout::{BLOCK_BYTES, Generation, JournalIdentity, LABEL_BYTES, SegmentLabel};
+use super::numbering::{NextSequence, first_kept};
 use super::segment::{FileName, Segment, SegmentInfo, Writable};
 use crate::disk::{AlignedBuffer, Disk, OpenMode};
 use crate::plant::{Plant, on};
@@ -32,8 +33,7 @@ pub(super) struct Directory {
     pub(super) files: Mutex<Files>,
     /// The segment that commits go to; those below it are closed. Changes under `files` only.
     pub(super) active: AtomicU64,
-    /// The number that the next commit will have.
-    pub(super) next_sequence: AtomicU64,
+    pub(super) next_sequence: NextSequence,
     pub(super) poison: OnceLock<Arc<Poison>>,
 }
 
@@ -257,12 +257,10 @@ impl Preparer {
         if floor <= files.catalog.label().floor {
             return Ok(Released::default());
         }
-        // The number is read before the segment: were it the other way round, the first commit to an empty segment could
-        // come in between.
-        let next = Sequence(directory.next_sequence.load(Ordering::SeqCst));
         let kept: Vec<Arc<Segment>> =
             directory.segments.read().range(floor..).map(|(_, kept)| Arc::clone(kept)).collect();
-        let floor_sequence = kept.iter().find_map(|segment| segment.first_sequence()).unwrap_or(next);
+        let firsts = kept.iter().map(|segment| &segment.first_sequence);
+        let floor_sequence = first_kept(&directory.next_sequence, firsts);
         if on(Plant::ReleaseBeforeCatalog) {
             for segment in &released {
                 let _ = directory.disk.remove(&segment.path);

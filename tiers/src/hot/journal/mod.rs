@@ -46,10 +46,12 @@ mod config;
 mod directory;
 mod error;
 mod layout;
+mod numbering;
 mod reader;
 mod recovery;
 mod scan;
 mod segment;
+mod sync;
 mod writer;
 
 #[cfg(any(test, feature = "test-util"))]

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::layout::{Generation, JournalIdentity, NUMBER_MAX, Seed, Sequence};
+use super::layout::{Generation, JournalIdentity, NUMBER_MAX, Seed};
+use super::numbering::FirstSequence;
 use crate::disk::File;
 
 /// Where a record lies.
@@ -41,8 +42,7 @@ pub(super) struct Segment {
     pub(super) path: PathBuf,
     /// Through the page cache, at any offset.
     pub(super) file: Arc<dyn File>,
-    /// The number of its first commit, 0 as long as there is none.
-    first_sequence: AtomicU64,
+    pub(super) first_sequence: FirstSequence,
     bytes: AtomicU32,
     records: AtomicU64,
 }
@@ -63,7 +63,7 @@ impl Segment {
             reusable,
             path,
             file,
-            first_sequence: AtomicU64::new(0),
+            first_sequence: FirstSequence::none(),
             bytes: AtomicU32::new(super::layout::BLOCK_BYTES),
             records: AtomicU64::new(0),
         }
@@ -90,20 +90,6 @@ impl Segment {
 
     pub(super) fn add_records(&self, records: u64) {
         self.records.fetch_add(records, Ordering::Relaxed);
-    }
-
-    /// Its first commit has this number, or will have it; the first call counts.
-    pub(super) fn started(&self, sequence: Sequence) {
-        if self.first_sequence.load(Ordering::SeqCst) == 0 {
-            self.first_sequence.store(sequence.0, Ordering::SeqCst);
-        }
-    }
-
-    pub(super) fn first_sequence(&self) -> Option<Sequence> {
-        match self.first_sequence.load(Ordering::SeqCst) {
-            0 => None,
-            number => Some(Sequence(number)),
-        }
     }
 }
 

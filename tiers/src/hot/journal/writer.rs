@@ -3,7 +3,6 @@
 mod plan;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use self::plan::{Piece, Plan};
 use super::batch::JournalBatch;
@@ -232,7 +231,7 @@ impl Journal {
             records_checksum: crc32fast::hash(&self.record_checksums),
         };
         let checksum = header.encode(segment.seed, &mut block[..header_bytes]);
-        segment.started(self.next);
+        segment.first_sequence.started(self.next);
         let written = match on(Plant::CommitNotSynced) {
             true => self
                 .directory
@@ -260,7 +259,7 @@ impl Journal {
         self.pieces.clear();
         self.previous = checksum;
         self.next = self.next.next();
-        self.directory.next_sequence.store(self.next.0, Ordering::SeqCst);
+        self.directory.next_sequence.set(self.next);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use super::super::config::JournalConfig;
 use super::super::directory::{Directory, Files};
 use super::super::error::{JournalError, cannot};
 use super::super::layout::{BLOCK_BYTES, CatalogLabel, CommitHeader, Generation, JournalIdentity, Seed};
+use super::super::numbering::NextSequence;
 use super::super::segment::{FileName, Segment, Writable};
 use super::super::writer::Journal;
 use super::replay::Replayed;
@@ -55,7 +56,7 @@ pub(super) fn finish(
             buffer,
         }),
         active: AtomicU64::new(next_active.0),
-        next_sequence: AtomicU64::new(replayed.next.0),
+        next_sequence: NextSequence::new(replayed.next),
         poison: OnceLock::new(),
     };
     take_back(&directory, &survey)?;
@@ -164,7 +165,7 @@ fn segments(
         segment.set_end(contents.end);
         segment.add_records(contents.records);
         if let Some(sequence) = contents.first_sequence {
-            segment.started(sequence);
+            segment.first_sequence.started(sequence);
         }
         segments.insert(generation, Arc::new(segment));
     }

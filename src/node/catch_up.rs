@@ -3,6 +3,8 @@
 //! A bucket whose missing slots are in that journal no more, or that is empty and lacks many, is taken over whole
 //! (`transfer.rs`).
 
+use std::collections::BTreeMap;
+
 use thermocline_paxos::{Bucket, Command, NodeId, Slot, Vote};
 
 use super::effects::Job;
@@ -264,7 +266,7 @@ impl Worker {
 
     /// Asks the peers for the floors of the buckets in which this replica only learns, and has idle buckets pushed over their
     /// floors. Returns how many buckets do not vote yet.
-    pub(super) fn ask_for_floors(&mut self) -> usize {
+    pub(super) fn ask_for_floors(&mut self, now: u64) -> usize {
         let silent: Vec<Bucket> = (0..self.route.buckets())
             .map(Bucket)
             .filter(|bucket| self.owns(*bucket) && !self.core.fresh(*bucket).voting)
@@ -280,17 +282,17 @@ impl Worker {
                 self.say(*peer, &Item::FloorAsk { nonce, buckets });
             }
         }
-        // One peer is enough for each bucket; which one changes, should one of them not be able to.
-        if let Some(turn) = self.draw(peers.len() as u64).try_into().ok().and_then(|at: usize| peers.get(at))
-        {
-            let buckets: Vec<Bucket> = below
-                .into_iter()
-                .filter(|bucket| self.route.holds(*turn, *bucket))
-                .take(NUDGES_MAX)
-                .collect();
-            if !buckets.is_empty() {
-                self.say(*turn, &Item::Nudge { buckets });
+        self.nudges.look(now, silent.len());
+        let mut asked: BTreeMap<NodeId, Vec<Bucket>> = BTreeMap::new();
+        for bucket in below.into_iter().take(NUDGES_MAX) {
+            let holders: Vec<NodeId> =
+                peers.iter().copied().filter(|peer| self.route.holds(*peer, bucket)).collect();
+            if let Some(peer) = self.nudges.peer(bucket, &holders) {
+                asked.entry(peer).or_default().push(bucket);
             }
+        }
+        for (peer, buckets) in asked {
+            self.say(peer, &Item::Nudge { buckets });
         }
         silent.len()
     }

@@ -26,6 +26,7 @@ pub(crate) mod load;
 #[cfg(feature = "test-util")]
 mod look;
 mod loss;
+mod nudges;
 pub(crate) mod peer_file;
 mod read;
 pub(crate) mod reclaim;

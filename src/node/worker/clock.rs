@@ -43,7 +43,7 @@ impl Worker {
             self.go_on_with_audit(now);
             if self.founded && now >= self.next_floor_question {
                 self.look_at_losses(now);
-                let learning = self.ask_for_floors();
+                let learning = self.ask_for_floors(now);
                 self.learning_since = match self.learning_since {
                     _ if learning == 0 => None,
                     Some((since, most)) if learning as u32 <= most => Some((since, most)),

@@ -30,6 +30,7 @@ use super::identity::IdentityFile;
 use super::journal_index::JournalIndex;
 use super::lives::Life;
 use super::loss::Losses;
+use super::nudges::Nudges;
 use super::peer_file::PeerFile;
 use super::read::Rounds;
 use super::route::{Dealing, Route};
@@ -152,6 +153,7 @@ pub(crate) struct Worker {
     next_straggler: u64,
     /// When the floors of buckets that only learn are asked for next.
     pub(super) next_floor_question: u64,
+    pub(super) nudges: Nudges,
     random: u64,
     next_sweep: u64,
     pub(super) last_tick: u64,

@@ -16,6 +16,7 @@ use crate::node::effects::{Effects, Peer};
 use crate::node::journal_index::JournalIndex;
 use crate::node::lives::Reach;
 use crate::node::loss::Losses;
+use crate::node::nudges::Nudges;
 use crate::node::read::Rounds;
 use crate::node::route::Route;
 use crate::node::timers::Timers;
@@ -95,6 +96,7 @@ impl Worker {
             next_reach: 0,
             next_straggler: 0,
             next_floor_question: 0,
+            nudges: Nudges::default(),
             next_sweep: 0,
             last_tick: 0,
             wall_ms: 0,

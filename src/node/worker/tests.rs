@@ -29,6 +29,7 @@ mod bounds;
 mod copied;
 mod losses;
 mod lost;
+mod nudged;
 mod slots;
 mod tokens;
 

@@ -41,6 +41,7 @@
 //!
 //! [`Store`] has the calls, what dropping one means, and an example of each; [`Error`] says what to do about which error;
 //! [`Config`] and [`Topology`] say what can be set.
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
 #[cfg(feature = "server")]

@@ -20,6 +20,7 @@
 //! assert!(matches!(out.events[0], Event::Chosen { slot: Slot(1), .. }));
 //! ```
 #![no_std]
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
 extern crate alloc;

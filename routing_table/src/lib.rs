@@ -1,4 +1,5 @@
 #![no_std]
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 //! Where a record lives: entity, to bucket, to group, to the machines of the group in order.
 //!

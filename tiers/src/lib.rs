@@ -1,4 +1,5 @@
 //! The storage tiers of Thermocline: the disk, the journal, the state.
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
 #[cfg(any(test, feature = "test-util"))]

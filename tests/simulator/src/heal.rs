@@ -73,12 +73,6 @@ impl World {
             return Ok(());
         };
         if self.now > since + HEAL_MAX {
-            if self.lacks_transfer() {
-                // Safety was looked at all the same.
-                self.tally.bite("run with an absence longer than the journals (stays behind)");
-                self.phase = Phase::Done;
-                return Ok(());
-            }
             return Err(self.not_well());
         }
         let scripted = self.clients.script.is_empty() && self.clients.are_idle();
@@ -128,14 +122,6 @@ impl World {
         None
     }
 
-    /// Whether a replica lacks commands that no journal has any more. That is beyond what is promised: then the replica stays
-    /// behind, and says so.
-    fn lacks_transfer(&self) -> bool {
-        let processes = self.nodes.iter().filter_map(|node| node.process.as_ref());
-        let counters = processes.flat_map(|process| process.machine.counters());
-        counters.into_iter().any(|(name, number)| name == "beyond_journal" && number > 0)
-    }
-
     fn not_well(&self) -> String {
         let why = self.unsettled().unwrap_or_else(|| "all replicas are equal".into());
         format!("not well after {} s without faults, in {:?}: {why}", HEAL_MAX / 1_000_000, self.phase)
@@ -170,8 +156,7 @@ impl World {
         if let Some(index) = self.bitten.iter().position(|bitten| !bitten) {
             return Err(format!("{:?} was scheduled and never bit", self.plan.faults[index]));
         }
-        let finals = if self.lacks_transfer() { None } else { Some(self.finals) };
-        judge(&self.clients.history, finals, self.nodes.len())
+        judge(&self.clients.history, self.finals, self.nodes.len())
     }
 
     /// A scheduled fault had an effect.

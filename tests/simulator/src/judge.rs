@@ -12,24 +12,20 @@ use thermocline_checkers::{
 use crate::history::{Action, Operation, Outcome, changes};
 use crate::pages;
 
-/// Looks at a history: `finals` is when its last reads began, of which each of `nodes` did all, if the
-/// cluster was to be well in the end.
+/// Looks at a history: `finals` is when its last reads began, of which each of `nodes` did all.
 ///
 /// # Errors
 /// The first property that does not hold, or about which a checker could not make up its mind.
-pub(crate) fn judge(history: &[Operation], finals: Option<u64>, nodes: usize) -> Result<(), String> {
+pub(crate) fn judge(history: &[Operation], finals: u64, nodes: usize) -> Result<(), String> {
     pages::check(history)?;
     let (registers, series) = translate(history);
-    let lost = |history: &History| {
-        finals.map_or(Verdict::Holds, |finals| lost_writes::check(history, finals, nodes))
-    };
     let verdicts = [
         ("versions", versions::check(&registers)),
         ("linearizability", linearizability::check(&registers)),
         ("scans", scans::check(&series)),
         ("batches", batches::check(&series)),
-        ("lost writes", lost(&registers)),
-        ("lost appends", lost(&series)),
+        ("lost writes", lost_writes::check(&registers, finals, nodes)),
+        ("lost appends", lost_writes::check(&series, finals, nodes)),
     ];
     for (name, verdict) in verdicts {
         let of =

@@ -83,7 +83,7 @@ impl Plan {
             workers: random.between(1, 2) as u32,
             parts: 2,
             segment_bytes: *random.pick(&[16 << 10, 32 << 10, 64 << 10]),
-            // Most clusters keep what a peer may miss; where they do not, it stays behind.
+            // Most clusters keep what a peer may miss; where they do not, it is copied whole.
             retain_bytes: *random.pick(&[256 << 10, 8 << 20, 8 << 20, 8 << 20]),
             memtable_bytes: *random.pick(&[4 << 10, 8 << 10, 32 << 10]),
             command_bytes_max: 4 << 10,

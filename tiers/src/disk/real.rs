@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::{Disk, File, Lock, OpenMode, check_alignment, relative};
 
@@ -56,10 +58,12 @@ impl Disk for RealDisk {
 
     fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let path = self.resolve(path)?;
-        let open = |flags| fs::OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path);
-        let file = match open(PAST_THE_CACHE | libc::O_DSYNC) {
+        let open = |flags: OFlags| {
+            fs::OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(&path)
+        };
+        let file = match open(PAST_THE_CACHE.union(OFlags::DSYNC)) {
             // The file system knows no O_DIRECT (tmpfs, some overlays): through the page cache then, just as durable.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open(libc::O_DSYNC)?,
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => open(OFlags::DSYNC)?,
             other => other?,
         };
         Ok(Arc::new(DirectFile { file: RealFile { file } }))
@@ -101,9 +105,9 @@ impl Disk for RealDisk {
 }
 
 #[cfg(target_os = "linux")]
-const PAST_THE_CACHE: libc::c_int = libc::O_DIRECT;
+const PAST_THE_CACHE: OFlags = OFlags::DIRECT;
 #[cfg(not(target_os = "linux"))]
-const PAST_THE_CACHE: libc::c_int = 0;
+const PAST_THE_CACHE: OFlags = OFlags::empty();
 
 struct RealFile {
     file: fs::File,
@@ -168,17 +172,7 @@ struct RealLock {
 impl Lock for RealLock {}
 
 fn lock_exclusively(file: &fs::File) -> io::Result<()> {
-    loop {
-        // SAFETY: flock takes a descriptor and no pointers; the descriptor is open for as long as `file` is borrowed.
-        let outcome = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-        if outcome == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
+    retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)).map_err(io::Error::from)
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ plants! {
     FoundingNotWritten,
     /// A node takes what it is told without a look at whose life it is from.
     AnyLifeHeard,
+    /// A vote of a peer counts although the peer does not hear this start of the node.
+    DeafCounted,
     /// A replica that only learns answers the question for a vote floor.
     LearnerAnswersFloor,
     /// A bucket that is being installed is taken for whole from its first piece on.

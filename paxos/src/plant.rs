@@ -63,12 +63,16 @@ pub enum Plant {
     ReadAlone,
     /// A read is served at a slot that is accepted somewhere, and not decided.
     UndecidedServed,
+    /// What was accepted before records were lost counts as decided when a record of the next slot comes.
+    LostProves,
+    /// Records that are out of place in a damaged journal make no learner, whatever was voted in them.
+    HoleForgiven,
 }
 
 impl Plant {
     /// All of them.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::ForgetPromise,
         Self::CountBeforeDurable,
         Self::AnswerBeforeDurable,
@@ -96,6 +100,8 @@ impl Plant {
         Self::ContendedForUnknown,
         Self::ReadAlone,
         Self::UndecidedServed,
+        Self::LostProves,
+        Self::HoleForgiven,
     ];
 }
 

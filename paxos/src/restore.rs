@@ -37,53 +37,53 @@ pub struct Restored {
 /// A replica touches slot s+1 only when it knows what was chosen at s, and writes that down first unless it is what it
 /// accepted last. So a record of slot s+1 proves that s was decided, with the last command recorded for s, unless records between
 /// them are [lost](Replay::lost).
+///
+/// A record further ahead is out of place: what was between is gone. What a replica may have voted there it has forgotten, until a
+/// later record says from which floor it votes again. It learned the missing slots anew, in order, so that what it wrote of them
+/// goes on where the hole began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
     restored: Restored,
-    /// A slot is missing, or has no command: what follows cannot be placed.
-    gap: bool,
+    /// A record was out of place, and no floor has been written since.
+    forgets: bool,
 }
 
 impl Replay {
     /// Begins above a slot through which the state is known to be applied.
     #[must_use]
     pub fn new(applied: Slot) -> Self {
-        Self { restored: Restored { chosen: applied, ..Restored::default() }, gap: false }
+        Self { restored: Restored { chosen: applied, ..Restored::default() }, forgets: false }
     }
 
     /// Takes the next record. Adds to `chosen` the commands that are certain now, in the order of their slots.
     pub fn record(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
-        if let Record::Floor { slot } = record {
-            let floor = if let Vote::From(earlier) = self.restored.vote { earlier.max(slot) } else { slot };
-            self.restored.vote = Vote::From(floor);
-            return;
-        }
         let slot = record.slot();
-        if let Record::Installed { .. } = record {
-            // Without the state that came with it, nothing behind it can be placed.
-            self.gap |= slot > self.restored.chosen;
-            if slot == self.restored.chosen {
-                self.restored.owner = None;
+        match record {
+            Record::Floor { .. } => {
+                self.restored.vote = Vote::From(self.floor().map_or(slot, |earlier| earlier.max(slot)));
+                self.forgets = false;
             }
-            return;
-        }
-        if slot <= self.restored.chosen || self.gap {
-            // What was accepted last in the slot that the state ends with says nothing: another command may have been chosen there, in a
-            // record that was lost, and that nobody wrote again as the state had it.
-            if let (true, Record::Chosen { command, .. }) = (slot == self.restored.chosen, &record) {
-                self.restored.owner = command.next_owner();
+            Record::Installed { .. } => self.installed(slot),
+            _ if slot <= self.restored.chosen => {
+                // What was accepted last in the slot that the state ends with says nothing: another command may have been chosen there,
+                // in a record that was lost, and that nobody wrote again as the state had it.
+                if let (true, Record::Chosen { command, .. }) = (slot == self.restored.chosen, &record) {
+                    self.restored.owner = command.next_owner();
+                }
             }
-            return;
+            _ => self.in_order(record, chosen),
         }
+    }
+
+    /// A record of a slot that is not known to be chosen yet.
+    fn in_order(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
+        let slot = record.slot();
         if slot > self.restored.chosen.next() {
             match self.restored.accepted.take() {
                 Some((_, command)) if slot == self.restored.chosen.next().next() => {
                     self.advance(command, chosen)
                 }
-                _ => {
-                    self.gap = true;
-                    return;
-                }
+                _ => return self.out_of_place(),
             }
         }
         match record {
@@ -100,10 +100,40 @@ impl Replay {
         }
     }
 
+    /// The state through this slot came whole from another replica.
+    fn installed(&mut self, slot: Slot) {
+        if slot > self.restored.chosen {
+            // It did not last, and what was voted for before may have lost since. All votes before this record are below its next
+            // slot; so for a replica that has a floor, that slot is one.
+            match self.floor() {
+                Some(floor) if !self.forgets => {
+                    self.out_of_place();
+                    self.forgets = false;
+                    self.restored.vote = Vote::From(floor.max(slot.next()));
+                }
+                _ => self.out_of_place(),
+            }
+        } else if slot == self.restored.chosen {
+            self.restored.owner = None;
+        }
+    }
+
     /// Records of the bucket may be missing here. What was accepted last may have lost in one of them: the next slot's record does
     /// not prove it any more.
     pub fn lost(&mut self) {
+        if !plant::on(Plant::LostProves) {
+            self.restored.accepted = None;
+        }
+    }
+
+    fn out_of_place(&mut self) {
+        self.forgets = true;
+        self.restored.promised = Ballot::ZERO;
         self.restored.accepted = None;
+    }
+
+    fn floor(&self) -> Option<Slot> {
+        if let Vote::From(floor) = self.restored.vote { Some(floor) } else { None }
     }
 
     fn advance(&mut self, command: Command, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
@@ -115,17 +145,15 @@ impl Replay {
         chosen.push((restored.chosen, command));
     }
 
-    /// What the replica starts with. Records that could not be placed make it a learner.
+    /// What the replica starts with. Records out of place make it a learner, unless a floor was written behind them.
     #[must_use]
     pub fn finish(self) -> Restored {
         let mut restored = self.restored;
         if plant::on(Plant::ForgetPromise) {
             (restored.promised, restored.accepted) = (Ballot::ZERO, None);
         }
-        if self.gap {
+        if self.forgets && !plant::on(Plant::HoleForgiven) {
             restored.vote = Vote::LearnerOnly;
-            restored.promised = Ballot::ZERO;
-            restored.accepted = None;
         }
         restored
     }

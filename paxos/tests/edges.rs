@@ -35,6 +35,56 @@ fn replay_does_not_guess_who_owns_the_open_slot() {
     assert_eq!(replay.finish().owner, Some(node(3)));
 }
 
+/// What a bucket starts with after these records; `None` stands for a place where some cannot be read.
+fn replayed(records: &[Option<Record>]) -> Restored {
+    let mut replay = Replay::new(Slot(0));
+    for record in records {
+        match record {
+            Some(record) => replay.record(record.clone(), &mut vec![]),
+            None => replay.lost(),
+        }
+    }
+    replay.finish()
+}
+
+/// Records 2 and 3 are gone. The replica learned them again, in order, and votes from a floor on: what it wrote since then is exact, at
+/// every later start.
+#[test]
+fn a_floor_behind_a_hole_and_what_was_learned_since_make_a_replica_whole() {
+    let learned = |slot| Some(Record::Chosen { slot: Slot(slot), command: command(node(1)) });
+    let floor = |slot| Some(Record::Floor { slot: Slot(slot) });
+    let accepted = |slot| Some(accept(slot, node(1)));
+    let hole = [accepted(1), accepted(2), None, accepted(4), accepted(5)];
+    let since = [learned(2), learned(3), floor(7), learned(4), learned(5), learned(6), accepted(7)];
+    let after = |many: usize| replayed(&[&hole[..], &since[..many]].concat());
+    for (many, chosen, vote) in [
+        (0, 1, Vote::LearnerOnly),
+        (1, 2, Vote::LearnerOnly),
+        (2, 3, Vote::LearnerOnly),
+        (3, 3, Vote::From(Slot(7))),
+        (4, 4, Vote::From(Slot(7))),
+        (7, 6, Vote::From(Slot(7))),
+    ] {
+        let restored = after(many);
+        assert_eq!((restored.chosen, restored.vote), (Slot(chosen), vote), "{many} records since");
+        assert_eq!(restored.accepted.is_some(), many == 7, "{many} records since");
+    }
+    // The next hole is another.
+    let again = replayed(&[&hole[..], &since[..], &[None, accepted(9)]].concat());
+    assert_eq!((again.chosen, again.vote), (Slot(6), Vote::LearnerOnly));
+}
+
+/// The state through slot 9 came whole, and did not last. Who had a floor by then has not voted above slot 9 before.
+#[test]
+fn an_installation_that_did_not_last_moves_the_floor_beyond_it() {
+    let installed = Some(Record::Installed { slot: Slot(9) });
+    let floor = Some(Record::Floor { slot: Slot(5) });
+    assert_eq!(replayed(&[accept(1, node(1)).into(), installed.clone()]).vote, Vote::LearnerOnly);
+    assert_eq!(replayed(&[floor.clone(), installed.clone()]).vote, Vote::From(Slot(10)));
+    let voted_since = [floor, installed, accept(10, node(1)).into()];
+    assert_eq!(replayed(&voted_since).vote, Vote::LearnerOnly);
+}
+
 /// Numbers that only a faulty peer can send stop at their end.
 #[test]
 fn the_highest_numbers_do_not_overflow() {

@@ -12,6 +12,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use exhaustive::{Model, explore};
+use random::Disks;
 use thermocline_paxos::plant::{self, Plant};
 
 const SEEDS: u64 = 12_000;
@@ -20,6 +21,9 @@ const STATES_MAX: usize = 3_000_000;
 
 /// What histories reach too seldom: the harm of a floor from too few peers needs a vote that only one of them knows of.
 const NOT_IN_HISTORIES: [Plant; 1] = [Plant::FloorFewPeers];
+
+/// What shows only where journals are damaged; the searches lose whole disks alone.
+const OF_DAMAGE: [Plant; 2] = [Plant::LostProves, Plant::HoleForgiven];
 
 /// The model that is to notice a planted bug: one of those that do, and that are searched fast. `None` where none does.
 fn model_for(planted: Plant) -> Option<&'static Model> {
@@ -45,6 +49,7 @@ fn model_for(planted: Plant) -> Option<&'static Model> {
         Plant::LearnerCountsInRead => &models::READS_AND_AMNESIA,
         // A proposal is given up at its fourth prepare: that is beyond what any of the models has the time for.
         Plant::ContendedForUnknown => return None,
+        Plant::LostProves | Plant::HoleForgiven => return None,
     })
 }
 
@@ -60,10 +65,10 @@ fn error_of(run: impl FnOnce() -> Result<(), String>) -> Option<String> {
 }
 
 /// The first history, of three and five replicas in turn, in which something is noticed.
-fn in_histories(seeds: u64) -> Option<Caught> {
+fn in_histories(seeds: u64, disks: Disks) -> Option<Caught> {
     for seed in 0..seeds {
         for count in [3, 5] {
-            if let Some(error) = error_of(|| random::run(seed, count, 800).map(drop)) {
+            if let Some(error) = error_of(|| random::run(seed, count, 800, disks).map(drop)) {
                 return Some((format!("history {} ({count} replicas)", seed + 1), error));
             }
         }
@@ -85,14 +90,17 @@ fn in_model(model: &Model) -> Option<Caught> {
 
 #[test]
 fn every_planted_bug_is_caught() {
-    assert_eq!(in_histories(300), None, "a correct core is accused");
+    for disks in [Disks::Lost, Disks::Damaged] {
+        assert_eq!(in_histories(300, disks), None, "a correct core is accused");
+    }
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = vec![];
     for planted in Plant::ALL {
         plant::set(Some(planted));
         let model = model_for(planted);
         let seeds = if NOT_IN_HISTORIES.contains(&planted) { 0 } else { SEEDS };
-        let found = [in_histories(seeds), model.and_then(in_model)];
+        let disks = if OF_DAMAGE.contains(&planted) { Disks::Damaged } else { Disks::Lost };
+        let found = [in_histories(seeds, disks), model.and_then(in_model)];
         plant::set(None);
         let cells = found.each_ref().map(|caught| match caught {
             Some((place, error)) => format!("{place}: {error}"),

@@ -235,7 +235,7 @@ impl Config {
         self.settle_topology()?;
         self.settle_directory()?;
         bounds::within("workers", self.workers, 1, 64)?;
-        bounds::within("parts", self.parts, 1, 256)?;
+        bounds::within("parts", self.parts, 1, crate::node::identity::PARTS_MAX)?;
         bounds::within("memtable_bytes", self.memtable_bytes, 64 << 10, 1 << 30)?;
         bounds::within("segment_bytes", self.segment_bytes, 1 << 20, 1 << 30)?;
         bounds::within("journal_retain_bytes", self.journal_retain_bytes, 0, 1 << 40)?;

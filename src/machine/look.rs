@@ -28,6 +28,24 @@ impl Machine {
         self.boot
     }
 
+    /// How many starts its directory has counted.
+    #[must_use]
+    pub fn starts(&self) -> u32 {
+        self.identity.read().boots
+    }
+
+    /// Of how many starts of another node it has heard, so that it will not forget it.
+    #[must_use]
+    pub fn remembers(&self, node: NodeId) -> Option<u32> {
+        self.peers.of(node.0).map(|known| known.count)
+    }
+
+    /// Whether peers have told it in this start that it has forgotten what it did in the bucket.
+    #[must_use]
+    pub fn has_admitted(&self, bucket: Bucket) -> bool {
+        self.workers[self.index(bucket)].counters().amnesias > 0
+    }
+
     /// Whether its group is founded, as far as it knows.
     #[must_use]
     pub fn is_founded(&self) -> bool {
@@ -93,6 +111,13 @@ impl Machine {
             last,
             count,
         })
+    }
+
+    /// What may keep a bucket from catching up.
+    #[must_use]
+    pub fn describe_catching_up(&mut self, bucket: Bucket) -> String {
+        let worker = self.index(bucket);
+        self.workers[worker].describe_catching_up(bucket)
     }
 
     /// Which buckets have anything in the journal or in the state.

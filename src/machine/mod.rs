@@ -57,7 +57,8 @@ pub use self::look::Indexed;
 use crate::error::{Error, StorageKind};
 use crate::node::effects::{Done, Job as NodeJob, Submission};
 use crate::node::founding::{Founder, Told};
-use crate::node::identity::Identity;
+use crate::node::identity::{Identity, IdentityFile};
+use crate::node::peer_file::PeerFile;
 use crate::node::reclaim;
 use crate::node::recovery::{Plan, recover};
 use crate::node::route::{Dealing, Route};
@@ -101,6 +102,8 @@ pub struct Machine {
     retain_bytes: u64,
     founder: Founder,
     damage: Vec<String>,
+    peers: Arc<PeerFile>,
+    identity: Arc<IdentityFile>,
     _lock: Box<dyn Lock>,
 }
 
@@ -227,8 +230,10 @@ impl Machine {
             committing: Vec::new(),
             full: false,
             retain_bytes: config.retain_bytes,
-            founder: Founder::new(identity, config.others().map(|node| node.0).collect()),
+            founder: Founder::new(identity.clone(), config.others().map(|node| node.0).collect()),
             damage: recovered.report.damage,
+            peers: recovered.peers,
+            identity,
             _lock: lock,
         })
     }

@@ -29,6 +29,10 @@ pub(crate) const FETCH_JOBS_MAX: usize = 16;
 /// At most so many fetches of other nodes wait for the journal; who asks more asks again later.
 const FETCHES_ASKED_MAX: usize = 1024;
 
+/// How often other replicas are told how far some buckets are, in milliseconds, and in how many turns all of them are.
+const HINT_MS: u64 = 1_000;
+const HINT_TURNS: u32 = 30;
+
 /// A fetch without an answer is asked of another peer after so long, in milliseconds.
 const FETCH_MS: u64 = 100;
 
@@ -148,6 +152,21 @@ impl Worker {
         self.continue_catch_up(now);
     }
 
+    /// What may keep a bucket from catching up, for a test that looks on.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn describe_catching_up(&mut self, bucket: Bucket) -> String {
+        let fetching = self.active.get_mut(bucket).and_then(|active| active.fetching);
+        format!(
+            "fetching {fetching:?}, {} fetches, {} wait, transferred {}, {} transfers, failed {}, full {}",
+            self.fetches,
+            self.catch_up.len(),
+            self.transfers.concerns(bucket),
+            self.transfers.left(),
+            self.failed.contains(&bucket.0),
+            self.part(bucket).is_full(),
+        )
+    }
+
     /// A peer says how far it knows a bucket.
     pub(super) fn hinted(&mut self, now: u64, from: NodeId, bucket: Bucket, chosen: Slot) {
         self.behind(now, bucket, from, chosen);
@@ -162,6 +181,30 @@ impl Worker {
             if self.owns(bucket) && self.route.holds(node, bucket) {
                 let chosen = self.core.status(bucket).chosen;
                 if chosen.0 > 0 {
+                    self.say(node, &Item::Hint { bucket, chosen });
+                }
+            }
+        }
+    }
+
+    /// Tells the others how far this replica is, a few buckets at a time and all of them in a while: what every frame about a slot
+    /// was lost of, nobody else would tell a replica of an idle bucket.
+    pub(super) fn hint_some(&mut self, now: u64) {
+        if !self.founded || now < self.next_hint {
+            return;
+        }
+        self.next_hint = now + HINT_MS;
+        let (me, buckets) = (self.settings.me, self.route.buckets());
+        for _ in 0..buckets.div_ceil(HINT_TURNS) {
+            let bucket = Bucket(self.hinted_through % buckets);
+            self.hinted_through = (bucket.0 + 1) % buckets;
+            let chosen = self.core.status(bucket).chosen;
+            if !self.owns(bucket) || chosen == Slot(0) {
+                continue;
+            }
+            for place in 0..self.route.replicas(bucket).len() {
+                let node = self.route.replicas(bucket)[place];
+                if node != me {
                     self.say(node, &Item::Hint { bucket, chosen });
                 }
             }
@@ -319,7 +362,7 @@ impl Worker {
             Vote::Voting => true,
             Vote::LearnerOnly => false,
             Vote::From(floor) => {
-                self.part(*bucket).durable(thermocline_tiers::hot::Bucket(bucket.0)).0 + 1 >= floor.0
+                Slot(self.part(*bucket).durable(thermocline_tiers::hot::Bucket(bucket.0)).0).next() >= floor
             }
         };
         if held.iter().all(is_durable) {

@@ -47,6 +47,8 @@ counters! {
     finished_slots,
     /// Frames from lives of peers that are over, or that began from an old copy.
     frames_of_old_lives,
+    /// Messages about slots that were not taken, because their sender does not hear this start of the node.
+    messages_of_the_deaf,
     /// Buckets in which the operator gave up what a majority had lost.
     given_up,
     /// Records in the journal that an audit could not read.

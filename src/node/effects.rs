@@ -175,6 +175,8 @@ pub(crate) enum Job {
     Audit { to: NodeId, round: u64, reading: Box<Reading> },
     /// A life of a peer is to be written down before it is heard. `founder`: the disk it had at the founding.
     Remember { file: Arc<PeerFile>, node: NodeId, life: Life, founder: Option<u64> },
+    /// What a third node remembers of a peer is to be written down.
+    HearOf { file: Arc<PeerFile>, node: NodeId, told: Witnessed, founder: Option<u64> },
     /// Where a peer said that it can be reached is to be written down.
     RememberAddress { file: Arc<PeerFile>, node: NodeId, epoch: u64, address: String },
     /// Peers remember an era and a count of starts of this directory that it does not know: that is to be written down.
@@ -201,6 +203,9 @@ impl Job {
             Self::Audit { to, round, reading } => Done::Audited { to, round, read: reading.run(reader) },
             Self::Remember { file, node, life, founder } => {
                 Done::Remembered(node, file.remember(node.0, &life, founder))
+            }
+            Self::HearOf { file, node, told, founder } => {
+                Done::Remembered(node, file.hear_of(node.0, &told, founder))
             }
             Self::RememberAddress { file, node, epoch, address } => {
                 Done::AddressRemembered(node, file.remember_address(node.0, epoch, &address))
@@ -307,7 +312,8 @@ impl Peer {
     /// in it.
     pub(crate) fn sign(&mut self, life: &Life) {
         let mut head = Vec::with_capacity(64);
-        wire::put_life(&mut head, life);
+        let hears = self.known.as_ref().map_or(0, |known| known.start);
+        wire::put_life(&mut head, &Life { hears, ..*life });
         for start in std::iter::once(0).chain(self.cuts.iter().copied()) {
             self.out[start..start + head.len()].copy_from_slice(&head);
         }

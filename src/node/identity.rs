@@ -18,6 +18,9 @@ use crate::error::{Error, StorageKind};
 const BYTES_MAX: usize = 1 << 20;
 const FILE: SmallFile = SmallFile { name: "identity", magic: b"TCIDENT2", bytes_max: BYTES_MAX };
 
+/// The state is in at most so many parts.
+pub(crate) const PARTS_MAX: u32 = 256;
+
 /// A list of more buckets than this is not worth its bytes: then all of them are taken to be concerned.
 const LISTED_MAX: usize = 200_000;
 
@@ -108,7 +111,26 @@ impl Identity {
     /// [`Error::Corrupt`] or [`Error::Storage`], naming the file.
     pub(crate) fn read(disk: &dyn Disk) -> Result<Option<Self>, Error> {
         let Some(rest) = FILE.read(disk)? else { return Ok(None) };
-        encoding::decode::<BYTES_MAX, Self>(&rest).map(Some).map_err(|error| FILE.corrupt(error))
+        let identity = encoding::decode::<BYTES_MAX, Self>(&rest).map_err(|error| FILE.corrupt(error))?;
+        identity.check_bounds()?;
+        Ok(Some(identity))
+    }
+
+    /// A checksum proves that it was written so, and not that it can be used.
+    fn check_bounds(&self) -> Result<(), Error> {
+        if !(1..=PARTS_MAX).contains(&self.parts) {
+            return Err(FILE.corrupt(format!("the state has {} parts, of 1 to {PARTS_MAX}", self.parts)));
+        }
+        let listed = &self.amnesia.buckets;
+        if let Some(two) = listed.windows(2).find(|two| two[0] >= two[1]) {
+            return Err(FILE.corrupt(format!("bucket {} is listed behind bucket {}", two[1], two[0])));
+        }
+        match listed.last() {
+            Some(last) if *last >= self.buckets => {
+                Err(FILE.corrupt(format!("bucket {last} is listed, of {} buckets", self.buckets)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Replaces the file, durably.
@@ -242,6 +264,44 @@ mod tests {
         assert_eq!((amnesia.everywhere, amnesia.buckets.as_slice()), (false, &[0, 2, 4][..]));
         amnesia.lift(&[0, 4, 2], 0..5);
         assert!(amnesia.is_empty());
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_corrupt_though_the_checksum_is_right() {
+        let good = Identity {
+            cluster: "c".into(),
+            node: 1,
+            disk: 7,
+            buckets: 1024,
+            window_span_ms: 1000,
+            table: 1,
+            parts: 2,
+            boots: 1,
+            era: 0,
+            intent: None,
+            founding: None,
+            amnesia: Amnesia { buckets: vec![3, 9, 1023], ..Amnesia::default() },
+        };
+        let listing = |buckets: &[u32]| {
+            let amnesia = Amnesia { buckets: buckets.to_vec(), ..Amnesia::default() };
+            Identity { amnesia, ..good.clone() }
+        };
+        let read = |identity: &Identity| {
+            let disk = thermocline_tiers::disk::MemoryDisk::new(1);
+            identity.write(&disk).unwrap();
+            Identity::read(&disk)
+        };
+        assert_eq!(read(&good).unwrap(), Some(good.clone()));
+        for (bad, named) in [
+            (Identity { parts: 0, ..good.clone() }, "0 parts"),
+            (Identity { parts: 257, ..good.clone() }, "257 parts"),
+            (listing(&[3, 1024]), "bucket 1024"),
+            (listing(&[9, 3]), "bucket 3 is listed behind bucket 9"),
+            (listing(&[3, 3]), "bucket 3 is listed behind bucket 3"),
+        ] {
+            let error = read(&bad).unwrap_err();
+            assert!(matches!(&error, Error::Corrupt { what } if what.contains(named)), "{error}");
+        }
     }
 
     #[test]

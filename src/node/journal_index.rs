@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 
-use thermocline_paxos::{Bucket, Slot};
+use thermocline_paxos::{Bucket, Slot, Status};
 use thermocline_tiers::hot::journal::Position;
 use thermocline_tiers::hot::state::Part;
 
@@ -47,6 +47,10 @@ impl Commands {
             if !plant::on(Plant::FirstRecordServed) {
                 *place = position;
             }
+            return;
+        }
+        if self.first <= slot && slot < self.end() {
+            // Learned again, in a start that could not read what lies here: that proves itself by what follows it, and stays.
             return;
         }
         if slot != self.end() || self.places.is_empty() {
@@ -112,11 +116,13 @@ impl JournalIndex {
     }
 
     /// Recovery is over. A bucket whose records do not reach the slot that it goes on with has lost some of them, or is ahead
-    /// of them through a transfer: what is left of them serves nobody.
-    pub(crate) fn recovered(&mut self, chosen: impl Fn(Bucket) -> Slot) {
+    /// of them through a transfer: what is left of them serves nobody. That slot's own command is not written again if it was
+    /// accepted, so that it must be among them then.
+    pub(crate) fn recovered(&mut self, status: impl Fn(Bucket) -> Status) {
         for (bucket, commands) in (0..).map(Bucket).zip(&mut self.commands) {
-            let (chosen, end) = (chosen(bucket), commands.end());
-            if end != chosen.next() && end != chosen.next().next() {
+            let (Status { chosen, accepted, .. }, end) = (status(bucket), commands.end());
+            let reaches = end == chosen.next() && !accepted.is_some() || end == chosen.next().next();
+            if !reaches {
                 *commands = Commands::default();
             }
         }
@@ -196,6 +202,7 @@ impl JournalIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thermocline_paxos::Ballot;
     use thermocline_tiers::hot::journal::Generation;
 
     fn placed(slot: u64) -> Placed {
@@ -234,12 +241,36 @@ mod tests {
 
     #[test]
     fn records_that_do_not_reach_the_chosen_slot_are_forgotten_after_recovery() {
-        for (chosen, kept) in [(4, false), (5, true), (6, true), (7, false)] {
+        let vote = Ballot { round: 1, ..Ballot::ZERO };
+        for (chosen, accepted, kept) in [
+            (4, vote, false),
+            (5, Ballot::ZERO, true),
+            (5, vote, true),
+            (6, Ballot::ZERO, true),
+            (6, vote, false),
+            (7, Ballot::ZERO, false),
+        ] {
             let mut index = JournalIndex::new(64);
             index.insert(&placed(5));
             index.insert(&placed(6));
-            index.recovered(|_| Slot(chosen));
-            assert_eq!(!slots(&index).is_empty(), kept, "chosen {chosen}");
+            index.recovered(|_| Status { chosen: Slot(chosen), accepted, ..Status::default() });
+            assert_eq!(!slots(&index).is_empty(), kept, "chosen {chosen}, accepted {accepted:?}");
         }
+    }
+
+    /// A start could not read slots 6 to 8, and learned 6 and 7 again; the next one reads all of it.
+    #[test]
+    fn what_was_learned_again_does_not_hide_what_was_there_before() {
+        let mut index = JournalIndex::new(64);
+        let again = |slot: u64| {
+            let position = Some(Position { generation: Generation(2), offset: 0, length: 1 });
+            Placed { position, ..placed(slot) }
+        };
+        (5..=8).for_each(|slot| index.insert(&placed(slot)));
+        [6, 7].map(again).iter().for_each(|placed| index.insert(placed));
+        let accepted = Ballot { round: 1, ..Ballot::ZERO };
+        index.recovered(|_| Status { chosen: Slot(7), accepted, ..Status::default() });
+        assert_eq!(slots(&index), [5, 6, 7, 8]);
+        assert!(index.follows(&placed(9)));
     }
 }

@@ -4,6 +4,9 @@
 //! (I6). Each frame says which life it is from. A peer writes a life down, durably, before it takes anything of it; and it does
 //! not take one that is older than what it remembers. Then it says so, and the node learns that it has amnesia.
 //!
+//! And a node does not take votes of a peer that does not hear it: one that has forgotten what it voted for, and does not know that
+//! yet, would else count its own new vote with the peer's, and believe a decision that nobody else ever counts.
+//!
 //! What tells lives apart: the directory's random number; the *era*, how often the directory has admitted such an amnesia; the count of
 //! its starts; a random number for each start. A copy that was made while the node was running has a count that nobody has seen
 //! yet, so a life also says how far its journal was when it began, and peers remember how far they have heard it to be synced.
@@ -31,6 +34,8 @@ pub(crate) struct Life {
     pub(crate) recovered: Reach,
     /// How far it is synced now.
     pub(crate) synced: Reach,
+    /// Which start of the receiver the sender hears, if any. To a start that it does not hear, what it says of votes is not said.
+    pub(crate) hears: u64,
 }
 
 /// What is remembered of another node.
@@ -102,10 +107,27 @@ impl Witnessed {
         self.address.as_ref().filter(|(told, _)| *told > epoch).map(|(_, address)| address.as_str())
     }
 
+    /// And these disks were replaced, too.
+    pub(crate) fn retiring(mut self, disks: &[u64]) -> Self {
+        for disk in disks {
+            if *disk != self.disk && !self.retired.contains(disk) {
+                self.retired.push(*disk);
+            }
+        }
+        self.retired.drain(..self.retired.len().saturating_sub(RETIRED_MAX));
+        self
+    }
+
+    /// Whether another's memory knows of a replaced disk that this one does not.
+    pub(crate) fn lacks(&self, told: &Self) -> bool {
+        told.retired.iter().any(|disk| *disk != self.disk && !self.retired.contains(disk))
+    }
+
     /// As if it were heard from the node itself: for what a third node remembers.
     pub(crate) fn as_life(&self) -> Life {
         let Self { disk, era, count, start, synced, .. } = *self;
-        Life { disk, era, count, start, recovered: Reach { generation: u64::MAX, offset: u32::MAX }, synced }
+        let recovered = Reach { generation: u64::MAX, offset: u32::MAX };
+        Life { disk, era, count, start, recovered, synced, hears: 0 }
     }
 
     /// Whether this, remembered by a peer of the node that leads this life, means that the node has forgotten something.
@@ -129,7 +151,7 @@ mod tests {
 
     fn life(count: u32, start: u64, recovered: u32, synced: u32) -> Life {
         let (recovered, synced) = (reach(recovered), reach(synced));
-        Life { disk: 7, era: 0, count, start, recovered, synced }
+        Life { disk: 7, era: 0, count, start, recovered, synced, hears: 0 }
     }
 
     fn remembered(life: &Life) -> Witnessed {

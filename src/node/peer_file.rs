@@ -58,6 +58,27 @@ impl PeerFile {
         })
     }
 
+    /// Remembers what a third node remembers of a node, unless that is no news: disks that were replaced are not taken for new ones then,
+    /// however late a frame of them comes.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; then nothing is remembered that was not before.
+    pub(crate) fn hear_of(
+        &self,
+        node: u16,
+        told: &Witnessed,
+        founder: Option<u64>,
+    ) -> Result<Witnessed, Error> {
+        let life = told.as_life();
+        self.change(node, |known| {
+            let heard = match judge(known, &life) {
+                Judgement::New => Witnessed::after(known, &life, founder),
+                Judgement::Current | Judgement::Old => known.cloned()?,
+            };
+            Some(heard.retiring(&told.retired))
+        })
+    }
+
     /// Remembers where a node said that it can be reached.
     ///
     /// # Errors
@@ -98,6 +119,19 @@ impl PeerFile {
 mod tests {
     use super::*;
     use crate::node::lives::Reach;
+
+    #[test]
+    fn a_replaced_disk_is_not_new_to_who_was_told_of_it() {
+        let file = PeerFile::open(Arc::new(MemoryDisk::new(1))).unwrap();
+        let (old, new) = (Life { disk: 7, count: 9, ..Life::default() }, Life { disk: 8, ..Life::default() });
+        let told = Witnessed::after(Some(&Witnessed::after(None, &old, None)), &new, None);
+        let known = file.hear_of(2, &told, None).unwrap();
+        assert_eq!((known.disk, &known.retired[..]), (8, &[7][..]));
+        assert_eq!(file.remember(2, &old, None).unwrap(), known);
+        // Who remembers the disk itself learns from the third what it replaced.
+        file.remember(3, &new, None).unwrap();
+        assert_eq!(file.hear_of(3, &told, None).unwrap().retired, [7]);
+    }
     use thermocline_tiers::disk::{MemoryDisk, Unsynced};
 
     #[test]

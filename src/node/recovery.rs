@@ -125,7 +125,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let Replayer { replicas, floors, indexes, mut report, mut failed, .. } = replay;
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
-    let identity = remember_damage(&file, &found)?;
+    let identity = remember_damage(&file, &found, &plan.route)?;
     // A start is named by a random number, and not by the directory's: should this be an old copy of the directory, then no
     // ballot of it is one that was issued before (I4).
     let start = plan.clients.first().copied().unwrap_or_default();
@@ -139,6 +139,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         start,
         recovered,
         synced: recovered,
+        hears: 0,
     };
     let kept = Kept { life, identity: file.clone(), peers: peers.clone() };
     let founded = identity.founding.is_some();
@@ -238,13 +239,16 @@ fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> 
 fn remember_damage(
     file: &IdentityFile,
     found: &thermocline_tiers::hot::journal::Recovered,
+    route: &Route,
 ) -> Result<Identity, Error> {
     let before = file.read().amnesia;
     let identity = file.update(|identity| {
         for damage in &found.damage {
             match damage.scope {
                 DamageScope::AllBuckets => identity.amnesia.add_all(),
-                DamageScope::Bucket(bucket) => identity.amnesia.add(bucket.0),
+                // A bucket that nobody has concerns nobody.
+                DamageScope::Bucket(bucket) if bucket.0 < route.buckets() => identity.amnesia.add(bucket.0),
+                DamageScope::Bucket(_) => {}
             }
         }
         // Every start begins with a commit, and founding comes after it: a founded disk with an unused journal has lost its own.
@@ -339,7 +343,7 @@ impl Replayer<'_> {
 
     /// Records of a bucket may be missing here. In a group of one no vote has ever lost.
     fn lost_in(&mut self, bucket: Bucket) {
-        if self.route.replicas(bucket).len() == 1 {
+        if bucket.0 >= self.route.buckets() || self.route.replicas(bucket).len() == 1 {
             return;
         }
         if let Some((replay, _)) = self.replicas.get_mut(&bucket.0) {
@@ -360,6 +364,11 @@ impl Replayer<'_> {
     fn replay(&mut self, record: Record<'_>, position: Position) -> Result<(), Error> {
         let (bucket, slot, kind) =
             (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
+        if bucket.0 >= self.route.buckets() {
+            let (bucket, slot, buckets) = (bucket.0, slot.0, self.route.buckets());
+            let what = format!("journal record of bucket {bucket} slot {slot}: there are {buckets} buckets");
+            return Err(Error::Corrupt { what });
+        }
         self.note_losses(bucket);
         let part = &mut self.parts[self.dealing.part(bucket) as usize];
         if record_codec::is_floor(kind) {
@@ -385,7 +394,7 @@ impl Replayer<'_> {
             .record(decoded, &mut chosen);
         let mut decisions = Vec::new();
         for (slot, command) in chosen {
-            if applied(part, bucket).0 + 1 == slot.0 && !self.failed.contains(&bucket.0) {
+            if applied(part, bucket).next() == slot && !self.failed.contains(&bucket.0) {
                 match apply::apply(part, bucket, slot, &command.payload, &mut decisions) {
                     Ok(()) => self.report.replayed += 1,
                     Err(StateError::Corrupt { .. }) => {

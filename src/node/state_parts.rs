@@ -33,9 +33,12 @@ pub(super) fn open(disk: &Arc<dyn Disk>, config: &StateConfig, file: &IdentityFi
         } else {
             match open() {
                 Ok(part) => Ok(part),
-                Err(error @ (StateError::Manifest { .. } | StateError::Corrupt { .. })) => {
-                    Err(error.to_string())
-                }
+                // Another part's manifest of this very store was put here by a write that went astray.
+                Err(
+                    error @ (StateError::Manifest { .. }
+                    | StateError::Corrupt { .. }
+                    | StateError::Foreign { field: "part", .. }),
+                ) => Err(error.to_string()),
                 Err(error) => return Err(super::state_error(&error)),
             }
         };

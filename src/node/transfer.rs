@@ -361,7 +361,7 @@ impl Worker {
         self.slot_applied(now, bucket, at);
         let chosen = self.core.status(bucket).chosen;
         // What came after the copy is in journals, one hopes.
-        self.behind(now, bucket, source, chosen.max(Slot(at.0 + 1)));
+        self.behind(now, bucket, source, chosen.max(at.next()));
     }
 
     /// Whether nothing is left to be fetched, copied or mended.

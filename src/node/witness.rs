@@ -33,14 +33,17 @@ impl Worker {
             }
         };
         if self.is_heard(now, from, &life, &body) {
-            self.items(now, from, rest);
+            let hears = life.hears == self.kept.life.start || plant::on(Plant::DeafCounted);
+            self.items(now, from, hears, rest);
         }
     }
 
     /// Whether a frame can be taken now. If its life is new, that is written down first, and the frame waits.
     fn is_heard(&mut self, now: u64, from: NodeId, life: &Life, body: &Bytes) -> bool {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) else { return false };
-        if plant::on(Plant::AnyLifeHeard) {
+        // Who is not founded takes part in nothing, and knows of no disk whether it was replaced: a late frame of one would be the first
+        // it hears, or the last. It waits for what others remember.
+        if !self.founded || plant::on(Plant::AnyLifeHeard) {
             return true;
         }
         match judge(peer.known.as_ref(), life) {
@@ -144,11 +147,11 @@ impl Worker {
                 continue;
             }
             let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { continue };
-            let life = known.as_life();
-            if judge(peer.known.as_ref(), &life) == Judgement::New
-                && !std::mem::replace(&mut peer.remembering, true)
-            {
-                self.remember(node, life);
+            let is_news = judge(peer.known.as_ref(), &known.as_life()) == Judgement::New
+                || peer.known.as_ref().is_some_and(|own| own.lacks(&known));
+            if is_news && !std::mem::replace(&mut peer.remembering, true) {
+                let (file, founder) = (self.kept.peers.clone(), self.founder_disk(node));
+                self.effects.jobs.push(Job::HearOf { file, node, told: known, founder });
             }
         }
     }

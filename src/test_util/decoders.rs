@@ -329,7 +329,7 @@ fn item_seeds() -> Vec<Vec<u8>> {
         Item::FloorAsk { nonce: 1, buckets: vec![bucket] },
         Item::FloorAnswer { nonce: 1, buckets: vec![(bucket, slot, slot)], learning: vec![(bucket, slot)] },
         Item::Nudge { buckets: vec![bucket] },
-        Item::Life(Life { disk: 5, era: 1, count: 3, start: 6, recovered: reach, synced: reach }),
+        Item::Life(Life { disk: 5, era: 1, count: 3, start: 6, recovered: reach, synced: reach, hears: 8 }),
         Item::Witnessed(vec![(NodeId(2), Witnessed { disk: 5, retired: vec![4], ..Witnessed::default() })]),
         Item::CopyAsk { session: 1, bucket, chunk: 0, at_least: slot },
         Item::Copy(BucketPiece {

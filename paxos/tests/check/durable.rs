@@ -36,16 +36,13 @@ impl Memory {
     /// The replica starts from its disk.
     pub(crate) fn check_restored(&self, node: usize, restored: &Restored) -> Checked {
         let slot = restored.chosen.next();
-        let votes = match restored.vote {
-            Vote::Voting => true,
-            Vote::LearnerOnly => false,
-            Vote::From(floor) => slot >= floor,
+        let first = match restored.vote {
+            Vote::Voting => slot,
+            Vote::LearnerOnly => return Ok(()),
+            Vote::From(floor) => slot.max(floor),
         };
-        if !votes {
-            return Ok(());
-        }
         let accepted = restored.accepted.as_ref().map_or(Ballot::ZERO, |(ballot, _)| *ballot);
-        for (at, (promised, voted)) in self.synced.range(slot..) {
+        for (at, (promised, voted)) in self.synced.range(first..) {
             if *at > slot || restored.promised < *promised || accepted < *voted {
                 return Err(format!("I3: replica {node} restarts at {slot:?} and forgets a vote at {at:?}"));
             }

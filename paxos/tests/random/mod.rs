@@ -21,6 +21,15 @@ impl Random {
     }
 }
 
+/// What may become of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disks {
+    /// It is lost, or put back to an earlier state.
+    Lost,
+    /// That, or some records of its journal cannot be read any more.
+    Damaged,
+}
+
 /// What a history went through.
 #[derive(Default, Debug, Clone, Copy)]
 pub(crate) struct Tally {
@@ -29,6 +38,7 @@ pub(crate) struct Tally {
     pub(crate) crashes: u64,
     pub(crate) wipes: u64,
     pub(crate) rollbacks: u64,
+    pub(crate) holes: u64,
     /// Disks that were lost while another replica had not come back from that.
     pub(crate) together: u64,
 }
@@ -40,6 +50,7 @@ impl Tally {
         self.crashes += other.crashes;
         self.wipes += other.wipes;
         self.rollbacks += other.rollbacks;
+        self.holes += other.holes;
         self.together += other.together;
     }
 }
@@ -49,7 +60,7 @@ const NET_MAX: usize = 60;
 const STORM: usize = 2000;
 
 /// Runs the history of a seed.
-pub(crate) fn run(seed: u64, count: usize, steps: usize) -> Result<Tally, String> {
+pub(crate) fn run(seed: u64, count: usize, steps: usize, disks: Disks) -> Result<Tally, String> {
     let mut random = Random::new(seed);
     let mut world = World::new(count);
     let mut tally = Tally::default();
@@ -84,6 +95,12 @@ pub(crate) fn run(seed: u64, count: usize, steps: usize) -> Result<Tally, String
             }
             if world.may_lose(node) {
                 tally.together += u64::from(world.others(node).any(|other| !world.nodes[other].votes()));
+                if disks == Disks::Damaged && random.below(3) > 0 {
+                    tally.holes += 1;
+                    let from = random.below(world.nodes[node].records() + 1);
+                    world.damage(node, from, 1 + random.below(6))?;
+                    continue;
+                }
                 let kept =
                     if random.below(2) == 0 { 0 } else { random.below(world.nodes[node].records() + 1) };
                 *(if kept == 0 { &mut tally.wipes } else { &mut tally.rollbacks }) += 1;

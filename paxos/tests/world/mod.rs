@@ -124,6 +124,11 @@ impl World {
         self.step(node, |node| node.roll_back(records))
     }
 
+    /// Some records cannot be read any more.
+    pub(crate) fn damage(&mut self, node: usize, from: usize, many: usize) -> Checked {
+        self.step(node, |node| node.damage(from, many))
+    }
+
     /// Whether a replica's disk may be lost: a majority of the group, all of them others, votes by what it has synced.
     pub(crate) fn may_lose(&self, node: usize) -> bool {
         let intact = |other: &usize| self.nodes[*other].votes() && self.nodes[*other].unsynced() == 0;

@@ -64,6 +64,10 @@ pub(crate) struct Node {
     written: Aside<Ticket>,
     /// So many records are from before the disk lost something: no floor among them counts.
     lost: Option<usize>,
+    /// Before these records of the journal others cannot be read any more.
+    holes: Vec<usize>,
+    /// So many records there were when it found out last that it may have forgotten a vote.
+    amnesia: Option<usize>,
     /// Through which slot the core has said what is chosen.
     told: Slot,
     /// How much of that is durable in the state, whatever the journal has.
@@ -94,6 +98,8 @@ impl Node {
             synced: 0,
             written: Aside(Ticket(0)),
             lost: None,
+            holes: vec![],
+            amnesia: None,
             told: Slot(0),
             saved: Slot(0),
         }
@@ -200,8 +206,37 @@ impl Node {
         self.journal.truncate(records.min(self.synced));
         self.beneath.truncate(self.journal.len());
         self.lost = Some(self.journal.len());
+        self.amnesia = self.lost;
+        self.holes.retain(|hole| *hole < self.journal.len());
         self.saved = self.beneath.last().copied().unwrap_or_default();
         self.boot = Boot { disk: self.boot.disk + 100, count: 1 };
+        self.start()
+    }
+
+    /// From now on some of its synced records cannot be read any more, which it notices at each start; its state is whole.
+    pub(crate) fn damage(&mut self, from: usize, many: usize) -> Result<Step, String> {
+        let end = self.synced.min(from + many);
+        if from >= end {
+            return Ok(Step::default());
+        }
+        self.journal.truncate(self.synced);
+        self.beneath.truncate(self.synced);
+        self.journal.drain(from..end);
+        self.beneath.drain(from..end);
+        for hole in &mut self.holes {
+            *hole = if *hole > from { from.max(hole.saturating_sub(end - from)) } else { *hole };
+        }
+        for moved in [&mut self.lost, &mut self.amnesia].into_iter().flatten() {
+            *moved = if *moved > from { from.max(moved.saturating_sub(end - from)) } else { *moved };
+        }
+        self.holes.push(from);
+        // A floor that was written behind all that is gone makes up for it.
+        if !self.journal[from..].iter().any(|record| matches!(record, Record::Floor { .. })) {
+            self.memory.note_lost();
+        }
+        self.amnesia = Some(self.journal.len());
+        self.lost = self.lost.max(Some(from));
+        self.boot.count += 1;
         self.start()
     }
 
@@ -216,7 +251,8 @@ impl Node {
         self.beneath.drain(..self.synced);
         self.synced = 0;
         self.saved = Slot(0);
-        self.lost = None;
+        (self.lost, self.amnesia) = (None, None);
+        self.holes.clear();
         self.memory.forget_below(self.told.next());
     }
 
@@ -239,10 +275,16 @@ impl Node {
         let mut replay = Replay::new(self.saved);
         let mut certain = vec![];
         for (at, record) in self.journal.iter().enumerate() {
+            if self.holes.contains(&at) {
+                replay.lost();
+            }
             let stale = self.lost.is_some_and(|lost| at < lost) && matches!(record, Record::Floor { .. });
             if !stale {
                 replay.record(record.clone(), &mut certain);
             }
+        }
+        if self.holes.contains(&self.journal.len()) {
+            replay.lost();
         }
         self.told = self.saved;
         for (slot, command) in certain {
@@ -258,7 +300,7 @@ impl Node {
         let mut restored = replay.finish();
         match restored.vote {
             Vote::Voting if self.lost.is_some() => restored.vote = Vote::LearnerOnly,
-            Vote::LearnerOnly => return Err(format!("replica {node} finds a gap in its own journal")),
+            Vote::LearnerOnly => self.finds_a_hole()?,
             _ => {}
         }
         if restored.chosen != self.told {
@@ -272,6 +314,21 @@ impl Node {
         self.written = Aside(Ticket(0));
         self.core = open(node, self.count, self.boot, restored);
         Ok(step)
+    }
+
+    /// Its journal has a hole: that must be one that was made, and not one that it has made up for since.
+    fn finds_a_hole(&mut self) -> Result<(), String> {
+        let node = self.index;
+        if self.holes.is_empty() {
+            return Err(format!("replica {node} finds a gap in its own journal"));
+        }
+        let since = self.amnesia.map(|amnesia| &self.journal[amnesia..]);
+        if since.is_some_and(|since| since.iter().any(|record| matches!(record, Record::Floor { .. }))) {
+            return Err(format!("replica {node} is whole, and becomes a learner again"));
+        }
+        self.memory.note_lost();
+        self.amnesia = Some(self.journal.len());
+        Ok(())
     }
 
     /// Runs one call of the core, and judges what it asks for.

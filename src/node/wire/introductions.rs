@@ -30,7 +30,7 @@ pub(crate) struct Founding {
     pub(crate) members: Option<Vec<(u16, u64)>>,
 }
 
-const LIFE_BYTES: usize = 8 + 4 + 4 + 8 + 2 * 12;
+const LIFE_BYTES: usize = 8 + 4 + 4 + 8 + 2 * 12 + 8;
 
 /// Appends what stands at the head of every body.
 pub(crate) fn put_life(out: &mut Vec<u8>, life: &Life) {
@@ -43,6 +43,7 @@ pub(crate) fn put_life(out: &mut Vec<u8>, life: &Life) {
         out.put_u64_le(reach.generation);
         out.put_u32_le(reach.offset);
     }
+    out.put_u64_le(life.hears);
 }
 
 pub(super) fn take_life(body: &mut Bytes) -> Result<Item, Malformed> {
@@ -50,7 +51,8 @@ pub(super) fn take_life(body: &mut Bytes) -> Result<Item, Malformed> {
     let (disk, era, count) = (body.get_u64_le(), body.get_u32_le(), body.get_u32_le());
     let start = body.get_u64_le();
     let mut reach = || Reach { generation: body.get_u64_le(), offset: body.get_u32_le() };
-    Ok(Item::Life(Life { disk, era, count, start, recovered: reach(), synced: reach() }))
+    let (recovered, synced) = (reach(), reach());
+    Ok(Item::Life(Life { disk, era, count, start, recovered, synced, hears: body.get_u64_le() }))
 }
 
 pub(super) fn put_witnessed(out: &mut Vec<u8>, nodes: &[(NodeId, Witnessed)]) {

@@ -57,6 +57,7 @@ impl Worker {
                 self.tell_founding();
             }
             self.remember_reach(now);
+            self.hint_some(now);
             if now >= self.next_straggler {
                 self.next_straggler = now + STRAGGLERS_MS;
                 self.decide_stragglers(now);
@@ -99,7 +100,7 @@ impl Worker {
             Timer::Finish(bucket, slot) => {
                 self.finishing.remove(&(bucket, slot));
                 let status = self.core.status(bucket);
-                if status.chosen.0 + 1 == slot.0 && self.founded {
+                if status.chosen.next() == slot && self.founded {
                     if status.proposing {
                         self.retry(bucket);
                     } else {

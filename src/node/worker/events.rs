@@ -27,8 +27,8 @@ impl Worker {
         self.wall_ms = wall_ms;
     }
 
-    /// What a frame that is heard brings.
-    pub(in crate::node) fn items(&mut self, now: u64, from: NodeId, mut body: Bytes) {
+    /// What a frame that is heard brings, from a node that hears this one, or does not.
+    pub(in crate::node) fn items(&mut self, now: u64, from: NodeId, hears: bool, mut body: Bytes) {
         let mut items = std::mem::take(&mut self.items);
         loop {
             // Several at a time, so that the memory of their buckets is waited for once and not one after the other.
@@ -49,7 +49,10 @@ impl Worker {
                 _ => None,
             }));
             for item in items.drain(..) {
-                self.item(now, from, item);
+                match item {
+                    Item::Paxos(_) if !hears => self.counters.messages_of_the_deaf += 1,
+                    item => self.item(now, from, item),
+                }
             }
             if let Some(error) = malformed {
                 self.counters.malformed_items += 1;

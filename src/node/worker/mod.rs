@@ -149,6 +149,9 @@ pub(crate) struct Worker {
     pub(super) to_lift: bool,
     /// When it is written down next how far the peers' journals are.
     pub(super) next_reach: u64,
+    /// When the others are told next how far some buckets are, and from which bucket on.
+    pub(super) next_hint: u64,
+    pub(super) hinted_through: u32,
     /// When slots that keep old journal segments are looked for next.
     next_straggler: u64,
     /// When the floors of buckets that only learn are asked for next.

@@ -38,7 +38,7 @@ impl Worker {
         founded: bool,
         kept: Kept,
     ) -> Self {
-        index.recovered(|bucket| core.status(bucket).chosen);
+        index.recovered(|bucket| core.status(bucket));
         let buckets = route.buckets();
         let mut owned = vec![0; buckets as usize / 64 + 1];
         for bucket in (0..buckets).map(Bucket) {
@@ -94,6 +94,8 @@ impl Worker {
             replaced: false,
             to_lift,
             next_reach: 0,
+            next_hint: 0,
+            hinted_through: 0,
             next_straggler: 0,
             next_floor_question: 0,
             nudges: Nudges::default(),

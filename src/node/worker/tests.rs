@@ -110,7 +110,8 @@ fn told(worker: &mut Worker, node: u16) -> Vec<Item> {
 
 fn tell(worker: &mut Worker, now: u64, from: u16, item: &Item) {
     let mut body = Vec::new();
-    wire::put(&mut body, &Item::Life(life(from)));
+    let hears = worker.kept.life.start;
+    wire::put(&mut body, &Item::Life(Life { hears, ..life(from) }));
     wire::put(&mut body, item);
     worker.frame(now, NodeId(from), body.into());
     worker.flush(now);

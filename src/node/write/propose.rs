@@ -83,8 +83,12 @@ impl Worker {
             }
             Err(error) => {
                 tracing::debug!(bucket = bucket.0, ?error, "cannot propose");
-                for key in riding {
+                for key in riding.drain(..) {
                     self.place_elsewhere(now, key, None);
+                }
+                if let Some(active) = self.active.get_mut(bucket) {
+                    active.riding = riding;
+                    self.active.leave(bucket);
                 }
             }
         }

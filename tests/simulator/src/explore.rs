@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::Run;
 use crate::tally::Tally;
+use crate::{Bias, Run};
 
 /// What an exploration came to.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Exploration {
     pub count: u64,
     /// On how many threads.
     pub threads: usize,
+    /// What is drawn for each.
+    pub bias: Bias,
     /// After so many failures no further seed is begun.
     pub failures_max: usize,
     /// A bug that is in.
@@ -43,6 +45,7 @@ impl Exploration {
             first,
             count,
             threads,
+            bias: Bias::None,
             failures_max: 20,
             #[cfg(feature = "plant")]
             bug: None,
@@ -52,9 +55,9 @@ impl Exploration {
     fn run(&self, seed: u64) -> Run {
         #[cfg(feature = "plant")]
         if let Some(bug) = self.bug {
-            return bug.with(|| run(seed));
+            return bug.with(|| run(seed, self.bias));
         }
-        run(seed)
+        run(seed, self.bias)
     }
 }
 
@@ -94,8 +97,8 @@ pub fn explore(exploration: &Exploration) -> Explored {
 
 /// Runs a seed; a panic of the product is a failure of the run.
 #[must_use]
-pub fn run(seed: u64) -> Run {
-    catch_unwind(AssertUnwindSafe(|| crate::run(seed, false))).unwrap_or_else(|panic| {
+pub fn run(seed: u64, bias: Bias) -> Run {
+    catch_unwind(AssertUnwindSafe(|| crate::run(seed, bias, false))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let failure = format!("an assertion: {}", text.unwrap_or_default());
@@ -104,7 +107,7 @@ pub fn run(seed: u64) -> Run {
 }
 
 /// Prints what an exploration came to.
-pub fn print(explored: &Explored) {
+pub fn print(explored: &Explored, bias: Bias) {
     let tally = &explored.tally;
     let seconds = explored.took.as_secs_f64();
     println!(
@@ -129,6 +132,7 @@ pub fn print(explored: &Explored) {
     }
     for run in &explored.failures {
         println!("\nFAILED: {}", run.failure.as_deref().unwrap_or_default());
-        println!("  cargo sim {}", run.seed);
+        let losses = if bias == Bias::Losses { " --losses" } else { "" };
+        println!("  cargo sim {}{losses}", run.seed);
     }
 }

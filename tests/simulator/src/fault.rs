@@ -85,6 +85,37 @@ kinds! {
     BrokenSector = "unreadable sector in a journal",
     /// A disk is lost, and an empty one takes its place.
     Wipe = "wiped disk",
+    /// A disk is copied; the node goes on, is restarted, and later finds the copy in the place of what it had.
+    RollBack = "disk put back to an earlier copy",
+    /// A bit of a file of the state flips; the node is restarted.
+    StateRot = "flipped bit in a state",
+    /// A write of an old segment of a journal, or of a file of the state, ends up in the place of another; the node is restarted.
+    Misdirected = "misdirected write",
+}
+
+impl Kind {
+    /// Kinds that were thought of later: what they do is drawn for itself, so that a seed keeps what it had without them.
+    pub(crate) const LATER: [Self; 3] = [Self::RollBack, Self::StateRot, Self::Misdirected];
+
+    /// Whether a disk fails, for a time or for good: a minority of them may.
+    pub(crate) const fn is_of_disks(self) -> bool {
+        self.loses() || matches!(self, Self::FailedRead | Self::FullDisk)
+    }
+
+    /// Whether a disk loses something for good.
+    pub(crate) const fn loses(self) -> bool {
+        matches!(
+            self,
+            Self::FailedSync
+                | Self::FailedWrite
+                | Self::Rot
+                | Self::BrokenSector
+                | Self::Wipe
+                | Self::RollBack
+                | Self::StateRot
+                | Self::Misdirected
+        )
+    }
 }
 
 /// A fault, with what it strikes.

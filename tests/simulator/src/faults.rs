@@ -1,14 +1,17 @@
 //! How the scheduled faults begin and end.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use thermocline_tiers::disk::{Call, Disk, MemoryDisk};
+use thermocline_paxos::NodeId;
+use thermocline_tiers::disk::{Call, Disk, MemoryDisk, OpenMode, Unsynced};
 
 use crate::fault::{Fault, Kind, Scheduled};
 use crate::heal::Phase;
+use crate::node::{Earlier, Node};
 use crate::queue::{Event, Link};
+use crate::random::Random;
 use crate::world::{Checked, World};
 
 impl World {
@@ -34,7 +37,10 @@ impl World {
         let is_up = self.nodes[node].process.is_some();
         let strikes_process =
             matches!(fault.kind, Kind::Kill | Kind::PowerCut | Kind::CrashInWrite | Kind::Pause);
-        let waits = fault.kind == Kind::Wipe && !self.all_founded();
+        // A copy that ends before a peer has told it what it is begins once more with a count that nobody has seen: see RESULTS.md, Open.
+        let waits = matches!(fault.kind, Kind::Wipe | Kind::RollBack) && !self.all_founded()
+            || (fault.kind.loses() || strikes_process || fault.kind == Kind::PowerCutOfAll)
+                && self.invariants.anybody_unaware();
         if strikes_process && !is_up || waits {
             // It waits for a process to strike.
             self.queue.push(self.now + 50_000, Event::Fault { index });
@@ -50,19 +56,8 @@ impl World {
         let node = fault.node;
         let is_up = self.nodes[node].process.is_some();
         // After a read that failed once, a later start may find everything again.
-        self.nodes[node].has_lost |= matches!(
-            fault.kind,
-            Kind::FailedSync | Kind::FailedWrite | Kind::Rot | Kind::BrokenSector | Kind::Wipe
-        );
-        self.nodes[node].has_failed |= matches!(
-            fault.kind,
-            Kind::FailedSync
-                | Kind::FailedWrite
-                | Kind::FailedRead
-                | Kind::Rot
-                | Kind::BrokenSector
-                | Kind::Wipe
-        );
+        self.nodes[node].has_lost |= fault.kind.loses();
+        self.nodes[node].has_failed |= fault.kind.loses() || fault.kind == Kind::FailedRead;
         match fault.kind {
             Kind::Kill => {
                 self.bit(index);
@@ -108,7 +103,10 @@ impl World {
             Kind::SlowDisk => self.nodes[node].slowness = fault.amount,
             Kind::StuckDisk => self.nodes[node].stuck_until = self.now + lasts.max(20_000),
             Kind::Rot | Kind::BrokenSector => self.damage(index)?,
+            Kind::StateRot | Kind::Misdirected => self.spoil(index)?,
             Kind::Wipe => self.wipe(index),
+            Kind::RollBack if self.nodes[node].earlier.is_none() => self.copy_disk(node)?,
+            Kind::RollBack => self.put_back(index),
             Kind::FailedSync => self.nodes[node].disk.fail(Call::Sync, fault.amount, ErrorKind::Other),
             Kind::FailedWrite => self.nodes[node].disk.fail(Call::Write, fault.amount, ErrorKind::Other),
             Kind::FailedRead => {
@@ -144,6 +142,9 @@ impl World {
                     | Kind::SlowDisk
                     | Kind::StuckDisk
                     | Kind::FullDisk
+                    | Kind::RollBack
+                    | Kind::StateRot
+                    | Kind::Misdirected
             );
             self.queue.push(self.now + lasts.max(20_000), Event::Mend { index });
             self.plan.faults[index].fault.amount =
@@ -174,15 +175,11 @@ impl World {
     fn damage(&mut self, index: usize) -> Checked {
         let Fault { kind, node, .. } = self.plan.faults[index].fault;
         let disk = self.nodes[node].disk.clone();
-        let names = disk.list(Path::new("journal")).unwrap_or_default();
-        let mut segments: Vec<_> =
-            names.into_iter().filter(|name| name.to_string_lossy().starts_with("segment-")).collect();
-        // Up to two at the end are made ready only, and the one before is in use.
-        segments.truncate(segments.len().saturating_sub(3));
+        let segments = self.old_segments(node);
         if segments.is_empty() {
             return Ok(());
         }
-        let path = Path::new("journal").join(self.random.pick(&segments));
+        let path = self.random.pick(&segments).clone();
         let offset = self.random.below(u64::from(self.plan.machine.segment_bytes));
         let damaged = if kind == Kind::Rot {
             let mask = 1 << self.random.below(8);
@@ -198,6 +195,99 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The segments of a node's journal that are not in use any more.
+    fn old_segments(&self, node: usize) -> Vec<PathBuf> {
+        let mut segments = self.files(node, "journal");
+        segments.retain(|path| path.to_string_lossy().contains("segment-"));
+        // Up to two at the end are made ready only, and the one before is in use.
+        segments.truncate(segments.len().saturating_sub(3));
+        segments
+    }
+
+    fn files(&self, node: usize, directory: &str) -> Vec<PathBuf> {
+        let names = self.nodes[node].disk.list(Path::new(directory)).unwrap_or_default();
+        names.into_iter().map(|name| Path::new(directory).join(name)).collect()
+    }
+
+    /// Flips a bit of a file of the state, or writes a page of a file over another, and restarts the node.
+    fn spoil(&mut self, index: usize) -> Checked {
+        const PAGE: u64 = 4096;
+        let Fault { kind, node, .. } = self.plan.faults[index].fault;
+        let mut files: Vec<PathBuf> = (0..self.plan.machine.parts)
+            .flat_map(|part| self.files(node, &format!("state/{part:03}")))
+            .collect();
+        if kind == Kind::Misdirected {
+            files.extend(self.old_segments(node));
+        }
+        let disk = self.nodes[node].disk.clone();
+        let length =
+            |path: &PathBuf| disk.open(path, OpenMode::Read).and_then(|file| file.len()).unwrap_or_default();
+        files.retain(|path| length(path) > 0);
+        if files.is_empty() {
+            return Ok(());
+        }
+        if self.nodes[node].process.is_some() {
+            self.crash(node, None, "killed, and one of its files is spoilt")?;
+        }
+        let path = self.random.pick(&files).clone();
+        let spoilt = if kind == Kind::StateRot {
+            let (offset, mask) = (self.random.below(length(&path)), 1 << self.random.below(8));
+            disk.flip_bits(&path, offset, mask)
+        } else {
+            let from = self.random.pick(&files).clone();
+            let page = |random: &mut Random, length: u64| random.below(length.div_ceil(PAGE)) * PAGE;
+            let (source, target) =
+                (page(&mut self.random, length(&from)), page(&mut self.random, length(&path)));
+            let mut bytes = vec![0; (length(&from) - source).min(length(&path) - target).min(PAGE) as usize];
+            disk.open(&from, OpenMode::Read)
+                .and_then(|file| file.read_exact_at(&mut bytes, source))
+                .and_then(|()| disk.open(&path, OpenMode::ReadWrite))
+                .and_then(|file| file.write_all_at(&bytes, target).and_then(|()| file.sync()))
+        };
+        if spoilt.is_ok() {
+            self.bit(index);
+            self.trace.note(self.now, format_args!("{} is spoilt", path.display()));
+        }
+        Ok(())
+    }
+
+    /// A node's disk is copied, as it is without what is not synced. The node goes on in another start.
+    fn copy_disk(&mut self, node: usize) -> Checked {
+        let Some(process) = &self.nodes[node].process else { return Ok(()) };
+        let copied_in = process.machine.starts();
+        let disk = self.nodes[node].disk.fork();
+        disk.power_cut(Unsynced::Lost);
+        self.nodes[node].earlier = Some(Earlier { disk, copied_in });
+        self.crash(node, None, "killed, and its disk was copied")
+    }
+
+    /// A node's disk is what it was when it was copied, if all others are there and remember more: else it waits.
+    fn put_back(&mut self, index: usize) {
+        let node = self.plan.faults[index].fault.node;
+        let Some(copied_in) = self.nodes[node].earlier.as_ref().map(|earlier| earlier.copied_in) else {
+            return;
+        };
+        let id = NodeId(node as u16 + 1);
+        let remembers = |other: &Node| {
+            let remembered = other.process.as_ref().and_then(|process| process.machine.remembers(id));
+            remembered.is_some_and(|starts| starts > copied_in)
+        };
+        let mut others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
+        if self.invariants.anybody_unaware() || !others.all(|(_, other)| remembers(other)) {
+            return;
+        }
+        self.bit(index);
+        if self.nodes[node].process.is_some() {
+            self.end_process(node, None, "its disk is put back");
+        }
+        if let Some(earlier) = self.nodes[node].earlier.take() {
+            self.nodes[node].disk = Arc::new(earlier.disk);
+        }
+        self.invariants.note_put_back(node);
+        let takes = self.random.spread(1_000, 2_000_000);
+        self.queue.push(self.now + takes, Event::Start { node });
     }
 
     /// A node's disk is gone, and an empty one is there.

@@ -7,6 +7,7 @@
 //! ```text
 //! cargo sim 42                  runs one seed and prints what happens
 //! cargo sim --seeds 5000        explores, on all cores
+//! cargo sim --seeds 5000 --losses   the same, and each run loses disks
 //! cargo sim --plants            puts bugs in, one after the other, and says what notices them
 //! ```
 //!
@@ -36,6 +37,7 @@ pub mod tally;
 mod trace;
 mod world;
 
+pub use crate::plan::Bias;
 use crate::plan::Plan;
 use crate::tally::Tally;
 use crate::world::World;
@@ -55,8 +57,8 @@ pub struct Run {
 
 /// Runs a seed; `shown` prints what happens.
 #[must_use]
-pub fn run(seed: u64, shown: bool) -> Run {
-    run_plan(Plan::new(seed), shown)
+pub fn run(seed: u64, bias: Bias, shown: bool) -> Run {
+    run_plan(Plan::new(seed, bias), shown)
 }
 
 /// Runs a plan.

@@ -3,18 +3,18 @@
 use std::process::ExitCode;
 
 use thermocline_simulator::explore::{Exploration, explore, print};
-use thermocline_simulator::run;
+use thermocline_simulator::{Bias, run};
 
 const USAGE: &str = "\
-cargo sim SEED                                      runs a seed, and prints what happens
-cargo sim --seeds N [--from SEED] [--threads N]     runs many seeds, and prints what they went through
+cargo sim SEED [--losses]                           runs a seed, and prints what happens
+cargo sim --seeds N [--from SEED] [--threads N] [--losses]  runs many seeds, and prints what they went through
 cargo sim --plants [--only BUG] [--seeds N] [--threads N]  puts bugs in, and prints what notices each, and after how many seeds";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match parse(&arguments) {
-        Some(Order::One(seed)) => one(seed),
-        Some(Order::Many { first, count, threads }) => many(first, count, threads),
+        Some(Order::One(seed, bias)) => one(seed, bias),
+        Some(Order::Many(exploration)) => many(&exploration),
         Some(Order::Plants { only, count, threads }) => plants(only.as_deref(), count, threads),
         None => {
             eprintln!("{USAGE}");
@@ -24,14 +24,18 @@ fn main() -> ExitCode {
 }
 
 enum Order {
-    One(u64),
-    Many { first: u64, count: u64, threads: usize },
+    One(u64, Bias),
+    Many(Exploration),
     Plants { only: Option<String>, count: u64, threads: usize },
 }
 
 fn parse(arguments: &[String]) -> Option<Order> {
-    if let [seed] = arguments {
-        return seed.parse().ok().map(Order::One);
+    let bias =
+        if arguments.iter().any(|argument| argument == "--losses") { Bias::Losses } else { Bias::None };
+    let arguments: Vec<String> =
+        arguments.iter().filter(|argument| *argument != "--losses").cloned().collect();
+    if let [seed] = &arguments[..] {
+        return seed.parse().ok().map(|seed| Order::One(seed, bias));
     }
     let (mut first, mut count, mut plants, mut only) = (1, None, false, None);
     let mut threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -49,11 +53,11 @@ fn parse(arguments: &[String]) -> Option<Order> {
     if plants {
         return Some(Order::Plants { only, count: count.unwrap_or(500), threads });
     }
-    Some(Order::Many { first, count: count?, threads })
+    Some(Order::Many(Exploration { bias, ..Exploration::new(first, count?, threads) }))
 }
 
-fn one(seed: u64) -> ExitCode {
-    let run = run(seed, true);
+fn one(seed: u64, bias: Bias) -> ExitCode {
+    let run = run(seed, bias, true);
     println!("\n{:#?}\ntrace hash {:016x}", run.tally, run.hash);
     match run.failure {
         None => ExitCode::SUCCESS,
@@ -64,9 +68,9 @@ fn one(seed: u64) -> ExitCode {
     }
 }
 
-fn many(first: u64, count: u64, threads: usize) -> ExitCode {
-    let explored = explore(&Exploration::new(first, count, threads));
-    print(&explored);
+fn many(exploration: &Exploration) -> ExitCode {
+    let explored = explore(exploration);
+    print(&explored, exploration.bias);
     if explored.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -36,6 +36,15 @@ pub(crate) struct Node {
     pub(crate) is_full: bool,
     /// How many calls its disk had failed when its process was started last.
     pub(crate) refusals_before_start: u64,
+    /// An earlier copy of its disk that is to take its place.
+    pub(crate) earlier: Option<Earlier>,
+}
+
+/// A disk as it was.
+pub(crate) struct Earlier {
+    pub(crate) disk: MemoryDisk,
+    /// How many starts it had counted.
+    pub(crate) copied_in: u32,
 }
 
 /// A running process.
@@ -77,6 +86,7 @@ impl Node {
             has_lost: false,
             is_full: false,
             refusals_before_start: 0,
+            earlier: None,
         }
     }
 

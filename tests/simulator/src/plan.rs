@@ -13,6 +13,16 @@ use crate::random::Random;
 const MS: Time = 1_000;
 const SECOND: Time = 1_000_000;
 
+/// What is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bias {
+    /// Everything that can go wrong, now and then.
+    #[default]
+    None,
+    /// Disks are lost, put back and damaged in each run, while old frames come late; other things go wrong as well.
+    Losses,
+}
+
 /// The draw of a seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -75,7 +85,7 @@ pub(crate) struct Clock {
 
 impl Plan {
     /// Draws a plan.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, bias: Bias) -> Self {
         let mut random = Random::new(seed, 1);
         let nodes = if random.below(4) == 0 { 5 } else { 3 };
         let machine = MachineConfig {
@@ -106,7 +116,37 @@ impl Plan {
             faults: Vec::new(),
         };
         plan.draw_faults(&mut random, nodes);
+        plan.draw_losses(&mut Random::new(seed, 6), nodes, bias);
         plan
+    }
+
+    /// Faults that were thought of later, from a stream of their own.
+    fn draw_losses(&mut self, random: &mut Random, nodes: usize, bias: Bias) {
+        let mut kinds: Vec<Kind> = Kind::LATER.into_iter().filter(|_| random.below(30) == 0).collect();
+        let mut count = random.between(1, 3);
+        let mut atlas = Atlas::new(nodes);
+        if bias == Bias::Losses {
+            kinds = [Kind::Wipe, Kind::RollBack, Kind::Rot, Kind::StateRot, Kind::Misdirected]
+                .into_iter()
+                .filter(|kind| matches!(kind, Kind::Wipe | Kind::RollBack) || random.coin())
+                .collect();
+            count = random.between(2, 5);
+            // What leaves a disk before it is lost arrives long after, more often than not.
+            self.network.doubling = (random.spread(5_000, 200_000), 10 * SECOND);
+            self.faults.retain(|scheduled| !scheduled.fault.kind.is_of_disks());
+        }
+        for scheduled in &self.faults {
+            atlas.admits(&scheduled.fault);
+        }
+        for _ in 0..count.min(kinds.len() as u64 * 2) {
+            let kind = *random.pick(&kinds);
+            let at = random.between(self.duration / 20, self.duration / 10 * 8);
+            let lasts = random.spread(MS, self.duration / 4);
+            let fault = Fault::draw(kind, random, nodes);
+            if atlas.admits(&fault) {
+                self.faults.push(Scheduled { fault, at, lasts });
+            }
+        }
     }
 
     fn draw_faults(&mut self, random: &mut Random, nodes: usize) {
@@ -115,7 +155,8 @@ impl Plan {
             Kind::Rot | Kind::BrokenSector | Kind::Wipe => 20,
             _ => 4,
         };
-        let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| random.below(one_in(kind)) == 0).collect();
+        let first = Kind::ALL.into_iter().filter(|kind| !Kind::LATER.contains(kind));
+        let kinds: Vec<Kind> = first.filter(|kind| random.below(one_in(kind)) == 0).collect();
         if kinds.is_empty() {
             return;
         }

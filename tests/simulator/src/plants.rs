@@ -7,8 +7,8 @@ use thermocline::plant::Plant as NodePlant;
 use thermocline_paxos::plant::Plant as CorePlant;
 use thermocline_tiers::plant::Plant as TiersPlant;
 
-use crate::Run;
 use crate::explore::{Exploration, explore};
+use crate::{Bias, Run};
 
 /// A bug, and how it is put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,22 @@ const TIERS: [TiersPlant; 13] = [
     TiersPlant::RunNamesNotSynced,
     TiersPlant::ManifestNameNotSynced,
     TiersPlant::TombstoneTooEarly,
+];
+
+/// Bugs that show only where disks are lost: they are hunted among such runs.
+const OF_LOSSES: [Bug; 12] = [
+    Bug::Core(CorePlant::FloorTooLow),
+    Bug::Core(CorePlant::FloorFewPeers),
+    Bug::Core(CorePlant::LearnerVotes),
+    Bug::Core(CorePlant::LearnerCountsInRead),
+    Bug::Core(CorePlant::LostProves),
+    Bug::Core(CorePlant::HoleForgiven),
+    Bug::Tiers(TiersPlant::AnythingIsATornTail),
+    Bug::Tiers(TiersPlant::OneCatalog),
+    Bug::Node(NodePlant::AnyLifeHeard),
+    Bug::Node(NodePlant::DeafCounted),
+    Bug::Node(NodePlant::LearnerAnswersFloor),
+    Bug::Node(NodePlant::InstallingLooksWhole),
 ];
 
 impl Bug {
@@ -91,7 +107,9 @@ pub fn hunt(bug: Bug, seeds_max: u64, threads: usize) -> Hunted {
     if let Bug::Core(bug) = bug {
         thermocline_paxos::plant::set(Some(bug));
     }
-    let exploration = Exploration { first: 1, count: seeds_max, threads, failures_max: 1, bug: Some(bug) };
+    let bias = if OF_LOSSES.contains(&bug) { Bias::Losses } else { Bias::None };
+    let exploration =
+        Exploration { bias, failures_max: 1, bug: Some(bug), ..Exploration::new(1, seeds_max, threads) };
     let explored = explore(&exploration);
     thermocline_paxos::plant::set(None);
     let (seeds, seconds) = (explored.tally.seeds, began.elapsed().as_secs_f64());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thermocline_tiers::disk::{Disk, MemoryDisk, OpenMode, Unsynced};
+use thermocline_tiers::hot::journal::{JournalBatch, JournalConfig, RecordHead};
 
 use super::World;
 
@@ -50,6 +51,26 @@ impl World {
             let (offset, bit) = (self.draw(length), self.draw(8));
             disk.flip_bits(file, offset, 1 << bit).unwrap();
         }
+    }
+
+    /// Writes what one file has over another. The node must be down.
+    pub(in crate::node::tests) fn overwrite(&mut self, index: usize, from: &Path, to: &Path) {
+        let disk = self.nodes[index].disk.clone();
+        let from = disk.open(from, OpenMode::Read).unwrap();
+        let mut bytes = vec![0; from.len().unwrap() as usize];
+        from.read_exact_at(&mut bytes, 0).unwrap();
+        let to = disk.open(to, OpenMode::ReadWrite).unwrap();
+        to.write_all_at(&bytes, 0).unwrap();
+        to.set_len(bytes.len() as u64).unwrap();
+        to.sync().unwrap();
+    }
+
+    /// Puts a record into a node's journal that the node itself would not write.
+    pub(in crate::node::tests) fn commit(&mut self, index: usize, head: RecordHead, payload: &[u8]) {
+        let journal = &mut self.nodes[index].running.as_mut().unwrap().journal;
+        let mut batch = JournalBatch::new(&JournalConfig::with_segment_bytes(1 << 20));
+        batch.push(head, |writer| writer.put(payload)).unwrap();
+        journal.commit(&mut [&mut batch]).unwrap();
     }
 
     /// Flips a bit in the first bytes of a file; the node may be up.

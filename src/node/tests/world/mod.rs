@@ -78,6 +78,7 @@ impl World {
             disk: Arc::new(MemoryDisk::new(seed * 10 + index)),
             running: None,
             disk_id: (index + 1) * 100,
+            damage: 0,
         };
         let mut world = Self {
             nodes: (0..shape.nodes as u64).map(node).collect(),

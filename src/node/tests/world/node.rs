@@ -23,11 +23,13 @@ pub(in crate::node::tests) struct Node {
     pub(in crate::node::tests) running: Option<Running>,
     /// The random number of its next new directory.
     pub(super) disk_id: u64,
+    /// How much damage its last start found.
+    pub(in crate::node::tests) damage: usize,
 }
 
 pub(in crate::node::tests) struct Running {
     pub(in crate::node::tests) worker: Worker,
-    journal: Journal,
+    pub(super) journal: Journal,
     reader: JournalReader,
     founder: Founder,
     /// Submissions that are on their way to the disk.
@@ -74,6 +76,7 @@ impl World {
             clients: vec![u64::from(node) << 32 | self.starts],
         };
         let mut recovered = recover(plan)?;
+        self.nodes[index].damage = recovered.report.damage.len();
         recovered.journal.witness().unwrap();
         let boot = recovered.boot();
         assert!(self.boots.insert((boot.disk, boot.count)), "a boot is repeated");

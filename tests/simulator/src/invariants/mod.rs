@@ -33,6 +33,8 @@ pub(crate) struct Invariants {
     /// In which start of each node its group was founded.
     founded_in: BTreeMap<usize, Boot>,
     digests: Digests,
+    /// Nodes that were put back to an earlier copy, and do not know it in every bucket yet; a bit for each.
+    unaware: u32,
     /// How many slots were decided.
     pub(crate) slots: u64,
 }
@@ -41,11 +43,17 @@ pub(crate) struct Invariants {
 struct Group {
     history: History,
     memories: Vec<Memory>,
+    /// Nodes that have forgotten what they did here, and do not know it: what they write is nothing to anybody, as nobody hears them.
+    unaware: u32,
 }
 
 impl Group {
-    fn new(nodes: usize) -> Self {
-        Self { history: History::default(), memories: vec![Memory::default(); nodes] }
+    fn new(nodes: usize, unaware: u32) -> Self {
+        Self { history: History::default(), memories: vec![Memory::default(); nodes], unaware }
+    }
+
+    fn is_aware(&self, node: usize) -> bool {
+        self.unaware & 1 << node == 0
     }
 
     /// Judges what a node's step means for all of them. `true` for the first news of a decision, or of a value.
@@ -58,18 +66,25 @@ impl Group {
     }
 
     fn written(&mut self, node: usize, record: &Record) -> Checked {
-        self.memories[node].check_vote(node, record)?;
+        if self.is_aware(node) {
+            self.memories[node].check_vote(node, record)?;
+        }
         let mut facts = vec![];
         core::written(record, &mut facts);
         facts.iter().try_for_each(|fact| self.note(node, fact).map(drop))
     }
 
     fn told(&mut self, node: usize, message: &thermocline_paxos::Message) -> Checked {
-        self.memories[node].check_told(node, message)?;
+        if self.is_aware(node) {
+            self.memories[node].check_told(node, message)?;
+        }
         core::told(message).map_or(Ok(()), |fact| self.note(node, &fact).map(drop))
     }
 
     fn synced(&mut self, node: usize, record: &Record) -> Checked {
+        if !self.is_aware(node) {
+            return Ok(());
+        }
         let fact = self.memories[node].note_synced(record);
         fact.map_or(Ok(()), |fact| self.note(node, &fact).map(drop))
     }
@@ -110,6 +125,7 @@ impl Invariants {
                 self.group(bucket).told(node, &send.message).map_err(of_bucket(bucket))?;
             }
         }
+        self.look_for_awareness(node, machine);
         Ok(())
     }
 
@@ -136,8 +152,8 @@ impl Invariants {
             let Some(written) = self.written.get_mut(&(node, worker)) else { continue };
             while written.front().is_some_and(|persist| persist.ticket <= through) {
                 let Some(persist) = written.pop_front() else { break };
-                let nodes = self.nodes;
-                let group = self.groups.entry(persist.bucket).or_insert_with(|| Group::new(nodes));
+                let (nodes, unaware) = (self.nodes, self.unaware);
+                let group = self.groups.entry(persist.bucket).or_insert_with(|| Group::new(nodes, unaware));
                 group.synced(node, &persist.record).map_err(of_bucket(persist.bucket))?;
                 // A bucket that was copied whole has no commands in the journal, but the word that it was.
                 let reaches = matches!(
@@ -164,7 +180,7 @@ impl Invariants {
     }
 
     fn group(&mut self, bucket: Bucket) -> &mut Group {
-        self.groups.entry(bucket).or_insert_with(|| Group::new(self.nodes))
+        self.groups.entry(bucket).or_insert_with(|| Group::new(self.nodes, self.unaware))
     }
 
     /// Who owned slot 1: the bucket's first replica, in the start in which it was founded.

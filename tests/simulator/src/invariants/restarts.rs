@@ -17,6 +17,40 @@ impl Invariants {
         self.commands.retain(|(of, _), _| *of != node);
     }
 
+    /// A node's disk was put back to an earlier copy. What it did since then it has forgotten, and is not heard until it knows.
+    pub(crate) fn note_put_back(&mut self, node: usize) {
+        self.note_lost_disk(node);
+        self.unaware |= 1 << node;
+        for group in self.groups.values_mut() {
+            group.memories[node].note_lost();
+            group.unaware |= 1 << node;
+        }
+    }
+
+    /// Whether a node was put back, and does not know it yet.
+    pub(crate) fn anybody_unaware(&self) -> bool {
+        self.unaware != 0
+    }
+
+    /// A replica that was put back and was told so, or begins as a learner, knows it.
+    pub(super) fn look_for_awareness(&mut self, node: usize, machine: &Machine) {
+        if self.unaware & 1 << node == 0 {
+            return;
+        }
+        let mut left = false;
+        for (bucket, group) in &mut self.groups {
+            let knows = || machine.has_admitted(*bucket) || machine.status(*bucket).vote == Vote::LearnerOnly;
+            if !group.is_aware(node) && knows() {
+                group.unaware &= !(1 << node);
+                group.memories[node].note_lost();
+            }
+            left |= !group.is_aware(node);
+        }
+        if !left {
+            self.unaware &= !(1 << node);
+        }
+    }
+
     /// A node has started from its disk, which may have lost something (`has_lost`).
     pub(crate) fn check_restart(&mut self, node: usize, machine: &Machine, has_lost: bool) -> Checked {
         for (bucket, group) in &mut self.groups {
@@ -41,6 +75,9 @@ impl Invariants {
             // What it starts with comes from its disk, synced before or by a write that a crash interrupted.
             let last = self.commands.entry((node, *bucket)).or_default();
             *last = (*last).max(status.chosen);
+            if status.accepted != Ballot::ZERO {
+                *last = (*last).max(slot);
+            }
             if restored.vote == Vote::LearnerOnly {
                 if has_lost {
                     group.memories[node].note_lost();
@@ -56,10 +93,8 @@ impl Invariants {
                 let vote = Record::Accept { slot, ballot: status.accepted, command: Command::no_op() };
                 group.synced(node, &vote).map_err(of_bucket(*bucket))?;
             }
-            if status.accepted != Ballot::ZERO {
-                *last = (*last).max(slot);
-            }
         }
+        self.look_for_awareness(node, machine);
         self.check_index(node, machine)
     }
 }

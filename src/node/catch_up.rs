@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use thermocline_paxos::{Bucket, Command, NodeId, Slot, Vote};
+use thermocline_paxos::{Bucket, Command, NodeId, Slot, Status, Vote};
 
 use super::effects::Job;
 use super::timers::Timer;
@@ -188,7 +188,8 @@ impl Worker {
     }
 
     /// Tells the others how far this replica is, a few buckets at a time and all of them in a while: what every frame about a slot
-    /// was lost of, nobody else would tell a replica of an idle bucket.
+    /// was lost of, nobody else would tell a replica of an idle bucket. And has what a crash left open decided, of which nobody else knows
+    /// either when all of them went down.
     pub(super) fn hint_some(&mut self, now: u64) {
         if !self.founded || now < self.next_hint {
             return;
@@ -198,8 +199,16 @@ impl Worker {
         for _ in 0..buckets.div_ceil(HINT_TURNS) {
             let bucket = Bucket(self.hinted_through % buckets);
             self.hinted_through = (bucket.0 + 1) % buckets;
-            let chosen = self.core.status(bucket).chosen;
-            if !self.owns(bucket) || chosen == Slot(0) {
+            if !self.owns(bucket) {
+                continue;
+            }
+            let Status { chosen, accepted, .. } = self.core.status(bucket);
+            if accepted.is_some() && self.active.get_mut(bucket).is_none() {
+                // An earlier start left it, and those who knew whether it was chosen may have forgotten.
+                self.counters.finished_slots += 1;
+                self.finish_slot(now, bucket);
+            }
+            if chosen == Slot(0) {
                 continue;
             }
             for place in 0..self.route.replicas(bucket).len() {

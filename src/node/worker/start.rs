@@ -95,7 +95,8 @@ impl Worker {
             to_lift,
             next_reach: 0,
             next_hint: 0,
-            hinted_through: 0,
+            // Not where the others begin: two who finish a slot at the same time hinder each other.
+            hinted_through: (settings.seed % u64::from(buckets)) as u32,
             next_straggler: 0,
             next_floor_question: 0,
             nudges: Nudges::default(),

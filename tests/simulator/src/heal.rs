@@ -7,7 +7,7 @@ use crate::world::{Checked, World};
 
 /// After so long without faults everything must be well. Replicas of a bucket that nobody asks about may have to wait for the others'
 /// next turn to tell how far they are.
-const HEAL_MAX: Time = 35_000_000;
+const HEAL_MAX: Time = 70_000_000;
 
 /// After so long a slot that somebody left undecided is decided by others.
 const QUIET: Time = 5_000_000;

@@ -70,27 +70,30 @@ struct Audit {
 /// Reads the contents of some buckets, and their records in the journal. Blocks.
 pub(crate) struct Reading {
     snapshot: Snapshot,
+    /// In order of their numbers.
     buckets: Vec<(Bucket, Vec<Position>)>,
 }
 
 impl Reading {
     pub(crate) fn run(self, reader: &JournalReader) -> Vec<(Finding, Option<StateError>)> {
         let Self { snapshot, buckets } = self;
-        let read = |(bucket, places): (Bucket, Vec<Position>)| {
-            let mut buffer = Vec::new();
-            let mut journal_damage = 0;
-            for place in &places {
-                let read = reader.read(*place, &mut buffer);
-                journal_damage +=
-                    u32::from(matches!(read, Err(JournalError::Corrupt { .. } | JournalError::Io { .. })));
-            }
-            let (content, error) = match snapshot.content(thermocline_tiers::hot::Bucket(bucket.0)) {
+        let numbers: Vec<_> =
+            buckets.iter().map(|(bucket, _)| thermocline_tiers::hot::Bucket(bucket.0)).collect();
+        let contents = snapshot.contents(&numbers);
+        let mut buffer = Vec::new();
+        let mut found = |((bucket, places), content): ((Bucket, Vec<Position>), _)| {
+            let damaged = places.iter().filter(|place| {
+                let read = reader.read(**place, &mut buffer);
+                matches!(read, Err(JournalError::Corrupt { .. } | JournalError::Io { .. }))
+            });
+            let journal_damage = damaged.count() as u32;
+            let (content, error) = match content {
                 Ok(content) => (Some(content), None),
                 Err(error) => (None, Some(error)),
             };
             (Finding { bucket, content, journal_damage }, error)
         };
-        buckets.into_iter().map(read).collect()
+        buckets.into_iter().zip(contents).map(&mut found).collect()
     }
 }
 
@@ -196,6 +199,8 @@ impl Worker {
                     && !self.failed.contains(&bucket.0)
                     && !self.part(*bucket).is_installing(state_bucket)
             });
+            buckets.sort_unstable();
+            buckets.dedup();
             let place = buckets.first().map(|bucket| self.settings.dealing.place(*bucket));
             buckets.retain(|bucket| Some(self.settings.dealing.place(*bucket)) == place);
             let Some(Ok(snapshot)) = place.map(|place| self.parts[place].snapshot()) else {

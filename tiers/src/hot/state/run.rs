@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -161,8 +162,9 @@ impl Run {
         self.meta.newest < wiped_below
     }
 
-    pub(super) fn covers(&self, bucket: Bucket) -> bool {
-        (self.meta.first_bucket..=self.meta.last_bucket).contains(&bucket)
+    /// Whether it may have something of any of these buckets.
+    pub(super) fn covers(&self, buckets: &RangeInclusive<Bucket>) -> bool {
+        self.meta.first_bucket <= *buckets.end() && *buckets.start() <= self.meta.last_bucket
     }
 
     /// The open run, if it is in memory.

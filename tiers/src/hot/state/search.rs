@@ -79,5 +79,5 @@ pub(super) fn visible(
     wiped_below: Age,
     bucket: Bucket,
 ) -> impl Iterator<Item = &Arc<Run>> {
-    runs.iter().filter(move |run| run.covers(bucket) && !run.is_before(wiped_below))
+    runs.iter().filter(move |run| run.covers(&(bucket..=bucket)) && !run.is_before(wiped_below))
 }

@@ -1,5 +1,6 @@
 //! A pinned view of a part, for transfers and for sinking.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,21 +57,36 @@ impl Snapshot {
     /// Every entry of a bucket from an entity on (empty: from the first), tombstones and trim marks too, less what trim marks hide: by
     /// entity, trim marks first, then by position.
     pub fn bucket(&self, bucket: Bucket, from_entity: &[u8]) -> SnapshotIter {
-        let sets = self.runs.sets.keys().copied().filter(|set| *set != RunSet::Meta).collect();
-        self.iter(bucket, from_entity, sets, None)
+        SnapshotIter { items: self.iter(bucket..=bucket, from_entity, self.data_sets(), None) }
+    }
+
+    /// As [`Snapshot::bucket`] of each of several buckets, one after the other.
+    pub(super) fn range(&self, buckets: RangeInclusive<Bucket>) -> Items {
+        self.iter(buckets, &[], self.data_sets(), None)
+    }
+
+    fn data_sets(&self) -> Vec<RunSet> {
+        self.runs.sets.keys().copied().filter(|set| *set != RunSet::Meta).collect()
     }
 
     /// The records and tombstones of one window of a bucket, less what trim marks hide, by entity, then position. For sinking.
     pub fn window(&self, bucket: Bucket, window: Window) -> SnapshotIter {
-        self.iter(bucket, &[], vec![RunSet::Window(window)], Some(RunSet::Window(window)))
+        let set = RunSet::Window(window);
+        SnapshotIter { items: self.iter(bucket..=bucket, &[], vec![set], Some(set)) }
     }
 
-    fn iter(&self, bucket: Bucket, from: &[u8], sets: Vec<RunSet>, only: Option<RunSet>) -> SnapshotIter {
+    fn iter(
+        &self,
+        buckets: RangeInclusive<Bucket>,
+        from: &[u8],
+        sets: Vec<RunSet>,
+        only: Option<RunSet>,
+    ) -> Items {
         let config = &self.store.config;
         // Every tombstone stays: what it hides may lie where this part does not see it.
         let fold = Fold::new(self.trimming_runs(), Arc::clone(&self.marks), config.outcome_slots, true);
-        SnapshotIter {
-            merge: self.merge(Half::Data, bucket, from, &sets).map_err(Some),
+        Items {
+            merge: self.merge(Half::Data, buckets, from, &sets).map_err(Some),
             fold,
             window_span_ms: config.window_span_ms,
             only,
@@ -81,13 +97,23 @@ impl Snapshot {
         Arc::clone(&self.runs)
     }
 
-    fn merge(&self, half: Half, bucket: Bucket, from: &[u8], sets: &[RunSet]) -> Result<Merge, StateError> {
-        let end = bucket.0.checked_add(1).map(Bucket);
-        let key = EntryKey { bucket, entity: from, place: Place::FIRST };
+    /// Some buckets, the first of them from an entity on.
+    fn merge(
+        &self,
+        half: Half,
+        buckets: RangeInclusive<Bucket>,
+        from: &[u8],
+        sets: &[RunSet],
+    ) -> Result<Merge, StateError> {
+        let (first, last) = buckets.into_inner();
+        let end = last.0.checked_add(1).map(Bucket);
+        let key = EntryKey { bucket: first, entity: from, place: Place::FIRST };
         let in_memory = self.memtables.iter().flat_map(|memtable| Source::memtable(memtable, half, &key));
         let mut sources: Vec<Source> = in_memory.map(|source| source.until(end)).collect();
         for run in sets.iter().flat_map(|set| self.runs.of(*set)) {
-            if run.covers(bucket) && !run.is_before(self.mark(bucket).wiped_below) {
+            // The merge passes over what single buckets were wiped of.
+            let is_wiped = first == last && run.is_before(self.mark(first).wiped_below);
+            if run.covers(&(first..=last)) && !is_wiped {
                 sources.push(Source::run(run, &key)?.until(end));
             }
         }
@@ -99,12 +125,7 @@ impl Snapshot {
     /// # Errors
     /// [`StateError::Corrupt`], [`StateError::Io`].
     pub fn outcomes(&self, bucket: Bucket) -> Result<Vec<(TokenKey, Outcome)>, StateError> {
-        let applied = self.applied(bucket).0;
-        self.meta(bucket, meta::OUTCOMES, |entry| {
-            let outcome = meta::decode_outcome(Slot(entry.version.0), entry.value)?;
-            let is_kept = outcome.slot.0 + self.store.config.outcome_slots > applied;
-            is_kept.then_some((meta::token_of(entry.key.entity)?, outcome))
-        })
+        self.meta(bucket, meta::OUTCOMES, |entry| self.kept_outcome(entry))
     }
 
     /// The attributes of a bucket, in order.
@@ -124,7 +145,7 @@ impl Snapshot {
         from: &[u8],
         decode: impl Fn(&Entry<'_>) -> Option<T>,
     ) -> Result<Vec<T>, StateError> {
-        let mut merge = self.merge(Half::Meta, bucket, from, &[RunSet::Meta])?;
+        let mut merge = self.merge(Half::Meta, bucket..=bucket, from, &[RunSet::Meta])?;
         let mut found = Vec::new();
         while let Some(entry) = merge.entry() {
             if !entry.key.entity.starts_with(from) {
@@ -137,10 +158,60 @@ impl Snapshot {
         }
         Ok(found)
     }
+
+    /// The outcomes that are still kept, and the attributes, of some buckets.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`], [`StateError::Io`].
+    pub(super) fn meta_of(
+        &self,
+        buckets: RangeInclusive<Bucket>,
+        mut found: impl FnMut(Bucket, Meta<'_>),
+    ) -> Result<(), StateError> {
+        let mut merge = self.merge(Half::Meta, buckets, &[], &[RunSet::Meta])?;
+        while let Some(entry) = merge.entry() {
+            if entry.kind == Kind::Put {
+                let bucket = entry.key.bucket;
+                if let Some((token, outcome)) = self.kept_outcome(&entry) {
+                    found(bucket, Meta::Outcome(token, outcome));
+                } else if let Some(attribute) = meta::attribute_of(entry.key.entity) {
+                    found(bucket, Meta::Attribute(attribute, entry.value));
+                }
+            }
+            merge.next()?;
+        }
+        Ok(())
+    }
+
+    fn kept_outcome(&self, entry: &Entry<'_>) -> Option<(TokenKey, Outcome)> {
+        let token = meta::token_of(entry.key.entity)?;
+        let outcome = meta::decode_outcome(Slot(entry.version.0), entry.value)?;
+        let applied = self.applied(entry.key.bucket).0;
+        (outcome.slot.0 + self.store.config.outcome_slots > applied).then_some((token, outcome))
+    }
 }
 
-/// Entries of a snapshot, read as they are asked for. Ends after an error.
+/// What a bucket has beside its records.
+pub(super) enum Meta<'a> {
+    Outcome(TokenKey, Outcome),
+    Attribute(Attribute, &'a [u8]),
+}
+
+/// Entries of a bucket of a snapshot, read as they are asked for. Ends after an error.
 pub struct SnapshotIter {
+    items: Items,
+}
+
+impl Iterator for SnapshotIter {
+    type Item = Result<SnapshotItem, StateError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.items.next().map(|found| found.map(|(_, item)| item))
+    }
+}
+
+/// Entries of some buckets, each with its bucket.
+pub(super) struct Items {
     merge: Result<Merge, Option<StateError>>,
     fold: Fold,
     window_span_ms: u64,
@@ -148,8 +219,8 @@ pub struct SnapshotIter {
     only: Option<RunSet>,
 }
 
-impl Iterator for SnapshotIter {
-    type Item = Result<SnapshotItem, StateError>;
+impl Iterator for Items {
+    type Item = Result<(Bucket, SnapshotItem), StateError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let merge = match &mut self.merge {
@@ -171,11 +242,12 @@ fn step(
     fold: &mut Fold,
     window_span_ms: u64,
     only: Option<RunSet>,
-) -> Result<Option<SnapshotItem>, StateError> {
+) -> Result<Option<(Bucket, SnapshotItem)>, StateError> {
     while let Some(entry) = merge.entry() {
         let set = entry.key.place.run_set(window_span_ms);
         let keeps = fold.keeps(set, &entry, false)?;
-        let item = (keeps && only.is_none_or(|only| only == set)).then(|| item(&entry));
+        let wanted = keeps && only.is_none_or(|only| only == set);
+        let item = wanted.then(|| (entry.key.bucket, item(&entry)));
         merge.next()?;
         if item.is_some() {
             return Ok(item);

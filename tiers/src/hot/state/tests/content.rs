@@ -60,6 +60,35 @@ fn another_value_shows_in_its_window_alone() {
 }
 
 #[test]
+fn buckets_read_together_have_the_contents_that_each_has() {
+    let config = StateConfig { sinks: false, merge_fan: 2, ..config() };
+    let mut part = open(&MemoryDisk::new(1), config).unwrap();
+    let mut models: Vec<Model> = (0..6).map(|_| Model::new()).collect();
+    for slot in 1..=20 {
+        for bucket in [0, 2, 3, 5] {
+            apply(&mut part, &mut models[bucket as usize], bucket, &put(slot, bucket as u8));
+        }
+        if slot.is_multiple_of(6) {
+            flush(&mut part).unwrap();
+        }
+        if slot == 13 {
+            part.wipe(Bucket(3)).unwrap();
+            models[3] = Model::new();
+            part.restore(Bucket(3)).finish(Slot(0), Digest::default());
+        }
+    }
+    let snapshot = part.snapshot().unwrap();
+    let each = |bucket: &Bucket| snapshot.content(*bucket).unwrap();
+    for buckets in [&[0, 1, 2, 3, 4, 5][..], &[0, 3], &[2, 3, 5], &[1, 4], &[]] {
+        let buckets: Vec<Bucket> = buckets.iter().map(|number| Bucket(*number)).collect();
+        let together: Vec<Content> = snapshot.contents(&buckets).into_iter().map(Result::unwrap).collect();
+        assert_eq!(together, buckets.iter().map(each).collect::<Vec<_>>(), "{buckets:?}");
+    }
+    let wiped = each(&Bucket(3));
+    assert!(wiped.records > 0 && wiped.records < each(&Bucket(2)).records);
+}
+
+#[test]
 fn a_wiped_bucket_is_installing_until_it_is_whole_and_so_it_is_after_a_crash() {
     let disk = MemoryDisk::new(1);
     let mut part = open(&disk, config()).unwrap();

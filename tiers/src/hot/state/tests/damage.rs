@@ -92,6 +92,11 @@ fn read_all(part: &mut Part, model: &Model) -> Vec<StateError> {
         errors.extend(snapshot.bucket(bucket, &[]).filter_map(Result::err));
         errors.extend(snapshot.outcomes(bucket).err());
     }
+    // Read together, what cannot be read fails its bucket alone.
+    let (snapshot, buckets) = (part.snapshot().unwrap(), [Bucket(0), Bucket(1), Bucket(2)]);
+    for (bucket, content) in buckets.into_iter().zip(snapshot.contents(&buckets)) {
+        assert_eq!(content.ok(), snapshot.content(bucket).ok());
+    }
     errors
 }
 

@@ -57,12 +57,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Has the process open as many files as it may: what it is given at first is often meant for a shell.
+fn take_all_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(?current, ?maximum, %error, "the limit on open files stays as it was");
+    }
+}
+
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let quiet = !matches!(arguments.command, Command::Serve(_) | Command::Replace(_));
     let filter = arguments.log.unwrap_or_else(|| if quiet { "warn" } else { "info" }.to_owned());
     let filter = EnvFilter::try_new(&filter)
         .map_err(|error| Failure::usage(format!("invalid --log: {filter}: {error}")))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    take_all_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

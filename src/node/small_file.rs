@@ -3,6 +3,9 @@
 //! ```text
 //! magic, 8 bytes · length u32 · crc32 u32 of the rest · rest
 //! ```
+//!
+//! A node that cannot write one cannot start, or cannot hear a peer, and it has to be able to on a full disk: that is when it is started again. So
+//! a file named `reserve` holds the room for one. It gives way when there is no other, and takes the room that the file before leaves.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,18 +55,13 @@ impl SmallFile {
         bytes.extend_from_slice(&crc32fast::hash(rest).to_le_bytes());
         bytes.extend_from_slice(rest);
         let (path, new) = (PathBuf::from(self.name), PathBuf::from(format!("{}.new", self.name)));
-        let replace = || -> io::Result<()> {
-            match disk.remove(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let file = disk.open(&new, OpenMode::CreateNew)?;
-            file.write_all_at(&bytes, 0)?;
-            file.sync()?;
-            disk.rename(&new, &path)?;
-            disk.sync_directory(Path::new(""))
-        };
-        replace().map_err(|error| self.storage(&error))
+        let mut written = replace(disk, &path, &new, &bytes);
+        if written.as_ref().is_err_and(is_full) && give_way(disk).is_ok() {
+            written = replace(disk, &path, &new, &bytes);
+        }
+        written.map_err(|error| self.storage(&error))?;
+        keep_reserve(disk);
+        Ok(())
     }
 
     pub(super) fn corrupt(self, what: impl std::fmt::Display) -> Error {
@@ -72,5 +70,68 @@ impl SmallFile {
 
     fn storage(self, error: &io::Error) -> Error {
         Error::file(Path::new(self.name), error)
+    }
+}
+
+fn replace(disk: &dyn Disk, path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
+    match disk.remove(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.open(new, OpenMode::CreateNew)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(new, path)?;
+    disk.sync_directory(Path::new(""))
+}
+
+/// The file that keeps room, and its bytes: for a list of some thousands of buckets.
+const RESERVE: &str = "reserve";
+const RESERVE_BYTES: usize = 16 << 10;
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Gives up the room that is kept. It can be used once the directory says so.
+fn give_way(disk: &dyn Disk) -> io::Result<()> {
+    disk.remove(Path::new(RESERVE))?;
+    disk.sync_directory(Path::new(""))
+}
+
+/// Keeps room again, if there is any: it is needed when there is none, and then it was taken before.
+fn keep_reserve(disk: &dyn Disk) {
+    let path = Path::new(RESERVE);
+    let Ok(file) = disk.open(path, OpenMode::CreateNew) else { return };
+    if let Err(error) = file.write_all_at(&[0; RESERVE_BYTES], 0) {
+        tracing::debug!(%error, "no room is kept for the next small file");
+        let _ = disk.remove(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thermocline_tiers::disk::MemoryDisk;
+
+    use super::*;
+
+    const FILE: SmallFile = SmallFile { name: "small", magic: b"TCSMALL0", bytes_max: 1 << 10 };
+
+    #[test]
+    fn a_small_file_is_written_on_a_full_disk_again_and_again() {
+        let disk = MemoryDisk::new(1);
+        FILE.write(&disk, &[1; 100]).unwrap();
+        let rest = disk.open(Path::new("rest"), OpenMode::CreateNew).unwrap();
+        rest.write_all_at(&[0; 5000], 0).unwrap();
+        disk.set_capacity(Some(5000 + RESERVE_BYTES as u64 + 116));
+        assert!(rest.write_all_at(&[0], 5000).is_err_and(|error| is_full(&error)));
+        for round in 2..20 {
+            FILE.write(&disk, &[round; 100]).unwrap();
+            assert_eq!(FILE.read(&disk).unwrap(), Some(vec![round; 100]));
+        }
+        disk.remove(Path::new(RESERVE)).unwrap();
+        disk.set_capacity(Some(5000 + 116));
+        assert!(matches!(FILE.write(&disk, &[1; 100]), Err(Error::Storage { .. })));
+        assert_eq!(FILE.read(&disk).unwrap(), Some(vec![19; 100]), "the old one is still there");
     }
 }

@@ -31,6 +31,8 @@ pub struct StateConfig {
     pub block_bytes: usize,
     /// At most this many bytes of block indexes and filters of runs stay in memory. Default 64 MiB.
     pub index_cache_bytes: usize,
+    /// At most this many runs stay open while nothing reads them, each of them a file of the process; 1 to 2^20. Default 1,024.
+    pub open_runs_max: usize,
     /// At most this many bytes of decoded blocks stay in memory; 0 for none. Default 32 MiB.
     pub block_cache_bytes: usize,
     /// So many neighbouring runs of similar size are merged into one; 2 to 64. Default 4.
@@ -52,6 +54,7 @@ impl Default for StateConfig {
             value_bytes_max: 1 << 20,
             block_bytes: 16 << 10,
             index_cache_bytes: 64 << 20,
+            open_runs_max: 1024,
             block_cache_bytes: 32 << 20,
             merge_fan: 4,
             merge_bytes_max: 1 << 30,
@@ -69,6 +72,7 @@ impl StateConfig {
         within("frozen_max", self.frozen_max as u64, 1, 64)?;
         within("value_bytes_max", self.value_bytes_max as u64, 1, VALUE_BYTES_LIMIT as u64)?;
         within("block_bytes", self.block_bytes as u64, 512, 1 << 20)?;
+        within("open_runs_max", self.open_runs_max as u64, 1, 1 << 20)?;
         within("merge_fan", self.merge_fan as u64, 2, 64)?;
         within("runs_max", self.runs_max as u64, 16, 1 << 20)
     }

@@ -75,8 +75,7 @@ impl Snapshot {
             bytes.clear();
             match meta {
                 Meta::Outcome(token, outcome) => {
-                    for number in
-                        [token.client, token.counter, outcome.slot.0, outcome.detail, outcome.born]
+                    for number in [token.client, token.counter, outcome.slot.0, outcome.detail, outcome.born]
                     {
                         bytes.extend_from_slice(&number.to_le_bytes());
                     }

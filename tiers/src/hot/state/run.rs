@@ -1,8 +1,8 @@
 //! Runs: immutable sorted files, each belonging to one [`RunSet`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -105,14 +105,15 @@ impl RunStore {
         PageSeed::new(&name)
     }
 
-    /// Takes a reader into account, and lets go of those unused for longest once there are too many bytes of them.
+    /// Takes a reader into account, and lets go of those unused for longest once there are too many of them, or too many bytes.
     fn loaded(&self, run: &Arc<Run>, bytes: usize) {
         let mut dropped = Vec::new();
         let mut readers = self.readers.lock();
         readers.loaded.push_back((Arc::downgrade(run), bytes));
         readers.bytes += bytes;
         let mut spared = 0;
-        while readers.bytes > self.config.index_cache_bytes && readers.loaded.len() > 1 {
+        let (bytes_max, count_max) = (self.config.index_cache_bytes, self.config.open_runs_max);
+        while (readers.bytes > bytes_max || readers.loaded.len() > count_max) && readers.loaded.len() > 1 {
             let Some((weak, bytes)) = readers.loaded.pop_front() else { break };
             if let Some(run) = weak.upgrade() {
                 if run.used.swap(false, Ordering::Relaxed) && spared < readers.loaded.len() {
@@ -124,6 +125,12 @@ impl RunStore {
             }
             readers.bytes -= bytes;
         }
+    }
+
+    /// How many runs are open, or were until they went.
+    #[cfg(test)]
+    pub(super) fn open_runs(&self) -> usize {
+        self.readers.lock().loaded.len()
     }
 }
 

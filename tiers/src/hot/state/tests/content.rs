@@ -89,6 +89,21 @@ fn buckets_read_together_have_the_contents_that_each_has() {
 }
 
 #[test]
+fn few_runs_stay_open_however_many_are_read() {
+    let config = StateConfig { open_runs_max: 4, merge_fan: 64, ..config() };
+    let mut part = open(&MemoryDisk::new(1), config).unwrap();
+    let mut model = Model::new();
+    for slot in 1..=40 {
+        apply(&mut part, &mut model, BUCKET, &put(slot, 1));
+        flush(&mut part).unwrap();
+    }
+    assert!(part.stats().runs > 40);
+    let all = content(&mut part);
+    assert!(all.records > 20 && part.store.open_runs() <= 4, "{} runs stay open", part.store.open_runs());
+    assert_eq!(content(&mut part), all);
+}
+
+#[test]
 fn a_wiped_bucket_is_installing_until_it_is_whole_and_so_it_is_after_a_crash() {
     let disk = MemoryDisk::new(1);
     let mut part = open(&disk, config()).unwrap();

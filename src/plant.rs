@@ -65,6 +65,8 @@ plants! {
     InstallingLooksWhole,
     /// Where a peer says that it can be reached is believed, however old its topology is.
     AddressOfAnyEpoch,
+    /// What a third node remembers of a node takes the place of what was heard of the node itself.
+    HearsayDisplaces,
 }
 
 #[cfg(feature = "plant")]

@@ -13,6 +13,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plant::{self, Plant};
+
 /// How far a node's journal reaches: nothing behind it was ever lost by a crash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Reach {
@@ -83,6 +85,15 @@ pub(crate) fn judge(known: Option<&Witnessed>, life: &Life) -> Judgement {
         return Judgement::Current;
     }
     if life.count <= known.count || life.recovered < known.synced { Judgement::Old } else { Judgement::New }
+}
+
+/// Whether what a third node remembers of a node is news next to what is remembered here. Who was heard last is not displaced by a disk that
+/// another has heard of, unless the other knows which of them came first: it may not have heard the newer one yet.
+pub(crate) fn is_news(known: Option<&Witnessed>, told: &Witnessed) -> bool {
+    let displaces = |known: &Witnessed| {
+        known.disk == told.disk || told.retired.contains(&known.disk) || plant::on(Plant::HearsayDisplaces)
+    };
+    known.is_none_or(displaces) && judge(known, &told.as_life()) == Judgement::New
 }
 
 impl Witnessed {
@@ -156,6 +167,26 @@ mod tests {
 
     fn remembered(life: &Life) -> Witnessed {
         Witnessed::after(None, life, None)
+    }
+
+    #[test]
+    #[cfg(feature = "plant")]
+    fn hearsay_that_displaces_is_noticed() {
+        let test = who_was_heard_is_not_displaced_by_what_another_remembers;
+        let noticed = std::panic::catch_unwind(|| plant::with(Plant::HearsayDisplaces, test));
+        assert!(noticed.is_err());
+    }
+
+    #[test]
+    fn who_was_heard_is_not_displaced_by_what_another_remembers() {
+        let old = Witnessed { disk: 7, count: 9, ..Witnessed::default() };
+        let new = Witnessed { disk: 8, count: 1, ..Witnessed::default() };
+        assert!(is_news(None, &old), "the first that is heard of the node");
+        assert!(!is_news(Some(&new), &old), "the other has not heard the new one yet");
+        let knowing = Witnessed { retired: vec![7], ..new.clone() };
+        assert!(is_news(Some(&old), &knowing));
+        assert!(!is_news(Some(&knowing), &old));
+        assert!(is_news(Some(&old), &Witnessed { count: 10, start: 5, ..old.clone() }), "a later start");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thermocline_tiers::disk::Disk;
 
-use super::lives::{Judgement, Life, Witnessed, judge};
+use super::lives::{Judgement, Life, Witnessed, is_news, judge};
 use super::small_file::SmallFile;
 use crate::encoding;
 use crate::error::{Error, StorageKind};
@@ -71,9 +71,10 @@ impl PeerFile {
     ) -> Result<Witnessed, Error> {
         let life = told.as_life();
         self.change(node, |known| {
-            let heard = match judge(known, &life) {
-                Judgement::New => Witnessed::after(known, &life, founder),
-                Judgement::Current | Judgement::Old => known.cloned()?,
+            let heard = if is_news(known, told) {
+                Witnessed::after(known, &life, founder)
+            } else {
+                known.cloned()?
             };
             Some(heard.retiring(&told.retired))
         })

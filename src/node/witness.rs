@@ -4,7 +4,7 @@ use bytes::Bytes;
 use thermocline_paxos::{Bucket, NodeId};
 
 use super::effects::Job;
-use super::lives::{Judgement, Life, Reach, Witnessed, judge};
+use super::lives::{self, Judgement, Life, Reach, Witnessed, judge};
 use super::wire::{self, Item};
 use super::worker::Worker;
 use crate::error::{Error, StorageKind};
@@ -147,7 +147,7 @@ impl Worker {
                 continue;
             }
             let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { continue };
-            let is_news = judge(peer.known.as_ref(), &known.as_life()) == Judgement::New
+            let is_news = lives::is_news(peer.known.as_ref(), &known)
                 || peer.known.as_ref().is_some_and(|own| own.lacks(&known));
             if is_news && !std::mem::replace(&mut peer.remembering, true) {
                 let (file, founder) = (self.kept.peers.clone(), self.founder_disk(node));

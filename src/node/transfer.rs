@@ -50,7 +50,7 @@ struct Want {
     /// The slot that it must have at least.
     at_least: Slot,
     /// The replica that could not give it last.
-    avoid: Option<NodeId>,
+    asked_last: Option<NodeId>,
     /// A replica that is known to have it right.
     prefer: Option<NodeId>,
 }
@@ -91,13 +91,32 @@ impl Transfers {
     }
 }
 
+/// Which of the other replicas is asked: the preferred one, else the one after whom was asked last.
+fn next_source(
+    mut others: Vec<NodeId>,
+    prefer: Option<NodeId>,
+    asked_last: Option<NodeId>,
+    turn: usize,
+    is_up: impl Fn(NodeId) -> bool,
+) -> Option<NodeId> {
+    if let Some(preferred) =
+        prefer.filter(|node| others.contains(node) && Some(*node) != asked_last && is_up(*node))
+    {
+        return Some(preferred);
+    }
+    let after = others.iter().position(|node| Some(*node) == asked_last).map(|at| at + 1);
+    let first = after.unwrap_or(turn) % others.len().max(1);
+    others.rotate_left(first);
+    others.into_iter().find(|node| is_up(*node))
+}
+
 impl Worker {
     /// A bucket is to be taken over from another replica, at a slot from `at_least` on.
-    pub(super) fn want_transfer(&mut self, bucket: Bucket, at_least: Slot, avoid: Option<NodeId>) {
+    pub(super) fn want_transfer(&mut self, bucket: Bucket, at_least: Slot, asked_last: Option<NodeId>) {
         if self.transfers.running.contains_key(&bucket.0) || self.route.replicas(bucket).len() == 1 {
             return;
         }
-        let want = Want { at_least, avoid, prefer: None };
+        let want = Want { at_least, asked_last, prefer: None };
         if self.transfers.wants.insert(bucket.0, want).is_none() {
             self.transfers.wanted.push_back(bucket);
         }
@@ -149,7 +168,7 @@ impl Worker {
     }
 
     fn begin_transfer(&mut self, now: u64, bucket: Bucket) {
-        let Some(Want { at_least, avoid, prefer }) = self.transfers.wants.get(&bucket.0).copied() else {
+        let Some(Want { at_least, asked_last, prefer }) = self.transfers.wants.get(&bucket.0).copied() else {
             return;
         };
         if !self.failed.contains(&bucket.0) && self.applied(bucket) >= at_least && at_least > Slot(0) {
@@ -157,18 +176,12 @@ impl Worker {
             self.transfers.wants.remove(&bucket.0);
             return;
         }
-        let me = self.settings.me;
-        let up: Vec<NodeId> = self
-            .route
-            .replicas(bucket)
-            .iter()
-            .copied()
-            .filter(|node| *node != me && Some(*node) != avoid && self.is_up(*node))
-            .collect();
-        // Several sources: neighbouring buckets are taken from different ones.
+        // Several sources: neighbouring buckets are taken from different ones. Where one could not give the bucket the next is asked, until
+        // all were: only some may be able to.
         let turn = (bucket.0 / self.settings.dealing.parts) as usize;
-        let preferred = prefer.filter(|node| up.contains(node));
-        let Some(source) = preferred.or_else(|| up.get(turn % up.len().max(1)).copied()) else {
+        let others = self.route.replicas(bucket).iter().copied().filter(|node| *node != self.settings.me);
+        let source = next_source(others.collect(), prefer, asked_last, turn, |node| self.is_up(node));
+        let Some(source) = source else {
             self.transfers.wants.insert(bucket.0, Want { at_least, ..Want::default() });
             self.transfers.wanted.push_back(bucket);
             return;
@@ -373,5 +386,33 @@ impl Worker {
     /// The slot that the state has of a bucket.
     pub(super) fn applied(&self, bucket: Bucket) -> Slot {
         Slot(self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_replicas_are_asked_in_turn_for_a_bucket_that_some_cannot_give() {
+        let others: Vec<NodeId> = [1, 3, 4, 5].map(NodeId).into();
+        for turn in 0..8 {
+            let mut asked = Vec::new();
+            for _ in 0..4 {
+                let last = asked.last().copied();
+                asked.extend(next_source(others.clone(), None, last, turn, |_| true));
+            }
+            asked.sort_unstable();
+            assert_eq!(asked, others, "turn {turn}");
+        }
+        let only_3 = |node| node == NodeId(3);
+        assert_eq!(next_source(others.clone(), None, Some(NodeId(3)), 0, only_3), Some(NodeId(3)));
+        assert_eq!(next_source(others.clone(), Some(NodeId(5)), None, 0, |_| true), Some(NodeId(5)));
+        assert_eq!(
+            next_source(others.clone(), Some(NodeId(5)), Some(NodeId(5)), 0, |_| true),
+            Some(NodeId(1))
+        );
+        assert_eq!(next_source(others, None, None, 0, |_| false), None);
+        assert_eq!(next_source(Vec::new(), None, None, 3, |_| true), None);
     }
 }

@@ -31,7 +31,7 @@ pub struct StateConfig {
     pub block_bytes: usize,
     /// At most this many bytes of block indexes and filters of runs stay in memory. Default 64 MiB.
     pub index_cache_bytes: usize,
-    /// At most this many runs stay open while nothing reads them, each of them a file of the process; 1 to 2^20. Default 1,024.
+    /// At most this many runs stay open while nothing reads them, each of them a file of the process; 1 to 2^20. Default 256.
     pub open_runs_max: usize,
     /// At most this many bytes of decoded blocks stay in memory; 0 for none. Default 32 MiB.
     pub block_cache_bytes: usize,
@@ -54,7 +54,7 @@ impl Default for StateConfig {
             value_bytes_max: 1 << 20,
             block_bytes: 16 << 10,
             index_cache_bytes: 64 << 20,
-            open_runs_max: 1024,
+            open_runs_max: 256,
             block_cache_bytes: 32 << 20,
             merge_fan: 4,
             merge_bytes_max: 1 << 30,

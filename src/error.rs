@@ -151,10 +151,7 @@ pub enum StorageKind {
 impl StorageKind {
     /// What an operating system's error about a file amounts to.
     pub(crate) fn of(error: &std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
-            _ => Self::Io,
-        }
+        if thermocline_tiers::disk::is_full(error) { Self::Full } else { Self::Io }
     }
 }
 

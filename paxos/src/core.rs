@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::output::Output;
-use crate::proposer::{Phase, owns};
+use crate::proposer::Phase;
 use crate::read::Freshness;
 use crate::replica::{Members, Numbers, Replica};
 use crate::seat::{Seat, Spare, View};
@@ -256,22 +256,21 @@ impl Core {
     /// How a replica is; the default where there is none.
     #[must_use]
     pub fn status(&self, bucket: Bucket) -> Status {
-        let Some(seat) = self.seat(bucket) else { return Status::default() };
-        let Some(View { chosen, vote, owner, .. }) = seat.view() else { return Status::default() };
-        let at_rest = Status { chosen, owner, vote, ..Status::default() };
-        seat.awake().map_or(at_rest, |replica| Status {
-            promised: replica.promised,
-            accepted: replica.accepted_ballot(),
-            proposing: replica.proposal.is_some(),
-            backed_off: replica.proposal.as_ref().is_some_and(|proposal| proposal.phase == Phase::BackedOff),
-            ..at_rest
+        self.view(bucket).map_or_else(Status::default, |view| Status {
+            chosen: view.chosen,
+            owner: view.owner,
+            promised: view.promised(),
+            accepted: view.accepted_ballot(),
+            vote: view.vote,
+            proposing: view.proposal().is_some(),
+            backed_off: view.proposal().is_some_and(|proposal| proposal.phase == Phase::BackedOff),
         })
     }
 
     /// Who can probably propose without a first phase: the owner of the open slot; before slot 1, the first member. A hint.
     #[must_use]
     pub fn owner(&self, bucket: Bucket) -> Option<NodeId> {
-        let View { chosen, owner, members, .. } = self.seat(bucket)?.view()?;
+        let View { chosen, owner, members, .. } = self.view(bucket)?;
         match owner {
             Some(owner) => Some(owner.node),
             None if chosen == Slot(0) => members.as_slice().first().copied(),
@@ -282,24 +281,16 @@ impl Core {
     /// Whether a proposal now would need no first phase.
     #[must_use]
     pub fn may_fast(&self, bucket: Bucket) -> bool {
-        let Some(seat) = self.seat(bucket) else { return false };
-        match (seat.awake(), seat.view()) {
-            (Some(replica), _) => replica.may_fast(&self.numbers),
-            (None, Some(view)) => view.votes() && owns(view.owner, &self.numbers),
-            (None, None) => false,
-        }
+        self.view(bucket).is_some_and(|view| view.may_fast(&self.numbers))
     }
 
     /// This replica's answer to a read probe. Only synced votes are in it: nobody has counted another one yet.
     #[must_use]
     pub fn fresh(&self, bucket: Bucket) -> Freshness {
-        let seat = self.seat(bucket);
-        match seat.and_then(Seat::view) {
+        match self.view(bucket) {
             Some(view) => Freshness {
                 chosen: view.chosen,
-                accepted_next: seat
-                    .and_then(Seat::awake)
-                    .is_some_and(|replica| replica.durable.accepted.is_some()),
+                accepted_next: view.durable().accepted.is_some(),
                 voting: view.votes(),
             },
             None => Freshness { chosen: Slot(0), accepted_next: false, voting: false },
@@ -309,27 +300,19 @@ impl Core {
     /// The highest slot that this replica has touched: its answer to a learner's floor question. `None` when it does not vote.
     #[must_use]
     pub fn touched(&self, bucket: Bucket) -> Option<Slot> {
-        let seat = self.seat(bucket)?;
-        match seat.awake() {
-            Some(replica) => replica.touched(),
-            None => seat.view().filter(View::votes).map(|view| view.chosen),
-        }
+        self.view(bucket)?.touched()
     }
 
     /// Whether a learner-only replica still needs answers to its floor question.
     #[must_use]
     pub fn needs_floor(&self, bucket: Bucket) -> bool {
-        let Some(seat) = self.seat(bucket) else { return false };
-        match seat.awake() {
-            Some(replica) => replica.needs_floor(),
-            None => seat.view().is_some_and(|view| view.vote == Vote::LearnerOnly),
-        }
+        self.view(bucket).is_some_and(|view| view.needs_floor())
     }
 
     /// Brings replicas into the processor's caches, several at a time: to be called with the buckets of what is about to come in.
     pub fn warm(&self, buckets: impl Iterator<Item = Bucket>) {
         for bucket in buckets {
-            if let Some(seat) = self.seat(bucket) {
+            if let Some(seat) = self.seats.get(bucket.0 as usize) {
                 core::hint::black_box(core::mem::discriminant(seat));
             }
         }
@@ -350,8 +333,8 @@ impl Core {
         self.numbers.refused
     }
 
-    fn seat(&self, bucket: Bucket) -> Option<&Seat> {
-        self.seats.get(bucket.0 as usize)
+    fn view(&self, bucket: Bucket) -> Option<View<'_>> {
+        self.seats.get(bucket.0 as usize)?.view()
     }
 
     /// Does something with a replica, if there is one.

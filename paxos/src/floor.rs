@@ -10,14 +10,6 @@ use crate::replica::{MEMBERS_MAX, Numbers, Promised, Replica};
 use crate::{Record, Slot, Vote};
 
 impl Replica {
-    /// The highest slot that this replica has touched; `None` when it does not vote itself.
-    pub(crate) fn touched(&self) -> Option<Slot> {
-        if !self.votes() {
-            return None;
-        }
-        Some(if self.promised.is_some() { self.open_slot() } else { self.chosen })
-    }
-
     pub(crate) fn needs_floor(&self) -> bool {
         self.vote == Vote::LearnerOnly && !self.floor_asked
     }

@@ -7,8 +7,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
-use crate::replica::{Members, Replica, votes};
-use crate::{Ballot, Bucket, CommandId, Originator, Slot, Vote};
+use crate::proposer::{Proposal, owns};
+use crate::replica::{Members, Numbers, Replica, votes};
+use crate::{Ballot, Bucket, CommandId, Known, Originator, Slot, Vote};
 
 /// A bucket's place in a core.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,17 +64,9 @@ impl Seat {
     /// The replica, whole. To be [settled](Self::settle) after it was used.
     pub(crate) fn wake(&mut self, bucket: Bucket, spare: &mut Spare) -> Option<&mut Replica> {
         if let Self::Resting(resting) = self {
-            let replica = match spare.0.pop() {
-                Some(mut replica) => {
-                    resting.move_into(bucket, &mut replica);
-                    replica
-                }
-                None => {
-                    let mut replica = Box::new(Replica::at_rest(bucket, resting.members));
-                    resting.move_into(bucket, &mut replica);
-                    replica
-                }
-            };
+            let mut replica =
+                spare.0.pop().unwrap_or_else(|| Box::new(Replica::at_rest(bucket, resting.members)));
+            resting.move_into(bucket, &mut replica);
             *self = Self::Awake(replica);
         }
         match self {
@@ -88,21 +81,7 @@ impl Seat {
         if !replica.is_at_rest() {
             return;
         }
-        let (votes, floor) = match replica.vote {
-            Vote::Voting => (Votes::Always, Slot(0)),
-            Vote::LearnerOnly => (Votes::Never, Slot(0)),
-            Vote::From(floor) => (Votes::From, floor),
-        };
-        let resting = Resting {
-            chosen: replica.chosen,
-            votes,
-            floor,
-            last: replica.last,
-            owner: replica.owner,
-            members: replica.members,
-            me: replica.me,
-            late: replica.late,
-        };
+        let resting = Resting::of(replica);
         if let Self::Awake(replica) = core::mem::replace(self, Self::Resting(resting))
             && spare.0.len() < SPARE_MAX
         {
@@ -110,45 +89,84 @@ impl Seat {
         }
     }
 
-    /// The replica, if it is in the middle of something.
-    pub(crate) fn awake(&self) -> Option<&Replica> {
-        match self {
-            Self::Awake(replica) => Some(replica),
-            Self::Vacant | Self::Resting(_) => None,
-        }
-    }
-
-    /// What is true of a replica at rest as well as of one awake.
+    /// The replica as it is, if there is one.
     pub(crate) fn view(&self) -> Option<View<'_>> {
         match self {
             Self::Vacant => None,
             Self::Resting(resting) => {
                 let Resting { chosen, owner, members, .. } = resting;
-                Some(View { chosen: *chosen, vote: resting.vote(), owner: *owner, members })
+                Some(View { chosen: *chosen, vote: resting.vote(), owner: *owner, members, awake: None })
             }
             Self::Awake(replica) => {
                 let Replica { chosen, vote, owner, members, .. } = &**replica;
-                Some(View { chosen: *chosen, vote: *vote, owner: *owner, members })
+                Some(View { chosen: *chosen, vote: *vote, owner: *owner, members, awake: Some(replica) })
             }
         }
     }
 }
 
-/// What is asked of replicas most.
+/// A replica at rest or awake. At rest nothing is promised or accepted, and nothing is under way.
 pub(crate) struct View<'a> {
     pub(crate) chosen: Slot,
     pub(crate) vote: Vote,
     pub(crate) owner: Option<Originator>,
     pub(crate) members: &'a Members,
+    pub(crate) awake: Option<&'a Replica>,
 }
 
 impl View<'_> {
     pub(crate) fn votes(&self) -> bool {
         votes(self.vote, self.chosen.next())
     }
+
+    pub(crate) fn promised(&self) -> Ballot {
+        self.awake.map_or(Ballot::ZERO, |replica| replica.promised)
+    }
+
+    pub(crate) fn accepted_ballot(&self) -> Ballot {
+        self.awake.map_or(Ballot::ZERO, Replica::accepted_ballot)
+    }
+
+    pub(crate) fn durable(&self) -> Known {
+        self.awake.map_or(Known::default(), |replica| replica.durable)
+    }
+
+    pub(crate) fn proposal(&self) -> Option<&Proposal> {
+        self.awake?.proposal.as_ref()
+    }
+
+    /// The highest slot that this replica has touched; `None` when it does not vote itself.
+    pub(crate) fn touched(&self) -> Option<Slot> {
+        if !self.votes() {
+            return None;
+        }
+        Some(if self.promised().is_some() { self.chosen.next() } else { self.chosen })
+    }
+
+    pub(crate) fn needs_floor(&self) -> bool {
+        self.awake.map_or(self.vote == Vote::LearnerOnly, Replica::needs_floor)
+    }
+
+    pub(crate) fn may_fast(&self, numbers: &Numbers) -> bool {
+        match self.awake {
+            Some(replica) => replica.may_fast(numbers),
+            None => self.votes() && owns(self.owner, numbers),
+        }
+    }
 }
 
 impl Resting {
+    /// What there is to keep of a replica that is at rest.
+    fn of(replica: &Replica) -> Self {
+        let (votes, floor) = match replica.vote {
+            Vote::Voting => (Votes::Always, Slot(0)),
+            Vote::LearnerOnly => (Votes::Never, Slot(0)),
+            Vote::From(floor) => (Votes::From, floor),
+        };
+        let Replica { chosen, last, owner, members, me, late, .. } = *replica;
+        Self { chosen, votes, floor, last, owner, members, me, late }
+    }
+
     fn vote(&self) -> Vote {
         match self.votes {
             Votes::Always => Vote::Voting,

@@ -111,7 +111,7 @@ impl Worker {
     fn begin_audit(&mut self, now: u64, call: Option<u64>, first_only: bool) {
         let me = self.settings.me;
         let mut places: BTreeMap<usize, Vec<Bucket>> = BTreeMap::new();
-        for bucket in (0..self.route.buckets()).map(Bucket).filter(|bucket| self.owns(*bucket)) {
+        for bucket in self.own_buckets() {
             if !first_only || self.route.replicas(bucket).first() == Some(&me) {
                 places.entry(self.settings.dealing.place(bucket)).or_default().push(bucket);
             }
@@ -193,12 +193,7 @@ impl Worker {
         while !self.audits.reading
             && let Some((to, round, mut buckets)) = self.audits.asked.pop_front()
         {
-            buckets.retain(|bucket| {
-                let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
-                self.owns(*bucket)
-                    && !self.failed.contains(&bucket.0)
-                    && !self.part(*bucket).is_installing(state_bucket)
-            });
+            buckets.retain(|bucket| self.owns(*bucket) && !self.lacks_state(*bucket));
             buckets.sort_unstable();
             buckets.dedup();
             let place = buckets.first().map(|bucket| self.settings.dealing.place(*bucket));

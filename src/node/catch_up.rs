@@ -319,10 +319,8 @@ impl Worker {
     /// Asks the peers for the floors of the buckets in which this replica only learns, and has idle buckets pushed over their
     /// floors. Returns how many buckets do not vote yet.
     pub(super) fn ask_for_floors(&mut self, now: u64) -> usize {
-        let silent: Vec<Bucket> = (0..self.route.buckets())
-            .map(Bucket)
-            .filter(|bucket| self.owns(*bucket) && !self.core.fresh(*bucket).voting)
-            .collect();
+        let silent: Vec<Bucket> =
+            self.own_buckets().filter(|bucket| !self.core.fresh(*bucket).voting).collect();
         let (learning, below): (Vec<Bucket>, Vec<Bucket>) =
             silent.iter().partition(|bucket| self.core.needs_floor(**bucket));
         let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
@@ -365,8 +363,7 @@ impl Worker {
         if !self.to_lift || self.admitting {
             return self.to_lift;
         }
-        let held: Vec<Bucket> =
-            (0..self.route.buckets()).map(Bucket).filter(|bucket| self.owns(*bucket)).collect();
+        let held: Vec<Bucket> = self.own_buckets().collect();
         let is_durable = |bucket: &Bucket| match self.core.status(*bucket).vote {
             Vote::Voting => true,
             Vote::LearnerOnly => false,

@@ -137,9 +137,7 @@ impl Worker {
         if !self.founded || !self.owns(bucket) {
             return false;
         }
-        let installing = self.failed.contains(&bucket.0)
-            || self.part(bucket).is_installing(thermocline_tiers::hot::Bucket(bucket.0));
-        self.core.fresh(bucket).voting && !installing
+        self.core.fresh(bucket).voting && !self.lacks_state(bucket)
     }
 
     fn begin_copy(&mut self, now: u64, key: (NodeId, u64), bucket: Bucket, at_least: Slot) -> bool {

@@ -8,6 +8,12 @@ use super::worker::Worker;
 use crate::error::Error;
 
 impl Worker {
+    /// Whether the state does not have all of a bucket that it says it has: it is damaged, or being installed.
+    pub(super) fn lacks_state(&self, bucket: Bucket) -> bool {
+        let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
+        self.failed.contains(&bucket.0) || self.part(bucket).is_installing(state_bucket)
+    }
+
     /// Recovery could not read the bucket's state.
     pub(super) fn found_damaged(&mut self, bucket: Bucket) {
         self.failed.insert(bucket.0);

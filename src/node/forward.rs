@@ -236,7 +236,7 @@ impl Worker {
         let source = Source::Peer { node: from, call, hops };
         let (token, touches, burn) = match command::single(&entry) {
             Ok(read) => {
-                let applied = self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0;
+                let applied = self.applied(bucket).0;
                 let too_late = applied >= read.token.born.saturating_add(TOKEN_SLOTS);
                 if too_late
                     && matches!(read.kind, EntryKind::Write { .. })

@@ -122,7 +122,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     for bucket in replay.replicas.keys().copied().collect::<Vec<_>>() {
         replay.note_losses(Bucket(bucket));
     }
-    let Replayer { replicas, floors, indexes, mut report, mut failed, .. } = replay;
+    let Replayer { mut replicas, floors, indexes, mut report, mut failed, .. } = replay;
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
     let identity = remember_damage(&file, &found, &plan.route)?;
@@ -143,7 +143,6 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     };
     let kept = Kept { life, identity: file.clone(), peers: peers.clone() };
     let founded = identity.founding.is_some();
-    let mut replicas = replicas;
     let mut workers = Vec::new();
     let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
     for ((index, client), journal_index) in (0..dealing.workers).zip(&plan.clients).zip(indexes) {

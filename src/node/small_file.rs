@@ -10,7 +10,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use thermocline_tiers::disk::{Disk, OpenMode};
+use thermocline_tiers::disk::{Disk, OpenMode, is_full};
 
 use crate::error::Error;
 
@@ -88,10 +88,6 @@ fn replace(disk: &dyn Disk, path: &Path, new: &Path, bytes: &[u8]) -> io::Result
 /// The file that keeps room, and its bytes: for a list of some thousands of buckets.
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 16 << 10;
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
 
 /// Gives up the room that is kept. It can be used once the directory says so.
 fn give_way(disk: &dyn Disk) -> io::Result<()> {

@@ -208,19 +208,28 @@ impl Worker {
             },
         );
         self.counters.transfers += 1;
-        self.say(source, &Item::CopyAsk { session, bucket, chunk: 0, at_least });
+        self.ask_for_piece(bucket);
+    }
+
+    /// Asks for the next piece, unless the state cannot take more of the bucket for the moment.
+    fn ask_for_piece(&mut self, bucket: Bucket) {
+        let Some(transfer) = self.transfers.running.get(&bucket.0) else { return };
+        if transfer.bytes > GATHERED_BYTES_MAX && self.part(bucket).is_full() {
+            return;
+        }
+        let Transfer { source, session, chunk, at_least, .. } = *transfer;
+        self.say(source, &Item::CopyAsk { session, bucket, chunk, at_least });
     }
 
     fn ask_again(&mut self, now: u64, bucket: Bucket) {
         let Some(transfer) = self.transfers.running.get_mut(&bucket.0) else { return };
-        let (source, session, chunk, at_least) =
-            (transfer.source, transfer.session, transfer.chunk, transfer.at_least);
         transfer.asked = now;
         transfer.asks += 1;
-        if transfer.asks > ASKED_MAX || !self.is_up(source) {
+        let (source, asks) = (transfer.source, transfer.asks);
+        if asks > ASKED_MAX || !self.is_up(source) {
             self.give_up_transfer(bucket);
-        } else if !self.holds_back(bucket) {
-            self.say(source, &Item::CopyAsk { session, bucket, chunk, at_least });
+        } else {
+            self.ask_for_piece(bucket);
         }
     }
 
@@ -229,12 +238,6 @@ impl Worker {
         if let Some(transfer) = self.transfers.running.remove(&bucket.0) {
             self.want_transfer(bucket, transfer.at_least, Some(transfer.source));
         }
-    }
-
-    /// Whether the state cannot take more of a bucket for the moment.
-    fn holds_back(&self, bucket: Bucket) -> bool {
-        let gathered = self.transfers.running.get(&bucket.0).map_or(0, |transfer| transfer.bytes);
-        gathered > GATHERED_BYTES_MAX && self.part(bucket).is_full()
     }
 
     /// The source does not have the bucket, or not any more.
@@ -279,12 +282,8 @@ impl Worker {
         if transfer.complete || transfer.bytes > GATHERED_BYTES_MAX {
             self.install_gathered(now);
         }
-        if !last
-            && !self.holds_back(bucket)
-            && let Some(transfer) = self.transfers.running.get(&bucket.0)
-        {
-            let (chunk, at_least) = (transfer.chunk, transfer.at_least);
-            self.say(from, &Item::CopyAsk { session, bucket, chunk, at_least });
+        if !last {
+            self.ask_for_piece(bucket);
         }
     }
 
@@ -381,11 +380,6 @@ impl Worker {
     #[cfg(test)]
     pub(super) fn is_whole(&self) -> bool {
         self.transfers.left() == 0 && self.failed.is_empty() && self.fetches == 0 && self.catch_up.is_empty()
-    }
-
-    /// The slot that the state has of a bucket.
-    pub(super) fn applied(&self, bucket: Bucket) -> Slot {
-        Slot(self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
     }
 }
 

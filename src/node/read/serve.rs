@@ -1,7 +1,6 @@
 //! Answers from the applied state: at once where it is in memory, else by way of a disk job.
 
 use bytes::Bytes;
-use thermocline_paxos::Slot;
 use thermocline_tiers::hot::state::{
     Key as StateKey, Lookup, Page, Record as StateRecord, Scan, ScanRange, StateError,
 };
@@ -113,10 +112,10 @@ impl Worker {
         let Some(call) = self.calls.get(key) else { return };
         let (source, deadline, bucket) = (call.source, call.deadline, call.bucket);
         let entry = EntryToken { client: token.client, counter: token.counter, born: token.born };
-        let applied = self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0));
+        let applied = self.applied(bucket);
         let verdict = match apply::remembered(self.part(bucket), bucket, &entry) {
             Ok(Some(verdict)) => Some(verdict),
-            Ok(None) => apply::without_outcome(token.born, Slot(applied.0)),
+            Ok(None) => apply::without_outcome(token.born, applied),
             Err(error) => return self.read_failed(now, key, bucket, &error),
         };
         match verdict {

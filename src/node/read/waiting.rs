@@ -20,9 +20,7 @@ impl Worker {
         informant: Option<NodeId>,
         reads: &[CallKey],
     ) {
-        if self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0 >= slot.0
-            || plant::on(Plant::ServesBeforeApplied)
-        {
+        if self.applied(bucket) >= slot || plant::on(Plant::ServesBeforeApplied) {
             for key in reads {
                 self.serve(now, *key);
             }

@@ -1,6 +1,6 @@
 //! What can be asked of a worker, by its other files and by whoever drives it.
 
-use thermocline_paxos::{Bucket, NodeId};
+use thermocline_paxos::{Bucket, NodeId, Slot};
 use thermocline_tiers::hot::state::Part;
 
 use super::Worker;
@@ -12,12 +12,22 @@ impl Worker {
         self.owned.get(bucket.0 as usize / 64).is_some_and(|bits| bits >> (bucket.0 % 64) & 1 != 0)
     }
 
+    /// This worker's buckets, in order.
+    pub(in crate::node) fn own_buckets(&self) -> impl Iterator<Item = Bucket> {
+        (0..self.route.buckets()).map(Bucket).filter(|bucket| self.owns(*bucket))
+    }
+
     pub(in crate::node) fn is_up(&self, node: NodeId) -> bool {
         self.peers.iter().any(|peer| peer.node == node && peer.up)
     }
 
     pub(in crate::node) fn part(&self, bucket: Bucket) -> &Part {
         &self.parts[self.settings.dealing.place(bucket)]
+    }
+
+    /// The slot that the state has of a bucket.
+    pub(in crate::node) fn applied(&self, bucket: Bucket) -> Slot {
+        Slot(self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
     }
 
     /// A number below `bound`, from the seed (xorshift64*, Vigna 2016). Zero when `bound` is zero.
@@ -58,7 +68,7 @@ impl Worker {
     /// Buckets that vote and buckets that only learn.
     pub(crate) fn votes(&self) -> (u32, u32) {
         let mut votes = (0, 0);
-        for bucket in (0..self.route.buckets()).map(Bucket).filter(|bucket| self.owns(*bucket)) {
+        for bucket in self.own_buckets() {
             if self.founded && self.core.fresh(bucket).voting { votes.0 += 1 } else { votes.1 += 1 }
         }
         votes

@@ -28,21 +28,20 @@ impl Worker {
     }
 
     fn apply_chosen(&mut self, now: u64, bucket: Bucket, slot: Slot, command: &Command) {
-        let place = self.settings.dealing.place(bucket);
-        let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
         if !self.failed.is_empty() && self.failed.contains(&bucket.0) {
             if let Some(active) = self.active.get_mut(bucket) {
                 active.proposed = None;
             }
             return;
         }
-        let applied = self.parts[place].applied(state_bucket);
-        if applied.0 >= slot.0 {
+        let applied = self.applied(bucket);
+        if applied >= slot {
             return;
         }
-        if applied.0 + 1 < slot.0 {
+        if applied.next() < slot {
             return self.applied_later(now, bucket, command);
         }
+        let place = self.settings.dealing.place(bucket);
         let mut decisions = std::mem::take(&mut self.decisions);
         if let Err(error) =
             apply::apply(&mut self.parts[place], bucket, slot, &command.payload, &mut decisions)

@@ -55,6 +55,12 @@ pub trait Disk: Send + Sync + 'static {
 /// What a direct file's offsets, lengths and buffer addresses are multiples of, in bytes.
 pub const DIRECT_ALIGNMENT: usize = 4096;
 
+/// Whether a call found no room on the disk, which is no failure of what is already written.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// An open file. Positioned reads and writes only; usable from several threads.
 pub trait File: Send + Sync {
     /// Fills the whole buffer from `offset`; [`io::ErrorKind::UnexpectedEof`] when the file ends before.

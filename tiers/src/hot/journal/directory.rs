@@ -10,11 +10,11 @@ use parking_lot::{Mutex, RwLock};
 
 use super::catalog::Catalog;
 use super::config::JournalConfig;
-use super::error::{JournalError, Poison, is_full};
+use super::error::{JournalError, Poison};
 use super::layout::{BLOCK_BYTES, Generation, JournalIdentity, LABEL_BYTES, SegmentLabel};
 use super::numbering::{NextSequence, first_kept};
 use super::segment::{FileName, Segment, SegmentInfo, Writable};
-use crate::disk::{AlignedBuffer, Disk, OpenMode};
+use crate::disk::{AlignedBuffer, Disk, OpenMode, is_full};
 use crate::plant::{Plant, on};
 
 /// How much of a new file is zero-filled with one write: small enough not to keep a commit waiting behind it for long.

@@ -132,8 +132,3 @@ impl fmt::Display for Poison {
 pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
     move |source| JournalError::Io { action, path: path.to_path_buf(), source }
 }
-
-/// Whether the disk had no room, which is no failure of what is already written.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}

@@ -12,7 +12,7 @@ use super::error::StateError;
 use super::key::RunSet;
 use super::record::Digest;
 use super::run::{Age, Run, RunId, RunList, RunMeta, RunStore};
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, OpenMode, is_full};
 use crate::hot::{Bucket, Slot};
 use crate::plant::{Plant, on};
 
@@ -239,10 +239,6 @@ pub(super) fn replace(store: &RunStore, bytes: &[u8]) -> Result<(), StateError> 
         store.poisoned.store(true, Ordering::Relaxed);
         StateError::Io { action: "replace", file: path(dir), source }
     })
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The bytes of the manifest; `None` when there is none.

@@ -120,6 +120,11 @@ impl<'a> Versions<'a> {
             violations.push(Violation::new(self.key, what, [place]));
             return;
         }
+        if expected > 0 && self.nobody_made(expected) {
+            let what =
+                format!("a compare-and-set on version {expected} succeeds, and nobody made that version");
+            violations.push(Violation::new(self.key, what, [place]));
+        }
         // Where there was no value, deleted ones may have been between.
         if expected > 0
             && let Some((between, (_, by))) = self.values.range(expected + 1..version).next()
@@ -139,15 +144,20 @@ impl<'a> Versions<'a> {
             let what = format!("a compare-and-set on version {current} is refused because of that version");
             violations.push(Violation::new(self.key, what, [place]));
         }
+        if *current > 0 && self.nobody_made(*current) {
+            let what = format!("a refusal names version {current}, and nobody made it");
+            violations.push(Violation::new(self.key, what, [place]));
+        }
+    }
+
+    /// Whether no write can have made this version: nobody told of it, and all writes are known to have made others.
+    fn nobody_made(&self, version: u64) -> bool {
         let untold = |&place: &usize| {
             let write = &self.history[place];
             let known = write.version().or_else(|| self.versions.get(&write.written()?).copied());
             write.possible() && known.is_none()
         };
-        if *current > 0 && !self.values.contains_key(current) && !self.places.iter().any(untold) {
-            let what = format!("a refusal names version {current}, and nobody made it");
-            violations.push(Violation::new(self.key, what, [place]));
-        }
+        !self.values.contains_key(&version) && !self.places.iter().any(untold)
     }
 
     /// The place of an operation in the order of the versions: a write before its readers, those before the next write.

@@ -152,6 +152,10 @@ pub(crate) fn all() -> Vec<Case> {
     case("two readers show one version with two values", versions::check(&version_twice), false);
     let refused = |current| ok(1, 0..1, cas(2, 6), Reply::Refused { current: Some(current) });
     case("a refusal names what nobody made", versions::check(&[refused(7)]), false);
+    let succeeded = ok(1, 2..3, cas(3, 7), done(4));
+    let write = ok(2, 0..1, Call::Write(5), done(2));
+    case("what nobody made is met", versions::check(&[write.clone(), succeeded.clone()]), false);
+    case("what was lost is met", versions::check(&[write, unknown(3, 0, Call::Write(6)), succeeded]), true);
     case(
         "a refusal names what was lost",
         versions::check(&[unknown(2, 0, Call::Write(5)), refused(7)]),

@@ -67,6 +67,22 @@ plants! {
     AddressOfAnyEpoch,
     /// What a third node remembers of a node takes the place of what was heard of the node itself.
     HearsayDisplaces,
+    /// What a third node remembers of a node's lives is not remembered.
+    HearsayIgnored,
+    /// Any start of a directory is taken for one that follows what is remembered of it.
+    AnyStartContinues,
+    /// A life is accounted for however short its journal is.
+    AnyReachAccounts,
+    /// A journal that is shorter than it was still accounts for what was in it.
+    LostEndAccounted,
+    /// A life that a peer is known to remember is dropped from a full list like any other.
+    RememberedLifeDropped,
+    /// A disk that nobody knows takes the place of another one as soon as a frame of it comes.
+    AnyDiskDisplaces,
+    /// Who is not heard is not asked either what it remembers.
+    QuestionOfTheUnheardIgnored,
+    /// What a directory admits to lack is accounted for, and not written down as forgotten.
+    AdmissionIsNoAmnesia,
 }
 
 #[cfg(feature = "plant")]

@@ -236,6 +236,20 @@ impl Core {
         self.with(bucket, |replica, _| replica.forget(out));
     }
 
+    /// A node turned out to have forgotten something, perhaps: what it has told of its votes and for vote floors does not count, until it
+    /// tells it again.
+    pub fn disregard(&mut self, node: NodeId) {
+        for seat in &mut self.seats {
+            // One that rests has heard nothing.
+            if let Seat::Awake(replica) = seat {
+                if let Some(index) = replica.members.index(node) {
+                    replica.disregard(index);
+                }
+                seat.settle(&mut self.spare);
+            }
+        }
+    }
+
     /// The operator gives up what a majority has lost: a learner-only replica votes at once, from the slot after the highest that
     /// it, or whoever could still be asked (`chosen`), knows to be chosen. **Breaks I6: acknowledged commands may be decided anew.**
     pub fn vote_in_spite_of_loss(&mut self, bucket: Bucket, chosen: Slot, out: &mut Output) {

@@ -7,7 +7,7 @@
 use crate::output::{Event, Output};
 use crate::plant::{self, Plant};
 use crate::replica::{MEMBERS_MAX, Numbers, Promised, Replica};
-use crate::{Record, Slot, Vote};
+use crate::{Known, Record, Slot, Vote};
 
 impl Replica {
     pub(crate) fn needs_floor(&self) -> bool {
@@ -42,6 +42,12 @@ impl Replica {
         self.floor_asked = false;
         self.floor_answers = [None; MEMBERS_MAX];
         self.give_up_proposal(out);
+    }
+
+    /// A member turned out to have forgotten something, perhaps.
+    pub(crate) fn disregard(&mut self, index: usize) {
+        self.views[index] = Known::default();
+        self.floor_answers[index] = None;
     }
 
     /// The floor is the slot after the highest that is known to be chosen, by nobody's leave but the operator's.

@@ -425,6 +425,28 @@ fn replay_takes_a_hole_of_two_slots_for_a_hole() {
     }
 }
 
+#[test]
+fn what_a_node_told_that_has_forgotten_something_does_not_count() {
+    // A learner of five needs three answers: B's is taken back.
+    let mut learner = Replica::new(A, 5, Restored { vote: Vote::LearnerOnly, ..Restored::default() });
+    for (from, touched) in [(B, 1), (C, 1), (D, 4), (E, 1)] {
+        learner.call(|core, out| core.floor_answer(BUCKET, from, Slot(touched), out));
+        if from == C {
+            learner.core.disregard(B);
+        }
+        assert_eq!(learner.core.needs_floor(BUCKET), from != E);
+    }
+    // A proposer of three needs one vote: B's came, and is taken back before the own one is synced.
+    let mut proposer = Replica::founder(A, 3);
+    proposer.propose();
+    proposer.receive(B, &vote(fast(A), &command(A)));
+    proposer.core.disregard(B);
+    assert_eq!(proposer.sync().events, []);
+    assert_eq!(proposer.core.status(BUCKET).chosen, Slot(0));
+    proposer.receive(C, &vote(fast(A), &command(A)));
+    assert_eq!(proposer.core.status(BUCKET).chosen, Slot(1));
+}
+
 /// What the search of small groups takes for one state.
 #[test]
 fn cores_that_behave_alike_are_equal_however_they_came_there() {

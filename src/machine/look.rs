@@ -15,6 +15,10 @@ pub struct Indexed {
     pub count: u64,
 }
 
+/// The lives that a directory accounts for, and how far each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accounts(crate::node::lives::Lives);
+
 impl Machine {
     /// Which node it is.
     #[must_use]
@@ -28,22 +32,26 @@ impl Machine {
         self.boot
     }
 
-    /// How many starts its directory has counted.
+    /// What its directory accounts for of its lives.
     #[must_use]
-    pub fn starts(&self) -> u32 {
-        self.identity.read().boots
+    pub fn lives(&self) -> Accounts {
+        Accounts(self.identity.read().lives)
     }
 
-    /// Of how many starts of another node it has heard, so that it will not forget it.
+    /// Whether it remembers, durably, something of another node that a directory with these accounts lacks.
     #[must_use]
-    pub fn remembers(&self, node: NodeId) -> Option<u32> {
-        self.peers.of(node.0).map(|known| known.count)
+    pub fn remembers_beyond(&self, node: NodeId, accounts: &Accounts) -> bool {
+        let known = self.peers.of(node.0);
+        known.is_some_and(|known| known.heads.iter().any(|head| !accounts.0.account_for(head)))
     }
 
-    /// Whether peers have told it in this start that it has forgotten what it did in the bucket.
+    /// Whether it knows, also after a crash, that it has forgotten what it did in the bucket: peers have told it in this start, or it began
+    /// as a learner.
     #[must_use]
-    pub fn has_admitted(&self, bucket: Bucket) -> bool {
-        self.workers[self.index(bucket)].counters().amnesias > 0
+    pub fn knows_its_amnesia(&self, bucket: Bucket) -> bool {
+        let worker = &self.workers[self.index(bucket)];
+        let learns = self.status(bucket).vote == thermocline_paxos::Vote::LearnerOnly;
+        worker.has_admitted() || learns && !worker.is_admitting()
     }
 
     /// Whether its group is founded, as far as it knows.

@@ -53,7 +53,7 @@ use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalError, Journ
 
 pub use self::call::{Call, Reply};
 pub use self::config::MachineConfig;
-pub use self::look::Indexed;
+pub use self::look::{Accounts, Indexed};
 use crate::error::{Error, StorageKind};
 use crate::node::effects::{Done, Job as NodeJob, Submission};
 use crate::node::founding::{Founder, Told};

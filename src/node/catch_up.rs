@@ -298,7 +298,8 @@ impl Worker {
         buckets: &[(Bucket, Slot, Slot)],
         learning: &[(Bucket, Slot)],
     ) {
-        if nonce != self.settings.client || !self.founded {
+        // What was asked before an admission was answered without what was done until then.
+        if nonce != self.kept.life.id || self.admitting || !self.founded {
             return;
         }
         for (bucket, touched, chosen) in buckets {
@@ -324,7 +325,7 @@ impl Worker {
         let (learning, below): (Vec<Bucket>, Vec<Bucket>) =
             silent.iter().partition(|bucket| self.core.needs_floor(**bucket));
         let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
-        let nonce = self.settings.client;
+        let nonce = self.kept.life.id;
         for peer in &peers {
             for some in learning.chunks(8192) {
                 let buckets =
@@ -376,7 +377,7 @@ impl Worker {
             let all = (0..self.route.buckets()).map(Bucket);
             self.effects.jobs.push(Job::Lift {
                 file: self.kept.identity.clone(),
-                era: self.kept.life.era,
+                life: self.kept.life.id,
                 lifted: held.iter().map(|bucket| bucket.0).collect(),
                 held: all.filter(|bucket| self.route.holds(self.settings.me, *bucket)).map(|b| b.0).collect(),
             });

@@ -15,10 +15,11 @@ use super::audit::{Finding, Reading};
 use super::calls::CallKey;
 use super::copies::{Copying, Piece};
 use super::identity::IdentityFile;
-use super::lives::{Life, Reach, Witnessed};
+use super::lives::{Life, Lived, Lives, Reach};
 use super::peer_file::PeerFile;
 use super::record_codec;
 use super::wire::{self, Founding};
+use super::witnessed::Witnessed;
 use crate::error::Error;
 use crate::request::Outcome;
 use crate::verify::VerifyReport;
@@ -173,16 +174,16 @@ pub(crate) enum Job {
     Copy { to: NodeId, session: u64, copying: Box<Copying> },
     /// What is on the disk of some buckets, for an audit.
     Audit { to: NodeId, round: u64, reading: Box<Reading> },
-    /// A life of a peer is to be written down before it is heard. `founder`: the disk it had at the founding.
-    Remember { file: Arc<PeerFile>, node: NodeId, life: Life, founder: Option<u64> },
+    /// A life of a peer is to be written down before it is heard, with what it accounts for. `founder`: the disk it had at the founding.
+    Remember { file: Arc<PeerFile>, node: NodeId, life: Life, accounts: Vec<Lived>, founder: Option<u64> },
     /// What a third node remembers of a peer is to be written down.
     HearOf { file: Arc<PeerFile>, node: NodeId, told: Witnessed, founder: Option<u64> },
     /// Where a peer said that it can be reached is to be written down.
     RememberAddress { file: Arc<PeerFile>, node: NodeId, epoch: u64, address: String },
-    /// Peers remember an era and a count of starts of this directory that it does not know: that is to be written down.
-    Admit { file: Arc<IdentityFile>, own_era: u32, remembered: (u32, u32), behind: Reach },
+    /// A peer remembers lives of this directory that it does not account for: that is to be written down.
+    Admit { file: Arc<IdentityFile>, own: u64, remembered: Box<Witnessed>, behind: Reach },
     /// The state of these buckets, of all that are held, is durable beyond their vote floors.
-    Lift { file: Arc<IdentityFile>, era: u32, lifted: Vec<u32>, held: Vec<u32> },
+    Lift { file: Arc<IdentityFile>, life: u64, lifted: Vec<u32>, held: Vec<u32> },
 }
 
 impl Job {
@@ -201,8 +202,8 @@ impl Job {
                 Done::Copied { to, session, copying, piece }
             }
             Self::Audit { to, round, reading } => Done::Audited { to, round, read: reading.run(reader) },
-            Self::Remember { file, node, life, founder } => {
-                Done::Remembered(node, file.remember(node.0, &life, founder))
+            Self::Remember { file, node, life, accounts, founder } => {
+                Done::Remembered(node, file.remember(node.0, &life, &accounts, founder))
             }
             Self::HearOf { file, node, told, founder } => {
                 Done::Remembered(node, file.hear_of(node.0, &told, founder))
@@ -210,11 +211,10 @@ impl Job {
             Self::RememberAddress { file, node, epoch, address } => {
                 Done::AddressRemembered(node, file.remember_address(node.0, epoch, &address))
             }
-            Self::Admit { file, own_era, remembered, behind } => {
-                let admitted = file.admit(own_era, remembered, behind);
-                Done::Admitted(admitted.map(|identity| (identity.era, identity.boots)))
+            Self::Admit { file, own, remembered, behind } => {
+                Done::Admitted(file.admit(own, &remembered.heads, &remembered.over, behind))
             }
-            Self::Lift { file, era, lifted, held } => Done::Lifted(file.lift(era, &lifted, held.into_iter())),
+            Self::Lift { file, life, lifted, held } => Done::Lifted(file.lift(life, &lifted, held.into_iter())),
         }
     }
 }
@@ -255,7 +255,7 @@ pub(crate) enum Done {
     Audited { to: NodeId, round: u64, read: Vec<(Finding, Option<StateError>)> },
     Remembered(NodeId, Result<Witnessed, Error>),
     AddressRemembered(NodeId, Result<Witnessed, Error>),
-    Admitted(Result<(u32, u32), Error>),
+    Admitted(Result<Lives, Error>),
     Lifted(Result<(), Error>),
 }
 
@@ -272,6 +272,8 @@ pub(crate) struct Peer {
     pub(crate) known: Option<Witnessed>,
     /// Whether a life of it is being written down.
     pub(crate) remembering: bool,
+    /// Whether that is news for the others.
+    pub(crate) to_spread: bool,
     /// Frames of a life that is being written down.
     pub(crate) held: Vec<Bytes>,
     /// How far its journal is written down to be.
@@ -289,6 +291,7 @@ impl Peer {
             cuts: Vec::new(),
             known: None,
             remembering: false,
+            to_spread: false,
             held: Vec::new(),
             reach_written: Reach::default(),
             complained: 0,
@@ -312,7 +315,7 @@ impl Peer {
     /// in it.
     pub(crate) fn sign(&mut self, life: &Life) {
         let mut head = Vec::with_capacity(64);
-        let hears = self.known.as_ref().map_or(0, |known| known.start);
+        let hears = self.known.as_ref().and_then(Witnessed::heard).unwrap_or_default();
         wire::put_life(&mut head, &Life { hears, ..*life });
         for start in std::iter::once(0).chain(self.cuts.iter().copied()) {
             self.out[start..start + head.len()].copy_from_slice(&head);

@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thermocline_tiers::disk::Disk;
 
-use super::lives::Reach;
+use super::lives::{Lived, Lives, Reach};
 use super::small_file::SmallFile;
 use crate::encoding;
 use crate::error::{Error, StorageKind};
+use crate::plant::{self, Plant};
 
 const BYTES_MAX: usize = 1 << 20;
-const FILE: SmallFile = SmallFile { name: "identity", magic: b"TCIDENT2", bytes_max: BYTES_MAX };
+const FILE: SmallFile = SmallFile { name: "identity", magic: b"TCIDENT3", bytes_max: BYTES_MAX };
 
 /// The state is in at most so many parts.
 pub(crate) const PARTS_MAX: u32 = 256;
@@ -39,8 +40,8 @@ pub(crate) struct Identity {
     pub(crate) parts: u32,
     /// How often the directory was opened.
     pub(crate) boots: u32,
-    /// How often peers remembered more of this directory than it did itself.
-    pub(crate) era: u32,
+    /// The lives of this directory that it accounts for, and the one that it leads.
+    pub(crate) lives: Lives,
     /// The nodes and disks that this disk will found its group with, once it has said so. Never changes after that.
     #[serde(deserialize_with = "crate::encoding::optional_list")]
     pub(crate) intent: Option<Vec<(u16, u64)>>,
@@ -210,41 +211,44 @@ impl IdentityFile {
         Ok(changed)
     }
 
-    /// This start admits that peers remember more of this directory than it does: in era `era` they had heard of `boots` starts.
-    /// Everything is forgotten that its journal says up to `behind`. Another worker may have admitted it before: then nothing is
-    /// changed.
+    /// A worker that leads the life `own` admits that a peer remembers lives that this directory does not account for (`heads`), and others
+    /// that were over before them (`over`). Everything is forgotten that its journal says up to `behind`. Another worker may have admitted
+    /// it before: then no further life begins.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub(crate) fn admit(
         &self,
-        own_era: u32,
-        (era, boots): (u32, u32),
+        own: u64,
+        heads: &[Lived],
+        over: &[u64],
         behind: Reach,
-    ) -> Result<Identity, Error> {
-        self.update(|identity| {
-            if identity.era > own_era {
-                return;
+    ) -> Result<Lives, Error> {
+        let identity = self.update(|identity| {
+            if identity.lives.now() == own || !heads.iter().all(|head| identity.lives.account_for(head)) {
+                identity.lives.admit(over.iter().copied().chain(heads.iter().map(|head| head.id)));
             }
-            identity.era = identity.era.max(era).saturating_add(1);
-            identity.boots = identity.boots.max(boots).saturating_add(1);
-            identity.amnesia.add_all();
-            identity.amnesia.behind = identity.amnesia.behind.max(behind);
-        })
+            if !plant::on(Plant::AdmissionIsNoAmnesia) {
+                identity.amnesia.add_all();
+                identity.amnesia.behind = identity.amnesia.behind.max(behind);
+            }
+        })?;
+        Ok(identity.lives)
     }
 
-    /// The state of these buckets is durable beyond their floors; unless something was forgotten since `era`, that is the end of it.
+    /// The state of these buckets is durable beyond their floors; unless something was forgotten since that life began, that is the end of
+    /// it.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub(crate) fn lift(
         &self,
-        era: u32,
+        life: u64,
         lifted: &[u32],
         held: impl Iterator<Item = u32>,
     ) -> Result<(), Error> {
         self.update(|identity| {
-            if identity.era == era {
+            if identity.lives.now() == life {
                 identity.amnesia.lift(lifted, held);
             }
         })
@@ -277,7 +281,7 @@ mod tests {
             table: 1,
             parts: 2,
             boots: 1,
-            era: 0,
+            lives: Lives::default(),
             intent: None,
             founding: None,
             amnesia: Amnesia { buckets: vec![3, 9, 1023], ..Amnesia::default() },

@@ -19,6 +19,16 @@ impl Worker {
         self.part(bucket)
     }
 
+    /// Whether it has forgotten something in this start, and that is written down.
+    pub(crate) fn has_admitted(&self) -> bool {
+        self.counters.amnesias > 0 && !self.admitting
+    }
+
+    /// Whether it has forgotten something, and that is not written down yet.
+    pub(crate) fn is_admitting(&self) -> bool {
+        self.admitting
+    }
+
     /// The first and the last slot whose commands the journal has, and how many there are.
     pub(crate) fn indexed(&self, bucket: Bucket) -> Option<(Slot, Slot, u64)> {
         self.index.span(bucket)

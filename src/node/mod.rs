@@ -43,6 +43,7 @@ mod transfer;
 mod upkeep;
 pub(crate) mod wire;
 mod witness;
+pub(crate) mod witnessed;
 pub(crate) mod worker;
 mod write;
 

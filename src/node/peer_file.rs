@@ -6,13 +6,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thermocline_tiers::disk::Disk;
 
-use super::lives::{Judgement, Life, Witnessed, is_news, judge};
+use super::lives::{Life, Lived};
 use super::small_file::SmallFile;
+use super::witnessed::{Judgement, Witnessed, judge};
 use crate::encoding;
 use crate::error::{Error, StorageKind};
 
 const BYTES_MAX: usize = 1 << 20;
-const FILE: SmallFile = SmallFile { name: "peers", magic: b"TCPEERS1", bytes_max: BYTES_MAX };
+const FILE: SmallFile = SmallFile { name: "peers", magic: b"TCPEERS2", bytes_max: BYTES_MAX };
 
 /// The file and what is in it.
 pub(crate) struct PeerFile {
@@ -43,23 +44,38 @@ impl PeerFile {
         self.nodes.lock().get(&node).cloned()
     }
 
-    /// Remembers a life of a node, durably, unless a later one is remembered. Returns what is remembered then.
+    /// The lives of this node that others are known to remember.
+    pub(crate) fn heard_lives(&self) -> Vec<u64> {
+        self.nodes.lock().values().map(|known| known.hears).filter(|life| *life != 0).collect()
+    }
+
+    /// Remembers a life of a node, durably, unless it does not account for what is remembered. Returns what is remembered then.
     ///
     /// # Errors
     /// [`Error::Storage`]; then nothing is remembered that was not before.
-    pub(crate) fn remember(&self, node: u16, life: &Life, founder: Option<u64>) -> Result<Witnessed, Error> {
-        self.change(node, |known| match judge(known, life) {
-            Judgement::Old => known.cloned(),
+    pub(crate) fn remember(
+        &self,
+        node: u16,
+        life: &Life,
+        accounts: &[Lived],
+        founder: Option<u64>,
+    ) -> Result<Witnessed, Error> {
+        self.change(node, |known| match judge(known, life, accounts) {
+            Judgement::Unaccounted => known.cloned(),
             Judgement::New => Some(Witnessed::after(known, life, founder)),
-            Judgement::Current => known.map(|known| {
-                let synced = known.synced.max(life.synced);
-                Witnessed { synced, ..known.clone() }
+            Judgement::Current => known.cloned().map(|mut known| {
+                if let Some(head) = known.reach_mut(life) {
+                    head.synced = head.synced.max(life.synced);
+                }
+                if life.hears != 0 {
+                    known.hears = life.hears;
+                }
+                known
             }),
         })
     }
 
-    /// Remembers what a third node remembers of a node, unless that is no news: disks that were replaced are not taken for new ones then,
-    /// however late a frame of them comes.
+    /// Remembers what a third node remembers of a node, too.
     ///
     /// # Errors
     /// [`Error::Storage`]; then nothing is remembered that was not before.
@@ -69,15 +85,7 @@ impl PeerFile {
         told: &Witnessed,
         founder: Option<u64>,
     ) -> Result<Witnessed, Error> {
-        let life = told.as_life();
-        self.change(node, |known| {
-            let heard = if is_news(known, told) {
-                Witnessed::after(known, &life, founder)
-            } else {
-                known.cloned()?
-            };
-            Some(heard.retiring(&told.retired))
-        })
+        self.change(node, |known| Some(Witnessed::hearing(known, told, founder)))
     }
 
     /// Remembers where a node said that it can be reached.
@@ -120,34 +128,37 @@ impl PeerFile {
 mod tests {
     use super::*;
     use crate::node::lives::Reach;
+    use thermocline_tiers::disk::{MemoryDisk, Unsynced};
 
     #[test]
     fn a_replaced_disk_is_not_new_to_who_was_told_of_it() {
         let file = PeerFile::open(Arc::new(MemoryDisk::new(1))).unwrap();
-        let (old, new) = (Life { disk: 7, count: 9, ..Life::default() }, Life { disk: 8, ..Life::default() });
+        let old = Life { disk: 7, id: 1, ..Life::default() };
+        let new = Life { disk: 8, id: 2, ..Life::default() };
         let told = Witnessed::after(Some(&Witnessed::after(None, &old, None)), &new, None);
         let known = file.hear_of(2, &told, None).unwrap();
         assert_eq!((known.disk, &known.retired[..]), (8, &[7][..]));
-        assert_eq!(file.remember(2, &old, None).unwrap(), known);
+        assert_eq!(file.remember(2, &old, &[], None).unwrap(), known);
         // Who remembers the disk itself learns from the third what it replaced.
-        file.remember(3, &new, None).unwrap();
+        file.remember(3, &new, &[], None).unwrap();
         assert_eq!(file.hear_of(3, &told, None).unwrap().retired, [7]);
     }
-    use thermocline_tiers::disk::{MemoryDisk, Unsynced};
 
     #[test]
     fn what_is_remembered_survives_a_power_cut_and_a_later_life_is_not_replaced_by_an_earlier() {
         let disk = Arc::new(MemoryDisk::new(1));
         let file = PeerFile::open(disk.clone()).unwrap();
-        let later = Life { disk: 7, count: 3, start: 30, ..Life::default() };
-        let known = file.remember(2, &later, None).unwrap();
-        assert_eq!(file.remember(2, &Life { count: 2, start: 20, ..later }, None).unwrap(), known);
+        let later = Life { disk: 7, id: 30, parent: 20, ..Life::default() };
+        let known = file.remember(2, &later, &[], None).unwrap();
+        assert_eq!(file.remember(2, &Life { id: 20, parent: 10, ..later }, &[], None).unwrap(), known);
         let synced = Reach { generation: 1, offset: 9 };
-        file.remember(2, &Life { synced, ..later }, None).unwrap();
+        file.remember(2, &Life { synced, hears: 5, ..later }, &[], None).unwrap();
         file.remember_address(2, 1, "there:1").unwrap();
         file.remember_address(2, 0, "elsewhere:1").unwrap();
         disk.power_cut(Unsynced::Lost);
-        let expected = Witnessed { synced, address: Some((1, "there:1".into())), ..known };
-        assert_eq!(PeerFile::open(disk).unwrap().of(2), Some(expected));
+        let heads = vec![Lived { id: 30, synced }];
+        let expected = Witnessed { heads, hears: 5, address: Some((1, "there:1".into())), ..known };
+        let file = PeerFile::open(disk).unwrap();
+        assert_eq!((file.of(2), file.heard_lives()), (Some(expected), vec![5]));
     }
 }

@@ -19,7 +19,7 @@ use super::apply;
 use super::effects::{Effects, Placed};
 use super::identity::{Identity, IdentityFile};
 use super::journal_index::JournalIndex;
-use super::lives::{Life, Reach};
+use super::lives::Reach;
 use super::peer_file::PeerFile;
 use super::record_codec;
 use super::route::{Dealing, Route};
@@ -125,23 +125,16 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let Replayer { mut replicas, floors, indexes, mut report, mut failed, .. } = replay;
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
-    let identity = remember_damage(&file, &found, &plan.route)?;
+    let recovered = reach(&found);
+    let drawn = plan.clients.first().copied().unwrap_or_default();
+    let identity = begin_life(&file, &found, &plan.route, (drawn.max(1), recovered), &peers)?;
     // A start is named by a random number, and not by the directory's: should this be an old copy of the directory, then no
     // ballot of it is one that was issued before (I4).
-    let start = plan.clients.first().copied().unwrap_or_default();
-    let start = if plant::on(Plant::BootRepeated) { identity.disk } else { start };
+    let start = if plant::on(Plant::BootRepeated) { identity.disk } else { drawn };
     let me = Originator { node: NodeId(identity.node), boot: Boot { disk: start, count: identity.boots } };
-    let recovered = reach(&found);
-    let life = Life {
-        disk: identity.disk,
-        era: identity.era,
-        count: identity.boots,
-        start,
-        recovered,
-        synced: recovered,
-        hears: 0,
-    };
-    let kept = Kept { life, identity: file.clone(), peers: peers.clone() };
+    let life = identity.lives.life(identity.disk, recovered);
+    let lives = Arc::new(identity.lives.clone());
+    let kept = Kept { life, lives, identity: file.clone(), peers: peers.clone() };
     let founded = identity.founding.is_some();
     let mut workers = Vec::new();
     let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
@@ -234,14 +227,17 @@ fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> 
     Ok(identity)
 }
 
-/// Damage in the journal is amnesia. It is written down before the node takes part in anything.
-fn remember_damage(
+/// The directory begins another life, and damage in its journal is amnesia. Both are written down before the node takes part in anything.
+fn begin_life(
     file: &IdentityFile,
     found: &thermocline_tiers::hot::journal::Recovered,
     route: &Route,
+    (life, recovered): (u64, Reach),
+    peers: &PeerFile,
 ) -> Result<Identity, Error> {
     let before = file.read().amnesia;
     let identity = file.update(|identity| {
+        identity.lives.begin(life, recovered, &peers.heard_lives());
         for damage in &found.damage {
             match damage.scope {
                 DamageScope::AllBuckets => identity.amnesia.add_all(),

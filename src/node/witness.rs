@@ -1,11 +1,14 @@
 //! Which life of a peer a frame is from, what is remembered of it, and what peers remember of this node (I6).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, NodeId};
 
 use super::effects::Job;
-use super::lives::{self, Judgement, Life, Reach, Witnessed, judge};
+use super::lives::{Life, Lived, Lives, Reach};
 use super::wire::{self, Item};
+use super::witnessed::{Judgement, Witnessed, judge};
 use super::worker::Worker;
 use crate::error::{Error, StorageKind};
 use crate::plant::{self, Plant};
@@ -33,23 +36,36 @@ impl Worker {
             }
         };
         if self.is_heard(now, from, &life, &body) {
-            let hears = life.hears == self.kept.life.start || plant::on(Plant::DeafCounted);
+            let hears = life.hears == self.kept.life.id || plant::on(Plant::DeafCounted);
             self.items(now, from, hears, rest);
         }
     }
 
     /// Whether a frame can be taken now. If its life is new, that is written down first, and the frame waits.
     fn is_heard(&mut self, now: u64, from: NodeId, life: &Life, body: &Bytes) -> bool {
+        let own = self.kept.life.id;
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) else { return false };
         // Who is not founded takes part in nothing, and knows of no disk whether it was replaced: a late frame of one would be the first
         // it hears, or the last. It waits for what others remember.
         if !self.founded || plant::on(Plant::AnyLifeHeard) {
             return true;
         }
-        match judge(peer.known.as_ref(), life) {
+        let mut said = Introduced::default();
+        let mut judgement = judge(peer.known.as_ref(), life, &said.accounts);
+        if judgement == Judgement::Unaccounted {
+            said = Introduced::in_body(body, self.settings.me);
+            judgement = judge(peer.known.as_ref(), life, &said.accounts);
+        }
+        match judgement {
             Judgement::Current => {
-                if let Some(known) = &mut peer.known {
-                    known.synced = known.synced.max(life.synced);
+                let Some(known) = &mut peer.known else { return true };
+                if let Some(head) = known.reach_mut(life) {
+                    head.synced = head.synced.max(life.synced);
+                }
+                let is_heard_by_it = life.hears == own && known.hears != own;
+                if is_heard_by_it && !std::mem::replace(&mut peer.remembering, true) {
+                    known.hears = own;
+                    self.remember(from, *life, Vec::new());
                 }
                 true
             }
@@ -59,27 +75,40 @@ impl Worker {
                     peer.held.push(body.clone());
                 }
                 if !std::mem::replace(&mut peer.remembering, true) {
-                    self.remember(from, *life);
+                    peer.to_spread = true;
+                    self.remember(from, *life, said.accounts);
                 }
                 false
             }
-            Judgement::Old => {
+            Judgement::Unaccounted => {
                 self.counters.frames_of_old_lives += 1;
                 if now >= peer.complained + COMPLAIN_MS {
                     peer.complained = now;
-                    if let Some(known) = peer.known.clone() {
-                        self.say(from, &Item::Witnessed(vec![(from, known)]));
-                    }
+                    self.ask_to_account(from);
+                }
+                // Two that do not hear each other would else never come to account for anything.
+                if let Some(told) = said.asked
+                    && !plant::on(Plant::QuestionOfTheUnheardIgnored)
+                {
+                    self.witnessed_as(now, from, told);
                 }
                 false
             }
         }
     }
 
-    fn remember(&mut self, node: NodeId, life: Life) {
+    /// Tells a peer which of its lives are remembered here, so that it accounts for them, or learns what it has forgotten.
+    fn ask_to_account(&mut self, node: NodeId) {
+        let known = self.peers.iter().find(|peer| peer.node == node).and_then(|peer| peer.known.clone());
+        if let Some(known) = known {
+            self.say(node, &Item::Witnessed(vec![(node, known)]));
+        }
+    }
+
+    fn remember(&mut self, node: NodeId, life: Life, accounts: Vec<Lived>) {
         let founder = self.founder_disk(node);
         let file = self.kept.peers.clone();
-        self.effects.jobs.push(Job::Remember { file, node, life, founder });
+        self.effects.jobs.push(Job::Remember { file, node, life, accounts, founder });
     }
 
     /// The disk that a node had when the group was founded.
@@ -92,10 +121,22 @@ impl Worker {
     pub(super) fn remembered(&mut self, now: u64, node: NodeId, result: Result<Witnessed, Error>) {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
         peer.remembering = false;
+        let to_spread = std::mem::take(&mut peer.to_spread);
         match result {
-            Ok(known) => {
-                peer.known = Some(known);
-                for body in std::mem::take(&mut peer.held) {
+            Ok(mut known) => {
+                peer.reach_written = known.heads.first().map_or(Reach::default(), |head| head.synced);
+                // What was heard in between is not unheard.
+                for head in peer.known.iter().flat_map(|known| &known.heads) {
+                    if let Some(written) = known.heads.iter_mut().find(|written| written.id == head.id) {
+                        written.synced = written.synced.max(head.synced);
+                    }
+                }
+                peer.known = Some(known.clone());
+                let held = std::mem::take(&mut peer.held);
+                if to_spread {
+                    self.spread(node, &known);
+                }
+                for body in held {
                     self.frame(now, node, body);
                 }
             }
@@ -104,6 +145,15 @@ impl Worker {
                 peer.held.clear();
                 tracing::warn!(peer = node.0, %error, "a peer is not heard, because it cannot be remembered");
             }
+        }
+    }
+
+    /// Tells the others of a new life of a node: should its directory be put back while this node is away, they remember it.
+    fn spread(&mut self, node: NodeId, known: &Witnessed) {
+        let others: Vec<NodeId> =
+            self.peers.iter().map(|peer| peer.node).filter(|other| *other != node).collect();
+        for other in others {
+            self.say(other, &Item::Witnessed(vec![(node, known.clone())]));
         }
     }
 
@@ -116,48 +166,61 @@ impl Worker {
         let mut later = Vec::new();
         for peer in &mut self.peers {
             let Some(known) = &peer.known else { continue };
-            if known.synced > peer.reach_written && !peer.remembering {
-                peer.reach_written = known.synced;
+            let Some(head) = known.heads.first().filter(|head| known.heard() == Some(head.id)) else { continue };
+            if head.synced > peer.reach_written && !peer.remembering {
+                peer.reach_written = head.synced;
                 peer.remembering = true;
-                later.push((peer.node, known.as_life()));
+                let life = Life { disk: known.disk, id: head.id, synced: head.synced, ..Life::default() };
+                later.push((peer.node, Life { hears: known.hears, ..life }));
             }
         }
         for (node, life) in later {
-            self.remember(node, life);
+            self.remember(node, life, Vec::new());
         }
     }
 
-    /// Tells a peer what is remembered of it, and, once for the whole node, of all others.
+    /// Tells a peer what is remembered of it and of all others.
     pub(super) fn tell_witnessed(&mut self, to: NodeId) {
-        let all = self.settings.index == 0;
-        let known = self
-            .peers
-            .iter()
-            .filter(|peer| all || peer.node == to)
-            .filter_map(|peer| Some((peer.node, peer.known.clone()?)))
-            .collect();
+        let known = self.peers.iter().filter_map(|peer| Some((peer.node, peer.known.clone()?))).collect();
         self.say(to, &Item::Witnessed(known));
     }
 
     /// A peer tells what it remembers of this node, and of others.
     pub(super) fn witnessed(&mut self, now: u64, from: NodeId, told: Vec<(NodeId, Witnessed)>) {
-        for (node, known) in told {
+        for (node, told) in told {
             if node == self.settings.me {
-                self.witnessed_as(now, from, &known);
-                continue;
-            }
-            let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { continue };
-            let is_news = lives::is_news(peer.known.as_ref(), &known)
-                || peer.known.as_ref().is_some_and(|own| own.lacks(&known));
-            if is_news && !std::mem::replace(&mut peer.remembering, true) {
-                let (file, founder) = (self.kept.peers.clone(), self.founder_disk(node));
-                self.effects.jobs.push(Job::HearOf { file, node, told: known, founder });
+                self.witnessed_as(now, from, told);
+            } else {
+                self.heard_of(node, told);
             }
         }
     }
 
-    fn witnessed_as(&mut self, now: u64, from: NodeId, known: &Witnessed) {
-        if known.retires(&self.kept.life) {
+    /// What a third node remembers of a peer is remembered here, too. What the peer does not account for stops it from being heard at once,
+    /// before that is written down.
+    fn heard_of(&mut self, node: NodeId, told: Witnessed) {
+        let founder = self.founder_disk(node);
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
+        let heard = Witnessed::hearing(peer.known.as_ref(), &told, founder);
+        if peer.known.as_ref().is_some_and(|known| !heard.asks_otherwise(known)) {
+            return;
+        }
+        let is_heard_still = peer.known.is_none() || heard.heard().is_some();
+        if peer.known.is_some() {
+            peer.known = Some(heard);
+        }
+        peer.remembering = true;
+        let file = self.kept.peers.clone();
+        self.effects.jobs.push(Job::HearOf { file, node, told, founder });
+        if !is_heard_still {
+            self.core.disregard(node);
+            self.ask_to_account(node);
+        }
+    }
+
+    fn witnessed_as(&mut self, now: u64, from: NodeId, told: Witnessed) {
+        let own = self.kept.life.disk;
+        if told.retired.contains(&own) {
             if !std::mem::replace(&mut self.replaced, true) {
                 tracing::error!(
                     from = from.0,
@@ -167,12 +230,28 @@ impl Worker {
             }
             return;
         }
-        if !known.shows_amnesia_of(&self.kept.life) || std::mem::replace(&mut self.admitting, true) {
+        if told.disk != own {
+            // Of the directory before, which is gone: so this one began as a learner.
+            let all = told.heads.iter().map(|head| Lived { synced: Reach::ALL, ..*head }).collect();
+            self.say(from, &Item::Accounts(all));
+        } else if told.heads.iter().all(|head| self.kept.lives.account_for(head)) {
+            let asked = self.kept.lives.of(&told.heads);
+            if !asked.is_empty() {
+                self.say(from, &Item::Accounts(asked));
+            }
+        } else {
+            self.admit(now, from, told);
+        }
+    }
+
+    /// A peer remembers lives of this directory that are not in it.
+    fn admit(&mut self, now: u64, from: NodeId, told: Witnessed) {
+        if std::mem::replace(&mut self.admitting, true) {
             return;
         }
         tracing::error!(
             from = from.0,
-            remembered = ?known,
+            remembered = ?told,
             here = ?self.kept.life,
             "a peer remembers more of this directory than it does itself: it was put back to an earlier copy, or has lost its end. \
              All buckets only learn until they have a vote floor"
@@ -184,21 +263,23 @@ impl Worker {
             }
         }
         self.pump(now);
-        let Life { era: own_era, recovered, synced, .. } = self.kept.life;
+        let Life { id: own, synced: behind, .. } = self.kept.life;
         self.effects.jobs.push(Job::Admit {
             file: self.kept.identity.clone(),
-            own_era,
-            remembered: (known.era, known.count),
-            behind: recovered.max(synced),
+            own,
+            remembered: Box::new(told),
+            behind,
         });
     }
 
     /// The amnesia is written down: from here on peers listen again.
-    pub(super) fn admitted(&mut self, now: u64, result: Result<(u32, u32), Error>) {
+    pub(super) fn admitted(&mut self, now: u64, result: Result<Lives, Error>) {
         self.admitting = false;
         match result {
-            Ok((era, count)) => {
-                (self.kept.life.era, self.kept.life.count) = (era, count);
+            Ok(lives) => {
+                let Life { disk, synced, .. } = self.kept.life;
+                self.kept.life = lives.life(disk, synced);
+                self.kept.lives = Arc::new(lives);
                 self.to_lift = true;
                 self.next_floor_question = now;
             }
@@ -237,5 +318,28 @@ impl Worker {
             }
             Err(error) => tracing::warn!(peer = node.0, %error, "a peer's address could not be written down"),
         }
+    }
+}
+
+/// What a body says of lives, from a sender that is not heard.
+#[derive(Default)]
+struct Introduced {
+    /// What the sender accounts for.
+    accounts: Vec<Lived>,
+    /// What it remembers of this node.
+    asked: Option<Witnessed>,
+}
+
+impl Introduced {
+    fn in_body(body: &Bytes, me: NodeId) -> Self {
+        let (mut rest, mut said) = (body.clone(), Self::default());
+        while let Ok(Some(item)) = wire::take(&mut rest) {
+            match item {
+                Item::Accounts(lives) => said.accounts = lives,
+                Item::Witnessed(all) => said.asked = all.into_iter().find(|(node, _)| *node == me).map(|(_, told)| told),
+                _ => {}
+            }
+        }
+        said
     }
 }

@@ -18,8 +18,9 @@ use crate::error::Error;
 use crate::key::{Key, Position, Version};
 use crate::node::command::{self, Change, EntryKind};
 use crate::node::identity::{Amnesia, Identity};
-use crate::node::lives::{Life, Reach, Witnessed};
+use crate::node::lives::{Life, Lived, Lives, Reach};
 use crate::node::wire::{self, BucketPiece, Founding, Item, ProbeException};
+use crate::node::witnessed::Witnessed;
 use crate::node::{record_codec, request_codec};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Request, ScanQuery};
 use crate::store::{Cursor, Order};
@@ -308,6 +309,9 @@ fn item_seeds() -> Vec<Vec<u8>> {
     let get = Request { ask: Ask::Get(Key::undated("e")), deadline_ms: 5, consistency: Consistency::Stale };
     let founding = Founding { disk: 5, intent: Some(vec![(1, 5)]), members: None };
     let reach = Reach { generation: 1, offset: 2 };
+    let heads = vec![Lived { id: 6, synced: reach }];
+    let witnessed =
+        Witnessed { disk: 5, heads, over: vec![3], retired: vec![4], hears: 8, ..Witnessed::default() };
     let items = [
         Item::Paxos(message),
         Item::Probe { round: 1, buckets: vec![(bucket, slot)] },
@@ -329,8 +333,9 @@ fn item_seeds() -> Vec<Vec<u8>> {
         Item::FloorAsk { nonce: 1, buckets: vec![bucket] },
         Item::FloorAnswer { nonce: 1, buckets: vec![(bucket, slot, slot)], learning: vec![(bucket, slot)] },
         Item::Nudge { buckets: vec![bucket] },
-        Item::Life(Life { disk: 5, era: 1, count: 3, start: 6, recovered: reach, synced: reach, hears: 8 }),
-        Item::Witnessed(vec![(NodeId(2), Witnessed { disk: 5, retired: vec![4], ..Witnessed::default() })]),
+        Item::Life(Life { disk: 5, id: 6, parent: 3, recovered: reach, synced: reach, hears: 8 }),
+        Item::Witnessed(vec![(NodeId(2), witnessed)]),
+        Item::Accounts(vec![Lived { id: 6, synced: reach }]),
         Item::CopyAsk { session: 1, bucket, chunk: 0, at_least: slot },
         Item::Copy(BucketPiece {
             session: 1,
@@ -428,6 +433,9 @@ fn entry_seeds() -> Vec<Vec<u8>> {
 }
 
 fn identity_seeds() -> Vec<Vec<u8>> {
+    let mut lives = Lives::default();
+    lives.begin(6, Reach::default(), &[]);
+    lives.begin(7, Reach { generation: 1, offset: 2 }, &[]);
     let identity = Identity {
         cluster: "a".into(),
         node: 1,
@@ -439,7 +447,7 @@ fn identity_seeds() -> Vec<Vec<u8>> {
         boots: 3,
         intent: Some(vec![(1, 5), (2, 6)]),
         founding: None,
-        era: 1,
+        lives,
         amnesia: Amnesia {
             everywhere: false,
             buckets: vec![3, 4],

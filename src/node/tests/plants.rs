@@ -63,6 +63,26 @@ fn a_node_that_hears_any_life_is_noticed() {
 }
 
 #[test]
+fn broken_rules_of_lives_are_noticed() {
+    let tests: [(Plant, fn()); 5] = [
+        (
+            Plant::AnyStartContinues,
+            disks::lives::a_copy_that_ended_before_it_was_told_is_recognised_in_any_later_start,
+        ),
+        (Plant::AdmissionIsNoAmnesia, disks::put_back::a_floor_counts_for_the_loss_before_it_and_not_for_the_next),
+        (Plant::HearsayIgnored, disks::lives::a_life_that_one_peer_heard_is_remembered_by_all),
+        (
+            Plant::QuestionOfTheUnheardIgnored,
+            disks::lives::two_nodes_that_do_not_hear_each_other_account_for_themselves,
+        ),
+        (Plant::AnyDiskDisplaces, disks::lives::a_late_frame_of_a_disk_that_is_lost_too_displaces_nobody),
+    ];
+    for (rule, test) in tests {
+        assert!(notices(rule, test), "{rule:?}");
+    }
+}
+
+#[test]
 fn a_learner_that_answers_for_a_floor_is_noticed() {
     assert!(notices(
         Plant::LearnerAnswersFloor,

@@ -6,7 +6,8 @@ use thermocline_paxos::NodeId;
 use super::fields::{get_bytes, need, put_bytes};
 use super::{Item, Malformed, kind, malformed};
 use crate::encoding;
-use crate::node::lives::{Life, Reach, Witnessed};
+use crate::node::lives::{Life, Lived, Reach};
+use crate::node::witnessed::Witnessed;
 
 /// The longest founding record, in bytes.
 const FOUNDING_BYTES_MAX: usize = 4096;
@@ -14,7 +15,7 @@ const FOUNDING_BYTES_MAX: usize = 4096;
 /// The longest address: a name and a port.
 const ADDRESS_BYTES_MAX: usize = 262;
 
-/// The longest list of what is remembered, in bytes: 64 nodes with 32 retired disks each fit.
+/// The longest list of what is remembered, in bytes: 64 nodes fit with 32 retired disks, 8 lives, and 16 that are over, each.
 const WITNESSED_BYTES_MAX: usize = 64 << 10;
 
 /// A node's founding record: whether it votes, and the disks that were there when it first did.
@@ -30,29 +31,54 @@ pub(crate) struct Founding {
     pub(crate) members: Option<Vec<(u16, u64)>>,
 }
 
-const LIFE_BYTES: usize = 8 + 4 + 4 + 8 + 2 * 12 + 8;
+const REACH_BYTES: usize = 8 + 4;
+const LIFE_BYTES: usize = 3 * 8 + 2 * REACH_BYTES + 8;
+const LIVED_BYTES: usize = 8 + REACH_BYTES;
 
 /// Appends what stands at the head of every body.
 pub(crate) fn put_life(out: &mut Vec<u8>, life: &Life) {
     out.put_u8(kind::LIFE);
     out.put_u64_le(life.disk);
-    out.put_u32_le(life.era);
-    out.put_u32_le(life.count);
-    out.put_u64_le(life.start);
-    for reach in [life.recovered, life.synced] {
-        out.put_u64_le(reach.generation);
-        out.put_u32_le(reach.offset);
-    }
+    out.put_u64_le(life.id);
+    out.put_u64_le(life.parent);
+    put_reach(out, life.recovered);
+    put_reach(out, life.synced);
     out.put_u64_le(life.hears);
+}
+
+fn put_reach(out: &mut Vec<u8>, reach: Reach) {
+    out.put_u64_le(reach.generation);
+    out.put_u32_le(reach.offset);
+}
+
+fn get_reach(body: &mut Bytes) -> Reach {
+    Reach { generation: body.get_u64_le(), offset: body.get_u32_le() }
 }
 
 pub(super) fn take_life(body: &mut Bytes) -> Result<Item, Malformed> {
     need(body, LIFE_BYTES)?;
-    let (disk, era, count) = (body.get_u64_le(), body.get_u32_le(), body.get_u32_le());
-    let start = body.get_u64_le();
-    let mut reach = || Reach { generation: body.get_u64_le(), offset: body.get_u32_le() };
-    let (recovered, synced) = (reach(), reach());
-    Ok(Item::Life(Life { disk, era, count, start, recovered, synced, hears: body.get_u64_le() }))
+    let (disk, id, parent) = (body.get_u64_le(), body.get_u64_le(), body.get_u64_le());
+    let (recovered, synced) = (get_reach(body), get_reach(body));
+    Ok(Item::Life(Life { disk, id, parent, recovered, synced, hears: body.get_u64_le() }))
+}
+
+pub(super) fn put_accounts(out: &mut Vec<u8>, lives: &[Lived]) {
+    out.put_u8(kind::ACCOUNTS);
+    out.put_u32_le(lives.len() as u32);
+    for lived in lives {
+        out.put_u64_le(lived.id);
+        put_reach(out, lived.synced);
+    }
+}
+
+pub(super) fn take_accounts(body: &mut Bytes) -> Result<Item, Malformed> {
+    need(body, 4)?;
+    let mut lives = Vec::new();
+    for _ in 0..body.get_u32_le() {
+        need(body, LIVED_BYTES)?;
+        lives.push(Lived { id: body.get_u64_le(), synced: get_reach(body) });
+    }
+    Ok(Item::Accounts(lives))
 }
 
 pub(super) fn put_witnessed(out: &mut Vec<u8>, nodes: &[(NodeId, Witnessed)]) {

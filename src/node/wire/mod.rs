@@ -20,7 +20,8 @@ use bytes::{Buf, Bytes};
 use thermocline_paxos::{Boot, Bucket, Command, Message, NodeId, Slot};
 
 use super::audit::Finding;
-use super::lives::{Life, Witnessed};
+use super::lives::{Life, Lived};
+use super::witnessed::Witnessed;
 use crate::request::{Outcome, Request};
 
 pub(crate) use consensus::put_paxos;
@@ -38,6 +39,9 @@ pub(crate) enum Item {
     Life(Life),
     /// What the sender remembers of the lives of nodes.
     Witnessed(Vec<(NodeId, Witnessed)>),
+    /// The answer, where a frame's first item does not say enough: lives that the sender's directory accounts for, of those that the
+    /// receiver remembers.
+    Accounts(Vec<Lived>),
     /// The consensus core's one message.
     Paxos(Message),
     /// "What do you know of these buckets, now?" The start of linearizable reads.
@@ -115,6 +119,7 @@ mod kind {
     pub(super) const AUDIT_ANSWER: u8 = 20;
     pub(super) const REPAIR: u8 = 21;
     pub(super) const ADDRESS: u8 = 22;
+    pub(super) const ACCOUNTS: u8 = 23;
 }
 
 /// Appends any item.
@@ -122,6 +127,7 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item) {
     match item {
         Item::Life(life) => put_life(out, life),
         Item::Witnessed(nodes) => introductions::put_witnessed(out, nodes),
+        Item::Accounts(lives) => introductions::put_accounts(out, lives),
         Item::Paxos(message) => put_paxos(out, message),
         Item::Probe { round, buckets } => put_probe(out, *round, buckets.iter().copied()),
         Item::ProbeAnswer { round, exceptions } => probes::put_answer(out, *round, exceptions),
@@ -172,6 +178,7 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
         kind::NUDGE => floors::take_nudge,
         kind::LIFE => introductions::take_life,
         kind::WITNESSED => introductions::take_witnessed,
+        kind::ACCOUNTS => introductions::take_accounts,
         kind::COPY_ASK => copies::take_ask,
         kind::COPY => copies::take_piece,
         kind::COPY_REFUSED => copies::take_refused,

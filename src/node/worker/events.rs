@@ -106,6 +106,8 @@ impl Worker {
             Item::AuditAnswer { round, findings } => self.audit_answered(now, from, round, findings),
             Item::Repair { bucket, at, source } => self.repair(bucket, at, source),
             Item::Witnessed(told) => self.witnessed(now, from, told),
+            // Looked at when it was asked whose frame this is.
+            Item::Accounts(_) => {}
             Item::Life(_) => self.counters.malformed_items += 1,
         }
     }

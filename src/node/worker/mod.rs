@@ -28,7 +28,7 @@ use super::counters::Counters;
 use super::effects::{Effects, Peer};
 use super::identity::IdentityFile;
 use super::journal_index::JournalIndex;
-use super::lives::Life;
+use super::lives::{Life, Lives};
 use super::loss::Losses;
 use super::nudges::Nudges;
 use super::peer_file::PeerFile;
@@ -91,6 +91,8 @@ impl Settings {
 pub(crate) struct Kept {
     /// What this node says of itself in each frame.
     pub(crate) life: Life,
+    /// What it accounts for, as of this life.
+    pub(crate) lives: Arc<Lives>,
     pub(crate) identity: Arc<IdentityFile>,
     pub(crate) peers: Arc<PeerFile>,
 }

@@ -49,7 +49,8 @@ impl Worker {
         let to_lift = !kept.identity.read().amnesia.is_empty();
         let peer = |node: &NodeId| {
             let known = kept.peers.of(node.0);
-            let reach_written = known.as_ref().map_or(Reach::default(), |known| known.synced);
+            let heard = known.as_ref().and_then(|known| known.heads.first());
+            let reach_written = heard.map_or(Reach::default(), |head| head.synced);
             let mut peer = Peer::new(*node);
             (peer.known, peer.reach_written) = (known, reach_written);
             peer

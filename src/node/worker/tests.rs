@@ -16,10 +16,11 @@ use crate::key::{Key, Position};
 use crate::node::calls::CallKey;
 use crate::node::effects::{Job, Submission};
 use crate::node::identity::Identity;
-use crate::node::lives::{Life, Witnessed};
+use crate::node::lives::Life;
 use crate::node::recovery::{Plan, Recovered, recover};
 use crate::node::route::Route;
 use crate::node::wire::{self, Item};
+use crate::node::witnessed::Witnessed;
 use crate::node::worker::{Settings, Worker};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Request, ScanQuery};
 
@@ -89,15 +90,19 @@ fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recover
         clients: vec![client],
     };
     let mut recovered = recover(plan).unwrap();
-    for peer in recovered.workers.iter_mut().flat_map(|worker| worker.peers()) {
-        peer.known = Some(Witnessed::after(None, &life(peer.node.0), None));
+    for worker in &mut recovered.workers {
+        let hears = worker.kept.life.id;
+        for peer in worker.peers() {
+            let life = Life { hears, ..life(peer.node.0) };
+            peer.known = Some(Witnessed::after(None, &life, None));
+        }
     }
     recovered
 }
 
 /// The life of a node of which the worker knows already.
 fn life(node: u16) -> Life {
-    Life { disk: u64::from(node), count: 1, start: u64::from(node), ..Life::default() }
+    Life { disk: u64::from(node), id: u64::from(node), ..Life::default() }
 }
 
 /// What the worker has told a node since it was asked last.
@@ -110,7 +115,7 @@ fn told(worker: &mut Worker, node: u16) -> Vec<Item> {
 
 fn tell(worker: &mut Worker, now: u64, from: u16, item: &Item) {
     let mut body = Vec::new();
-    let hears = worker.kept.life.start;
+    let hears = worker.kept.life.id;
     wire::put(&mut body, &Item::Life(Life { hears, ..life(from) }));
     wire::put(&mut body, item);
     worker.frame(now, NodeId(from), body.into());

@@ -37,10 +37,7 @@ impl World {
         let is_up = self.nodes[node].process.is_some();
         let strikes_process =
             matches!(fault.kind, Kind::Kill | Kind::PowerCut | Kind::CrashInWrite | Kind::Pause);
-        // A copy that ends before a peer has told it what it is begins once more with a count that nobody has seen: see RESULTS.md, Open.
-        let waits = matches!(fault.kind, Kind::Wipe | Kind::RollBack) && !self.all_founded()
-            || (fault.kind.loses() || strikes_process || fault.kind == Kind::PowerCutOfAll)
-                && self.invariants.anybody_unaware();
+        let waits = matches!(fault.kind, Kind::Wipe | Kind::RollBack) && !self.all_founded();
         if strikes_process && !is_up || waits {
             // It waits for a process to strike.
             self.queue.push(self.now + 50_000, Event::Fault { index });
@@ -256,26 +253,24 @@ impl World {
     /// A node's disk is copied, as it is without what is not synced. The node goes on in another start.
     fn copy_disk(&mut self, node: usize) -> Checked {
         let Some(process) = &self.nodes[node].process else { return Ok(()) };
-        let copied_in = process.machine.starts();
+        let accounts = process.machine.lives();
         let disk = self.nodes[node].disk.fork();
         disk.power_cut(Unsynced::Lost);
-        self.nodes[node].earlier = Some(Earlier { disk, copied_in });
+        self.nodes[node].earlier = Some(Earlier { disk, accounts });
         self.crash(node, None, "killed, and its disk was copied")
     }
 
     /// A node's disk is what it was when it was copied, if all others are there and remember more: else it waits.
     fn put_back(&mut self, index: usize) {
         let node = self.plan.faults[index].fault.node;
-        let Some(copied_in) = self.nodes[node].earlier.as_ref().map(|earlier| earlier.copied_in) else {
-            return;
-        };
+        let Some(earlier) = &self.nodes[node].earlier else { return };
         let id = NodeId(node as u16 + 1);
         let remembers = |other: &Node| {
-            let remembered = other.process.as_ref().and_then(|process| process.machine.remembers(id));
-            remembered.is_some_and(|starts| starts > copied_in)
+            let process = other.process.as_ref();
+            process.is_some_and(|process| process.machine.remembers_beyond(id, &earlier.accounts))
         };
         let mut others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
-        if self.invariants.anybody_unaware() || !others.all(|(_, other)| remembers(other)) {
+        if !others.all(|(_, other)| remembers(other)) {
             return;
         }
         self.bit(index);

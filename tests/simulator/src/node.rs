@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thermocline::machine::{Machine, MachineConfig};
+use thermocline::machine::{Accounts, Machine, MachineConfig};
 use thermocline_tiers::disk::MemoryDisk;
 
 use crate::plan::Clock;
@@ -43,8 +43,8 @@ pub(crate) struct Node {
 /// A disk as it was.
 pub(crate) struct Earlier {
     pub(crate) disk: MemoryDisk,
-    /// How many starts it had counted.
-    pub(crate) copied_in: u32,
+    /// What it accounts for.
+    pub(crate) accounts: Accounts,
 }
 
 /// A running process.

@@ -89,7 +89,9 @@ fn damage_makes_learners_once_and_not_again_at_every_later_start() {
         let segment = files.iter().find(|file| file.to_string_lossy().contains("segment")).unwrap().clone();
         world.crash(1);
         // What was committed is in the first bytes of the one segment.
-        world.damage_before(1, &segment, 30_000);
+        for _ in 0..8 {
+            world.damage_before(1, &segment, 30_000);
+        }
         world.start(1);
         learned += world.worker(1).votes().1;
         heal(&mut world);

@@ -4,6 +4,7 @@ mod audits;
 mod damaged;
 mod floors;
 pub(super) mod installed;
+pub(super) mod lives;
 mod lost;
 pub(super) mod majority;
 mod misfortunes;

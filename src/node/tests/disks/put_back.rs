@@ -40,17 +40,15 @@ pub(in crate::node::tests) fn a_directory_put_back_to_an_earlier_copy_is_recogni
         world.crash(0);
         assert!(world.put_back(&copy));
         world.start(0);
-        world.step_until("the amnesia is admitted", |world| {
-            world.nodes[0].running.as_ref().unwrap().worker.counters().amnesias == 1
-        });
-        assert!(world.worker(0).kept.identity.read().era == 1 || world.worker(0).votes().0 == 0, "way {way}");
+        world.step_until("the amnesia is admitted", |world| world.amnesias(0) == 1);
+        assert!(world.worker(0).kept.identity.read().amnesia.everywhere || world.worker(0).votes().0 == 0, "way {way}");
         heal(&mut world);
         assert_replicas_are_equal(&mut world);
         // And that is remembered, too: another restart is a restart.
         world.crash(0);
         world.start(0);
         world.steps(300);
-        assert_eq!(world.worker(0).counters().amnesias, 0, "way {way}");
+        assert_eq!(world.amnesias(0), 0, "way {way}");
         heal(&mut world);
     }
 }
@@ -76,7 +74,7 @@ fn a_directory_that_was_replaced_takes_no_part_any_more() {
 
 /// A floor of an earlier loss says nothing of a later one.
 #[test]
-fn a_floor_counts_for_the_loss_before_it_and_not_for_the_next() {
+pub(in crate::node::tests) fn a_floor_counts_for_the_loss_before_it_and_not_for_the_next() {
     let mut world = World::new(7, 0);
     fill(&mut world, 10, 30);
     world.crash(0);
@@ -89,7 +87,7 @@ fn a_floor_counts_for_the_loss_before_it_and_not_for_the_next() {
     assert!(world.put_back(&copy));
     world.start(0);
     world.step_until("the amnesia is admitted", |world| {
-        world.nodes[0].running.as_ref().unwrap().worker.kept.life.era == 1
+        world.amnesias(0) == 1 && !world.nodes[0].running.as_ref().unwrap().worker.admitting
     });
     world.crash(0);
     world.start(0);

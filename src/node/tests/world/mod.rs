@@ -44,6 +44,10 @@ pub(super) struct World {
     frames: Vec<Frame>,
     /// Frames that are held up, and until when.
     late: Vec<(u64, Frame)>,
+    /// Who does not reach whom.
+    cuts: BTreeSet<(usize, usize)>,
+    /// Between these, in this direction, each frame takes so long.
+    held_up: Option<(usize, usize, u64)>,
     pub(super) now: u64,
     random: u64,
     pub(super) shape: Shape,
@@ -85,6 +89,8 @@ impl World {
             route: Arc::new(Route::new(&map, &[placement])),
             frames: Vec::new(),
             late: Vec::new(),
+            cuts: BTreeSet::new(),
+            held_up: None,
             now: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             shape: Shape { trouble: 0, ..shape },
@@ -151,6 +157,18 @@ impl World {
     pub(super) fn is_well(&self) -> bool {
         self.running().count() == self.nodes.len()
             && self.running().all(|running| running.worker.votes().1 == 0 && running.worker.is_whole())
+    }
+
+    /// How often peers have told a node in this start that it has forgotten something.
+    pub(super) fn amnesias(&self, index: usize) -> u64 {
+        self.nodes[index].running.as_ref().map_or(0, |running| running.worker.counters().amnesias)
+    }
+
+    /// Whether a node takes what another one says in the life that it leads.
+    pub(super) fn hears(&mut self, index: usize, other: usize) -> bool {
+        let life = self.worker(other).kept.life.id;
+        let peer = self.worker(index).peers.iter().find(|peer| usize::from(peer.node.0) == other + 1);
+        peer.and_then(|peer| peer.known.as_ref()?.heard()) == Some(life)
     }
 
     fn summary(&self) -> String {

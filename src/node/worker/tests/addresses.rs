@@ -7,7 +7,7 @@ use crate::node::effects::Done;
 fn of_epoch_5() -> Worker {
     let mut worker = worker(1, 3, 7);
     worker.settings.address = Some((5, "here:1".into()));
-    worker.kept.peers.remember(2, &life(2), None).unwrap();
+    worker.kept.peers.remember(2, &life(2), &[], None).unwrap();
     worker
 }
 

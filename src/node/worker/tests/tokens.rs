@@ -4,7 +4,7 @@ use super::*;
 use crate::node::apply::{self, Verdict};
 use crate::node::command;
 use crate::node::effects::Peer;
-use crate::node::lives::Witnessed;
+use crate::node::witnessed::Witnessed;
 use crate::token::{OUTCOME_SLOTS, Resolution, Token};
 
 fn token(bucket: Bucket, counter: u64, born: u64) -> Token {

@@ -27,20 +27,14 @@ impl Invariants {
         }
     }
 
-    /// Whether a node was put back, and does not know it yet.
-    pub(crate) fn anybody_unaware(&self) -> bool {
-        self.unaware != 0
-    }
-
-    /// A replica that was put back and was told so, or begins as a learner, knows it.
+    /// A replica that was put back and was told so, or begins as a learner, knows it, once that is on its disk.
     pub(super) fn look_for_awareness(&mut self, node: usize, machine: &Machine) {
         if self.unaware & 1 << node == 0 {
             return;
         }
         let mut left = false;
         for (bucket, group) in &mut self.groups {
-            let knows = || machine.has_admitted(*bucket) || machine.status(*bucket).vote == Vote::LearnerOnly;
-            if !group.is_aware(node) && knows() {
+            if !group.is_aware(node) && machine.knows_its_amnesia(*bucket) {
                 group.unaware &= !(1 << node);
                 group.memories[node].note_lost();
             }

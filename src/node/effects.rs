@@ -214,7 +214,9 @@ impl Job {
             Self::Admit { file, own, remembered, behind } => {
                 Done::Admitted(file.admit(own, &remembered.heads, &remembered.over, behind))
             }
-            Self::Lift { file, life, lifted, held } => Done::Lifted(file.lift(life, &lifted, held.into_iter())),
+            Self::Lift { file, life, lifted, held } => {
+                Done::Lifted(file.lift(life, &lifted, held.into_iter()))
+            }
         }
     }
 }
@@ -296,6 +298,14 @@ impl Peer {
             reach_written: Reach::default(),
             complained: 0,
         }
+    }
+
+    /// This is written down of its lives. What was heard in between is not unheard.
+    pub(crate) fn written(&mut self, known: Witnessed) {
+        self.known = Some(match &self.known {
+            Some(heard) => Witnessed::hearing(Some(&known), heard, None),
+            None => known,
+        });
     }
 
     /// Adds an item, in a new body if the last one is long already: a frame has a limit, and all that is in one too many is lost.

@@ -59,8 +59,7 @@ impl Lived {
 impl Life {
     /// Whether the frame alone accounts for what is remembered: it is this life, or the one before it.
     pub(crate) fn accounts_for(&self, remembered: &Lived) -> bool {
-        self.id == remembered.id
-            || Lived { id: self.parent, synced: self.recovered }.accounts_for(remembered)
+        self.id == remembered.id || Lived { id: self.parent, synced: self.recovered }.accounts_for(remembered)
     }
 }
 

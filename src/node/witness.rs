@@ -123,15 +123,9 @@ impl Worker {
         peer.remembering = false;
         let to_spread = std::mem::take(&mut peer.to_spread);
         match result {
-            Ok(mut known) => {
+            Ok(known) => {
                 peer.reach_written = known.heads.first().map_or(Reach::default(), |head| head.synced);
-                // What was heard in between is not unheard.
-                for head in peer.known.iter().flat_map(|known| &known.heads) {
-                    if let Some(written) = known.heads.iter_mut().find(|written| written.id == head.id) {
-                        written.synced = written.synced.max(head.synced);
-                    }
-                }
-                peer.known = Some(known.clone());
+                peer.written(known.clone());
                 let held = std::mem::take(&mut peer.held);
                 if to_spread {
                     self.spread(node, &known);
@@ -166,7 +160,9 @@ impl Worker {
         let mut later = Vec::new();
         for peer in &mut self.peers {
             let Some(known) = &peer.known else { continue };
-            let Some(head) = known.heads.first().filter(|head| known.heard() == Some(head.id)) else { continue };
+            let Some(head) = known.heads.first().filter(|head| known.heard() == Some(head.id)) else {
+                continue;
+            };
             if head.synced > peer.reach_written && !peer.remembering {
                 peer.reach_written = head.synced;
                 peer.remembering = true;
@@ -314,7 +310,7 @@ impl Worker {
                 if let Some((_, address)) = &known.address {
                     self.effects.addresses.push((node, address.clone()));
                 }
-                peer.known = Some(known);
+                peer.written(known);
             }
             Err(error) => tracing::warn!(peer = node.0, %error, "a peer's address could not be written down"),
         }
@@ -336,7 +332,9 @@ impl Introduced {
         while let Ok(Some(item)) = wire::take(&mut rest) {
             match item {
                 Item::Accounts(lives) => said.accounts = lives,
-                Item::Witnessed(all) => said.asked = all.into_iter().find(|(node, _)| *node == me).map(|(_, told)| told),
+                Item::Witnessed(all) => {
+                    said.asked = all.into_iter().find(|(node, _)| *node == me).map(|(_, told)| told)
+                }
                 _ => {}
             }
         }

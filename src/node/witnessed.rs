@@ -106,7 +106,8 @@ impl Witnessed {
     /// With what a third node remembers of the same node. Who was heard is not displaced by a disk that another has heard of, unless the
     /// other knows which of them came first: it may not have heard the newer one yet.
     pub(crate) fn hearing(known: Option<&Self>, told: &Self, founder: Option<u64>) -> Self {
-        let displaces = |known: &Self| told.retired.contains(&known.disk) || plant::on(Plant::HearsayDisplaces);
+        let displaces =
+            |known: &Self| told.retired.contains(&known.disk) || plant::on(Plant::HearsayDisplaces);
         match known {
             Some(known) if known.disk == told.disk && !plant::on(Plant::HearsayDisplaces) => {
                 let mut known = known.clone();
@@ -244,7 +245,11 @@ mod tests {
         let old = remembered(&life(1, 0, 0));
         let new = remembered(&Life { disk: 8, ..life(2, 0, 0) });
         assert_eq!(Witnessed::hearing(None, &old, None), old, "the first that is heard of the node");
-        assert_eq!(Witnessed::hearing(Some(&new), &old, None), new, "the other has not heard the new one yet");
+        assert_eq!(
+            Witnessed::hearing(Some(&new), &old, None),
+            new,
+            "the other has not heard the new one yet"
+        );
         let knowing = Witnessed { retired: vec![7], ..new.clone() };
         assert_eq!(Witnessed::hearing(Some(&old), &knowing, None), knowing);
         assert_eq!(Witnessed::hearing(Some(&knowing), &old, None), knowing);

@@ -69,7 +69,10 @@ fn broken_rules_of_lives_are_noticed() {
             Plant::AnyStartContinues,
             disks::lives::a_copy_that_ended_before_it_was_told_is_recognised_in_any_later_start,
         ),
-        (Plant::AdmissionIsNoAmnesia, disks::put_back::a_floor_counts_for_the_loss_before_it_and_not_for_the_next),
+        (
+            Plant::AdmissionIsNoAmnesia,
+            disks::put_back::a_floor_counts_for_the_loss_before_it_and_not_for_the_next,
+        ),
         (Plant::HearsayIgnored, disks::lives::a_life_that_one_peer_heard_is_remembered_by_all),
         (
             Plant::QuestionOfTheUnheardIgnored,

@@ -3,8 +3,9 @@
 //! Promised is: nothing acknowledged is lost while a majority of the disks of each bucket keep what was synced to them. So
 //! anything may happen to processes, links and clocks; disks fail, and lose what they had synced, at a minority of the nodes only.
 //!
-//! A disk is put back to an earlier copy only where all other nodes remember, durably, more of it than it does itself: a copy
-//! that nobody can tell is beyond what is promised (`World::put_back`). And it is not put back to before it was replaced: such a
+//! A disk is put back to an earlier copy only where all other nodes remember, durably, a life that the copy does not account for
+//! (`World::put_back`): what only some of them remember can be hidden by their absence, and is beyond what is promised. From then on
+//! everybody may be killed and started at any moment. And it is not put back to before it was replaced: such a
 //! directory takes no part any more, which is no fault to heal from.
 //!
 //! Not in the schedule, because the store does not promise to notice it: the last commit of a journal rotting before there is another.

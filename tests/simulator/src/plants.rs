@@ -39,7 +39,7 @@ const TIERS: [TiersPlant; 13] = [
 ];
 
 /// Bugs that show only where disks are lost: they are hunted among such runs.
-const OF_LOSSES: [Bug; 12] = [
+const OF_LOSSES: [Bug; 20] = [
     Bug::Core(CorePlant::FloorTooLow),
     Bug::Core(CorePlant::FloorFewPeers),
     Bug::Core(CorePlant::LearnerVotes),
@@ -50,6 +50,14 @@ const OF_LOSSES: [Bug; 12] = [
     Bug::Tiers(TiersPlant::OneCatalog),
     Bug::Node(NodePlant::AnyLifeHeard),
     Bug::Node(NodePlant::DeafCounted),
+    Bug::Node(NodePlant::HearsayDisplaces),
+    Bug::Node(NodePlant::HearsayIgnored),
+    Bug::Node(NodePlant::AnyStartContinues),
+    Bug::Node(NodePlant::AnyReachAccounts),
+    Bug::Node(NodePlant::LostEndAccounted),
+    Bug::Node(NodePlant::AnyDiskDisplaces),
+    Bug::Node(NodePlant::QuestionOfTheUnheardIgnored),
+    Bug::Node(NodePlant::AdmissionIsNoAmnesia),
     Bug::Node(NodePlant::LearnerAnswersFloor),
     Bug::Node(NodePlant::InstallingLooksWhole),
 ];

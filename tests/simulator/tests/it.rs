@@ -38,6 +38,15 @@ fn seeds_that_were_red_stay_green() {
         (446, Bias::Losses),
         (7135, Bias::Losses),
         (7282, Bias::Losses),
+        (6227, Bias::Losses),
+        (6299, Bias::Losses),
+        (6706, Bias::Losses),
+        (7358, Bias::Losses),
+        (7544, Bias::Losses),
+        (7934, Bias::Losses),
+        (7551, Bias::Losses),
+        (6035, Bias::Losses),
+        (6070, Bias::Losses),
     ] {
         assert_eq!(run(seed, bias, false).failure, None, "cargo sim {seed}, {bias:?}");
     }

@@ -41,7 +41,10 @@ pub(in crate::node::tests) fn a_directory_put_back_to_an_earlier_copy_is_recogni
         assert!(world.put_back(&copy));
         world.start(0);
         world.step_until("the amnesia is admitted", |world| world.amnesias(0) == 1);
-        assert!(world.worker(0).kept.identity.read().amnesia.everywhere || world.worker(0).votes().0 == 0, "way {way}");
+        assert!(
+            world.worker(0).kept.identity.read().amnesia.everywhere || world.worker(0).votes().0 == 0,
+            "way {way}"
+        );
         heal(&mut world);
         assert_replicas_are_equal(&mut world);
         // And that is remembered, too: another restart is a restart.

@@ -55,6 +55,12 @@ plants! {
     FirstRecordServed,
     /// The founding is told before it is written down.
     FoundingNotWritten,
+    /// Whose directory it is, and that it was started, is written down after the journal was opened.
+    IdentityAfterJournal,
+    /// A small file takes its place before it is synced.
+    SmallFileNotSynced,
+    /// A small file counts as replaced before its name is durable.
+    SmallFileNameNotSynced,
     /// A node takes what it is told without a look at whose life it is from.
     AnyLifeHeard,
     /// A vote of a peer counts although the peer does not hear this start of the node.

@@ -42,6 +42,8 @@
 mod call;
 mod config;
 mod look;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -116,6 +116,9 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         },
     );
     let (journal, found) = opened.map_err(|error| super::journal_error(&error))?;
+    if plant::on(Plant::IdentityAfterJournal) {
+        file.read().write(&*plan.disk)?;
+    }
     if let Some(error) = replay.failure {
         return Err(error);
     }
@@ -223,7 +226,9 @@ fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> 
             let what = "the directory was opened 4,294,967,295 times; it has no boot number left";
             Error::storage(StorageKind::Foreign, what)
         })?;
-    identity.write(disk)?;
+    if !plant::on(Plant::IdentityAfterJournal) {
+        identity.write(disk)?;
+    }
     Ok(identity)
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use thermocline_tiers::disk::{Disk, OpenMode, is_full};
 
 use crate::error::Error;
+use crate::plant::{self, Plant};
 
 /// Which file, and how long what is in it can be.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +81,13 @@ fn replace(disk: &dyn Disk, path: &Path, new: &Path, bytes: &[u8]) -> io::Result
     }
     let file = disk.open(new, OpenMode::CreateNew)?;
     file.write_all_at(bytes, 0)?;
-    file.sync()?;
+    if !plant::on(Plant::SmallFileNotSynced) {
+        file.sync()?;
+    }
     disk.rename(new, path)?;
+    if plant::on(Plant::SmallFileNameNotSynced) {
+        return Ok(());
+    }
     disk.sync_directory(Path::new(""))
 }
 

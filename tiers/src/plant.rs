@@ -8,9 +8,23 @@
     allow(unreachable_pub, reason = "public with the feature only")
 )]
 
-/// A bug.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
+macro_rules! plants {
+    ($($(#[$doc:meta])* $plant:ident),+ $(,)?) => {
+        /// A bug.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Plant {
+            $($(#[$doc])* $plant,)+
+        }
+
+        impl Plant {
+            /// All of them.
+            #[cfg(any(test, feature = "plant"))]
+            pub const ALL: &[Self] = &[$(Self::$plant),+];
+        }
+    };
+}
+
+plants! {
     /// A journal's checksums do not depend on the segment's generation, and nobody compares it.
     GenerationIgnored,
     /// A journal's record that does not verify is passed over without a word.

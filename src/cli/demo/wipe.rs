@@ -67,10 +67,16 @@ pub(super) async fn act(
     table.line("buckets copied whole", grouped(copied));
     println!("Comparing what lies on the three disks, bucket by bucket.");
     let store = cluster.members.at(VICTIM).ok_or_else(|| Failure::other("the node is gone"))?;
+    let begun = Instant::now();
     let report = store.verify().await?;
     table.line(
         "buckets equal on all disks",
-        format!("{} of {}", grouped(report.equal), grouped(report.buckets)),
+        format!(
+            "{} of {}, compared in {}",
+            grouped(report.equal),
+            grouped(report.buckets),
+            seconds(begun.elapsed())
+        ),
     );
     if report.is_clean() { Ok(()) } else { Err(Failure::other(report.to_string())) }
 }

@@ -2,7 +2,7 @@
 
 mod disks;
 #[cfg(feature = "plant")]
-mod plants;
+pub(in crate::node) mod plants;
 mod register;
 mod world;
 

@@ -42,7 +42,7 @@ fn every_broken_rule_of_the_core_is_noticed() {
 }
 
 /// Runs a test with a rule of the node broken, on this thread.
-fn notices(rule: Plant, test: fn()) -> bool {
+pub(in crate::node) fn notices(rule: Plant, test: fn()) -> bool {
     std::panic::catch_unwind(|| plant::with(rule, test)).is_err()
 }
 

@@ -31,6 +31,8 @@ mod copied;
 mod losses;
 mod lost;
 mod nudged;
+#[cfg(feature = "plant")]
+mod plants;
 mod slots;
 mod tokens;
 

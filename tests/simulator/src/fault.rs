@@ -91,15 +91,20 @@ kinds! {
     StateRot = "flipped bit in a state",
     /// A write of an old segment of a journal, or of a file of the state, ends up in the place of another; the node is restarted.
     Misdirected = "misdirected write",
+    /// A read of an old segment of a journal, or of a file of the state, finds what stands elsewhere, once; the node is restarted.
+    MisdirectedRead = "misdirected read",
 }
 
 impl Kind {
     /// Kinds that were thought of later: what they do is drawn for itself, so that a seed keeps what it had without them.
     pub(crate) const LATER: [Self; 3] = [Self::RollBack, Self::StateRot, Self::Misdirected];
 
+    /// And one that was thought of later still.
+    pub(crate) const LAST: Self = Self::MisdirectedRead;
+
     /// Whether a disk fails, for a time or for good: a minority of them may.
     pub(crate) const fn is_of_disks(self) -> bool {
-        self.loses() || matches!(self, Self::FailedRead | Self::FullDisk)
+        self.loses() || matches!(self, Self::FailedRead | Self::MisdirectedRead | Self::FullDisk)
     }
 
     /// Whether a disk loses something for good.

@@ -54,7 +54,8 @@ impl World {
         let is_up = self.nodes[node].process.is_some();
         // After a read that failed once, a later start may find everything again.
         self.nodes[node].has_lost |= fault.kind.loses();
-        self.nodes[node].has_failed |= fault.kind.loses() || fault.kind == Kind::FailedRead;
+        self.nodes[node].has_failed |=
+            fault.kind.loses() || matches!(fault.kind, Kind::FailedRead | Kind::MisdirectedRead);
         match fault.kind {
             Kind::Kill => {
                 self.bit(index);
@@ -100,7 +101,7 @@ impl World {
             Kind::SlowDisk => self.nodes[node].slowness = fault.amount,
             Kind::StuckDisk => self.nodes[node].stuck_until = self.now + lasts.max(20_000),
             Kind::Rot | Kind::BrokenSector => self.damage(index)?,
-            Kind::StateRot | Kind::Misdirected => self.spoil(index)?,
+            Kind::StateRot | Kind::Misdirected | Kind::MisdirectedRead => self.spoil(index)?,
             Kind::Wipe => self.wipe(index),
             Kind::RollBack if self.nodes[node].earlier.is_none() => self.copy_disk(node)?,
             Kind::RollBack => self.put_back(index),
@@ -142,6 +143,7 @@ impl World {
                     | Kind::RollBack
                     | Kind::StateRot
                     | Kind::Misdirected
+                    | Kind::MisdirectedRead
             );
             self.queue.push(self.now + lasts.max(20_000), Event::Mend { index });
             self.plan.faults[index].fault.amount =
@@ -208,14 +210,15 @@ impl World {
         names.into_iter().map(|name| Path::new(directory).join(name)).collect()
     }
 
-    /// Flips a bit of a file of the state, or writes a page of a file over another, and restarts the node.
+    /// Flips a bit of a file of the state, or writes a page of a file over another, or has the next read of a page find another;
+    /// and restarts the node.
     fn spoil(&mut self, index: usize) -> Checked {
         const PAGE: u64 = 4096;
         let Fault { kind, node, .. } = self.plan.faults[index].fault;
         let mut files: Vec<PathBuf> = (0..self.plan.machine.parts)
             .flat_map(|part| self.files(node, &format!("state/{part:03}")))
             .collect();
-        if kind == Kind::Misdirected {
+        if kind != Kind::StateRot {
             files.extend(self.old_segments(node));
         }
         let disk = self.nodes[node].disk.clone();
@@ -229,24 +232,34 @@ impl World {
             self.crash(node, None, "killed, and one of its files is spoilt")?;
         }
         let path = self.random.pick(&files).clone();
-        let spoilt = if kind == Kind::StateRot {
+        if kind == Kind::StateRot {
             let (offset, mask) = (self.random.below(length(&path)), 1 << self.random.below(8));
-            disk.flip_bits(&path, offset, mask)
+            if disk.flip_bits(&path, offset, mask).is_ok() {
+                self.bit(index);
+            }
+            self.trace.note(self.now, format_args!("{} has rotted at {offset}", path.display()));
+            return Ok(());
+        }
+        let from = self.random.pick(&files).clone();
+        let page = |random: &mut Random, length: u64| random.below(length.div_ceil(PAGE)) * PAGE;
+        let (source, target) = (page(&mut self.random, length(&from)), page(&mut self.random, length(&path)));
+        if kind == Kind::MisdirectedRead {
+            self.nodes[node].misreads_noted = disk.calls().misread;
+            // It has an effect when that page is read.
+            let _ = disk.misdirect_read(&path, target, &from, source);
         } else {
-            let from = self.random.pick(&files).clone();
-            let page = |random: &mut Random, length: u64| random.below(length.div_ceil(PAGE)) * PAGE;
-            let (source, target) =
-                (page(&mut self.random, length(&from)), page(&mut self.random, length(&path)));
             let mut bytes = vec![0; (length(&from) - source).min(length(&path) - target).min(PAGE) as usize];
-            disk.open(&from, OpenMode::Read)
+            let written = disk
+                .open(&from, OpenMode::Read)
                 .and_then(|file| file.read_exact_at(&mut bytes, source))
                 .and_then(|()| disk.open(&path, OpenMode::ReadWrite))
-                .and_then(|file| file.write_all_at(&bytes, target).and_then(|()| file.sync()))
-        };
-        if spoilt.is_ok() {
-            self.bit(index);
-            self.trace.note(self.now, format_args!("{} is spoilt", path.display()));
+                .and_then(|file| file.write_all_at(&bytes, target).and_then(|()| file.sync()));
+            if written.is_ok() {
+                self.bit(index);
+            }
         }
+        let (path, from) = (path.display(), from.display());
+        self.trace.note(self.now, format_args!("{path} has at {target} what {from} has at {source}"));
         Ok(())
     }
 

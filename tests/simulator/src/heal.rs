@@ -194,15 +194,19 @@ impl World {
         use thermocline_tiers::disk::Call;
         for index in 0..self.bitten.len() {
             let scheduled = &self.plan.faults[index];
-            let disk = &self.nodes[scheduled.fault.node].disk;
+            let node = scheduled.fault.node;
+            let disk = &self.nodes[node].disk;
+            let (misread, noted) = (disk.calls().misread, self.nodes[node].misreads_noted);
             let bit = match scheduled.fault.kind {
                 Kind::FailedSync => disk.failures_due(Call::Sync) == 0,
                 Kind::FailedWrite => disk.failures_due(Call::Write) == 0,
                 Kind::FailedRead => disk.failures_due(Call::Read) == 0,
                 Kind::FullDisk => disk.calls().without_room > 0,
+                Kind::MisdirectedRead => misread > noted,
                 _ => false,
             };
             if bit && !self.bitten[index] && scheduled.at < self.now {
+                self.nodes[node].misreads_noted = misread;
                 self.bit(index);
             }
         }

@@ -8,7 +8,7 @@
 //! cargo sim 42                  runs one seed and prints what happens
 //! cargo sim --seeds 5000        explores, on all cores
 //! cargo sim --seeds 5000 --losses   the same, and each run loses disks
-//! cargo sim --plants            puts bugs in, one after the other, and says what notices them
+//! cargo sim --plants            puts bugs in, one after the other, and says what notices them: a seed, or else a test
 //! ```
 //!
 //! `plan` says what a seed draws, `fault` what can go wrong, `atlas` what is promised to be survived; `world` lets it happen;
@@ -25,6 +25,8 @@ mod history;
 mod invariants;
 mod judge;
 mod links;
+#[cfg(feature = "plant")]
+pub mod named;
 mod network;
 mod node;
 mod pages;

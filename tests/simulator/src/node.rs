@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) has_lost: bool,
     /// Whether its disk has no room.
     pub(crate) is_full: bool,
+    /// How many of its disk's reads had gone astray when that was looked at last.
+    pub(crate) misreads_noted: u64,
     /// How many calls its disk had failed when its process was started last.
     pub(crate) refusals_before_start: u64,
     /// An earlier copy of its disk that is to take its place.
@@ -85,6 +87,7 @@ impl Node {
             has_failed: false,
             has_lost: false,
             is_full: false,
+            misreads_noted: 0,
             refusals_before_start: 0,
             earlier: None,
         }

@@ -117,6 +117,7 @@ impl Plan {
         };
         plan.draw_faults(&mut random, nodes);
         plan.draw_losses(&mut Random::new(seed, 6), nodes, bias);
+        plan.draw_misreads(&mut Random::new(seed, 7), nodes, bias);
         plan
     }
 
@@ -124,7 +125,6 @@ impl Plan {
     fn draw_losses(&mut self, random: &mut Random, nodes: usize, bias: Bias) {
         let mut kinds: Vec<Kind> = Kind::LATER.into_iter().filter(|_| random.below(30) == 0).collect();
         let mut count = random.between(1, 3);
-        let mut atlas = Atlas::new(nodes);
         if bias == Bias::Losses {
             kinds = [Kind::Wipe, Kind::RollBack, Kind::Rot, Kind::StateRot, Kind::Misdirected]
                 .into_iter()
@@ -135,11 +135,27 @@ impl Plan {
             self.network.doubling = (random.spread(5_000, 200_000), 10 * SECOND);
             self.faults.retain(|scheduled| !scheduled.fault.kind.is_of_disks());
         }
+        count = count.min(kinds.len() as u64 * 2);
+        self.draw_more(random, nodes, &kinds, count);
+    }
+
+    /// Reads that go astray.
+    fn draw_misreads(&mut self, random: &mut Random, nodes: usize, bias: Bias) {
+        let one_in = if bias == Bias::Losses { 6 } else { 30 };
+        if random.below(one_in) == 0 {
+            let count = random.between(1, 3);
+            self.draw_more(random, nodes, &[Kind::LAST], count);
+        }
+    }
+
+    /// So many more faults of these kinds, as far as what is scheduled leaves room for them.
+    fn draw_more(&mut self, random: &mut Random, nodes: usize, kinds: &[Kind], count: u64) {
+        let mut atlas = Atlas::new(nodes);
         for scheduled in &self.faults {
             atlas.admits(&scheduled.fault);
         }
-        for _ in 0..count.min(kinds.len() as u64 * 2) {
-            let kind = *random.pick(&kinds);
+        for _ in 0..count {
+            let kind = *random.pick(kinds);
             let at = random.between(self.duration / 20, self.duration / 10 * 8);
             let lasts = random.spread(MS, self.duration / 4);
             let fault = Fault::draw(kind, random, nodes);
@@ -155,7 +171,7 @@ impl Plan {
             Kind::Rot | Kind::BrokenSector | Kind::Wipe => 20,
             _ => 4,
         };
-        let first = Kind::ALL.into_iter().filter(|kind| !Kind::LATER.contains(kind));
+        let first = Kind::ALL.into_iter().filter(|kind| !Kind::LATER.contains(kind) && *kind != Kind::LAST);
         let kinds: Vec<Kind> = first.filter(|kind| random.below(one_in(kind)) == 0).collect();
         if kinds.is_empty() {
             return;

@@ -3,7 +3,9 @@
 mod cuts;
 mod files;
 mod inode;
+mod misread;
 mod power;
+mod random;
 mod world;
 
 use std::io;
@@ -59,6 +61,8 @@ pub struct Calls {
     pub failed: u64,
     /// Of all these, those that [`MemoryDisk::set_capacity`] left no room for.
     pub without_room: u64,
+    /// Of the reads, those that [`MemoryDisk::misdirect_read`] gave other bytes.
+    pub misread: u64,
 }
 
 impl Calls {
@@ -163,9 +167,11 @@ impl MemoryDisk {
         self.world.lock().rules.iter().filter(|rule| rule.call == call).count()
     }
 
-    /// Forgets all failures that are still due.
+    /// Forgets all failures and misdirected reads that are still due.
     pub fn heal(&self) {
-        self.world.lock().rules.clear();
+        let mut world = self.world.lock();
+        world.rules.clear();
+        world.misreads.clear();
     }
 
     /// Bounds the sum of all files' lengths; past it, writes fail with [`io::ErrorKind::StorageFull`]. `None` lifts it.
@@ -187,6 +193,22 @@ impl MemoryDisk {
     /// [`io::ErrorKind::NotFound`].
     pub fn break_sector(&self, path: &Path, offset: u64) -> io::Result<()> {
         self.world.lock().break_sector(&relative(path)?, offset)
+    }
+
+    /// Makes the next read that touches the page of 4 KiB around `offset` find there what stands now in the page around
+    /// `source_offset` of `source`, as far as that goes. The reads after it find what is there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`].
+    pub fn misdirect_read(
+        &self,
+        path: &Path,
+        offset: u64,
+        source: &Path,
+        source_offset: u64,
+    ) -> io::Result<()> {
+        let (path, source) = (relative(path)?, relative(source)?);
+        self.world.lock().misdirect_read((&path, offset), (&source, source_offset))
     }
 
     /// The calls so far.

@@ -32,6 +32,31 @@ fn an_answer_to_another_question_leaves_a_write_unknown() {
     }
 }
 
+/// A copy of a write is refused late, when another node has answered and another write has its place among the calls.
+#[test]
+pub(super) fn a_late_refusal_says_nothing_of_the_call_that_has_the_place_now() {
+    let mut worker = worker(1, 6, 7);
+    let name = elsewhere(&worker);
+    call(&mut worker, 5, &name, put(&name));
+    let (first, old) = passed_on(&mut worker);
+    worker.tick(25);
+    worker.flush(25);
+    let (second, copy) = passed_on(&mut worker);
+    assert!(first != second && old == copy, "the write is tried at a second node");
+    let written = Ok(Answer::Written(crate::key::Version(1)));
+    tell(&mut worker, 26, second, &Item::ForwardAnswer { call: copy, outcome: written.clone() });
+    assert_eq!(replies(&mut worker), [(5, written)]);
+
+    call(&mut worker, 6, &name, put(&name));
+    let (node, new) = passed_on(&mut worker);
+    assert!(node == first && new != old);
+    let refusal = Error::Overloaded { what: "a queue of the serving node", limit: "1".into() };
+    tell(&mut worker, 27, first, &Item::ForwardAnswer { call: old, outcome: Err(refusal) });
+    worker.tick(1_010);
+    let answers = replies(&mut worker);
+    assert!(matches!(answers[..], [(6, Err(Error::Unknown(_)))]), "{answers:?}");
+}
+
 #[test]
 fn an_answer_to_another_question_has_a_read_asked_again() {
     let mut worker = worker(1, 6, 7);

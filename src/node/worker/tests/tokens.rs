@@ -84,6 +84,29 @@ fn of_copies_in_one_command_the_first_decides_however_many_there_are() {
     assert_eq!(burns.iter().filter(|decision| decision.is_fresh()).count() as u64, ENTRIES / 2);
 }
 
+/// Writes under a token, and so often afterwards that its outcome is forgotten.
+fn forgets(worker: &mut Worker) -> (Bytes, Bucket, Token) {
+    let (name, bucket) = entity(worker, |_| true);
+    let token = token(bucket, 1, 0);
+    for slot in 0..=OUTCOME_SLOTS + 1 {
+        call(worker, slot, &name, if slot == 0 { put_under(&name, token) } else { put(&name) });
+        worker.flush(0);
+        sync(worker, 1);
+        assert!(matches!(replies(worker)[..], [(_, Ok(Answer::Written(_)))]));
+    }
+    (name, bucket, token)
+}
+
+#[test]
+pub(super) fn a_write_whose_outcome_is_forgotten_stays_unknown_when_it_is_sent_again() {
+    let mut worker = worker(1, 1, 7);
+    let (name, _, token) = forgets(&mut worker);
+    call(&mut worker, 5, &name, put_under(&name, token));
+    worker.flush(0);
+    sync(&mut worker, 1);
+    assert_eq!(replies(&mut worker), [(5, Err(Error::Unknown(token)))]);
+}
+
 #[test]
 fn a_burn_that_was_passed_on_and_came_late_does_not_deny_what_was_forgotten() {
     let mut worker = worker(1, 1, 7);
@@ -91,14 +114,7 @@ fn a_burn_that_was_passed_on_and_came_late_does_not_deny_what_was_forgotten() {
     peer.known = Some(Witnessed::after(None, &life(2), None));
     worker.peers.push(peer);
     worker.peer_up(0, NodeId(2));
-    let (name, bucket) = entity(&worker, |_| true);
-    let token = token(bucket, 1, 0);
-    for slot in 0..=OUTCOME_SLOTS + 1 {
-        call(&mut worker, slot, &name, if slot == 0 { put_under(&name, token) } else { put(&name) });
-        worker.flush(0);
-        sync(&mut worker, 1);
-        assert!(matches!(replies(&mut worker)[..], [(_, Ok(Answer::Written(_)))]));
-    }
+    let (_, bucket, token) = forgets(&mut worker);
     told(&mut worker, 2);
     let entry = command::encode_burn(&token);
     tell(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::world::Random;
+use super::random::Random;
 use super::{Fate, MemoryDisk, Unsettled};
 
 /// Walks through the states that a power cut can leave of a disk: which of the unsynced changes are kept, in which

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::inode::{Inode, SECTOR, sectors};
-use super::world::{Entry, Random, World};
+use super::random::Random;
+use super::world::{Entry, World};
 use super::{Fate, Unsettled, Unsynced};
 
 /// Where an unsynced change lies.

@@ -186,6 +186,23 @@ fn flipped_bits_stay_and_broken_sectors_fail() {
 }
 
 #[test]
+fn a_misdirected_read_finds_another_page_once() {
+    let (disk, file) = with_file();
+    let other = disk.open(path("g"), OpenMode::CreateNew).unwrap();
+    other.write_all_at(&[7; 700], 0).unwrap();
+    disk.misdirect_read(path("f"), 300, path("g"), 0).unwrap();
+    let mut bytes = [0; 400];
+    file.read_exact_at(&mut bytes, 500).unwrap();
+    // Of the first page, as far as the other file goes.
+    assert!(bytes[..200].iter().all(|byte| *byte == 7) && bytes[200..].iter().all(|byte| *byte != 7));
+    assert_eq!(disk.calls().misread, 1);
+    assert!(contents(&disk, "f").iter().all(|byte| *byte != 7), "the next read finds what is there");
+    disk.misdirect_read(path("f"), 0, path("f"), 0).unwrap();
+    contents(&disk, "f");
+    assert_eq!(disk.calls().misread, 1, "the same bytes are no fault");
+}
+
+#[test]
 fn a_lock_is_held_once_and_dies_with_its_process() {
     let disk = MemoryDisk::new(1);
     let held = disk.lock(path("")).unwrap();

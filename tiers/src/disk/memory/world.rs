@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::inode::{Inode, SECTOR, sectors};
+use super::misread::Misread;
+use super::random::Random;
 use super::{Call, Calls};
 
 #[derive(Clone, Debug)]
@@ -13,6 +15,7 @@ pub(super) struct World {
     /// Raised whenever the process that uses the disk dies, so that its handles and locks are worthless.
     pub(super) process: u64,
     pub(super) rules: Vec<FailRule>,
+    pub(super) misreads: Vec<Misread>,
     pub(super) capacity: Option<u64>,
     pub(super) calls: Calls,
     power: Power,
@@ -93,6 +96,7 @@ impl World {
         World {
             process: 0,
             rules: Vec::new(),
+            misreads: Vec::new(),
             capacity: None,
             calls: Calls::default(),
             power: Power::On,
@@ -248,6 +252,7 @@ impl World {
             Verdict::Fails(error) => return Err(error),
             Verdict::Interrupted => return Err(power_is_off()),
         }
+        let number = inode;
         let inode = self.inode(process, inode)?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let end = start.checked_add(buffer.len()).filter(|end| *end <= inode.current.len());
@@ -258,7 +263,13 @@ impl World {
             return Err(io::Error::other("unreadable sector"));
         }
         buffer.copy_from_slice(&inode.current[start..end]);
+        self.misread(number, buffer, offset);
         Ok(())
+    }
+
+    /// What a file's readers see.
+    pub(super) fn contents(&self, inode: u64) -> &[u8] {
+        self.inodes.get(&inode).map_or(&[], |inode| &inode.current)
     }
 
     pub(super) fn write(
@@ -478,26 +489,4 @@ fn failure(kind: io::ErrorKind, path: &Path) -> io::Error {
 
 fn power_is_off() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the power is off")
-}
-
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-#[derive(Clone, Debug)]
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(super) fn coin(&mut self) -> bool {
-        self.next() >> 63 == 1
-    }
-
-    pub(super) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
 }

@@ -151,7 +151,7 @@ impl Node {
         if machine.votes().1 > 0 {
             return Err(End::Wrong(format!("{} buckets only learn", machine.votes().1)));
         }
-        let starts = machine.starts();
+        let starts = machine.boot().count;
         if starts <= progress.starts {
             return Err(End::Wrong(format!("start {starts} comes after start {}", progress.starts)));
         }

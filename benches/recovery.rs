@@ -132,10 +132,31 @@ impl Nodes {
 
     /// Waits until the node votes everywhere and lacks nothing.
     async fn healed(&self, node: usize) -> Result<Status, Failure> {
+        let begun = Instant::now();
+        let mut told = 0;
         loop {
             let status = self.at(node).await?.status().await?;
             if status.buckets_learning == 0 && status.buckets_behind == 0 {
                 return Ok(status);
+            }
+            if begun.elapsed().as_secs() > told {
+                told = begun.elapsed().as_secs();
+                eprintln!("  {told} s: {}", status.recovery());
+                if std::env::var_os("COUNT").is_some() {
+                    for n in 0..3 {
+                        let some: Vec<String> = self
+                            .at(n)
+                            .await?
+                            .status()
+                            .await?
+                            .counters
+                            .iter()
+                            .filter(|c| c.1 > 0)
+                            .map(|c| format!("{}={}", c.0, c.1))
+                            .collect();
+                        eprintln!("    {n} {}", some.join(" "));
+                    }
+                }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -20,7 +20,7 @@ use super::worker::Worker;
 /// At most so many pieces are read at the same time, so that copying does not stand in the way of reads.
 const READING_MAX: usize = 4;
 
-/// At most so many sessions; who asks for more asks again later.
+/// At most so many sessions; who asks for more asks again later. Those that are finished make room.
 const SESSIONS_MAX: usize = 256;
 
 /// A piece is closed when it has so many bytes.
@@ -36,6 +36,8 @@ const PIN_MS: u64 = 2_000;
 #[derive(Default)]
 pub(super) struct Copies {
     sessions: HashMap<(NodeId, u64), Session>,
+    /// Sessions whose last piece is sent, the first of them first. They stay as long as there is room, should that piece be lost.
+    finished: VecDeque<(NodeId, u64)>,
     /// The newest snapshot of each part, by place, and when it was made.
     pins: HashMap<usize, (Snapshot, u64)>,
     /// Sessions whose next piece is asked for.
@@ -100,6 +102,18 @@ pub(super) fn next_sum(sum: u64, body: &[u8]) -> u64 {
     super::entity_hash(body) ^ sum.rotate_left(1)
 }
 
+impl Copies {
+    /// Whether one more session can begin.
+    fn has_room(&mut self) -> bool {
+        while self.sessions.len() >= SESSIONS_MAX
+            && let Some(finished) = self.finished.pop_front()
+        {
+            self.sessions.remove(&finished);
+        }
+        self.sessions.len() < SESSIONS_MAX
+    }
+}
+
 impl Worker {
     /// Another replica asks for a piece of a bucket that it lacks, of at least the slot `at_least`.
     pub(super) fn copy_asked(
@@ -141,10 +155,7 @@ impl Worker {
     }
 
     fn begin_copy(&mut self, now: u64, key: (NodeId, u64), bucket: Bucket, at_least: Slot) -> bool {
-        if !self.is_full_replica(bucket)
-            || !self.route.holds(key.0, bucket)
-            || self.copies.sessions.len() >= SESSIONS_MAX
-        {
+        if !self.is_full_replica(bucket) || !self.route.holds(key.0, bucket) || !self.copies.has_room() {
             return false;
         }
         let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
@@ -209,6 +220,9 @@ impl Worker {
                     known.sent = Some((chunk, item.clone()));
                     known.copying = Some(copying);
                     known.used = now;
+                    if last {
+                        self.copies.finished.push_back((to, session));
+                    }
                     self.say(to, &item);
                 }
                 Err(error) => {
@@ -231,6 +245,7 @@ impl Worker {
             let done = matches!(&session.sent, Some((_, Item::Copy(BucketPiece { last: true, .. }))));
             now < session.used + if done { PIN_MS } else { SESSION_MS }
         });
+        self.copies.finished.retain(|session| self.copies.sessions.contains_key(session));
         self.copies.pins.retain(|_, (_, made)| now < *made + PIN_MS);
     }
 }

@@ -27,6 +27,9 @@ const GATHERED_BYTES_MAX: usize = 512 << 10;
 const PIECE_MS: u64 = 300;
 const ASKED_MAX: u32 = 5;
 
+/// Where every replica has refused, they are asked again after so long at least, in milliseconds.
+const REFUSED_MS: u64 = 50;
+
 /// An empty bucket that lacks more slots than this is not filled from a journal.
 pub(super) const SLOTS_MAX: u64 = 64;
 
@@ -53,12 +56,17 @@ struct Want {
     asked_last: Option<NodeId>,
     /// A replica that is known to have it right.
     prefer: Option<NodeId>,
+    /// How many have refused in turn, and when the next may be asked.
+    refusals: usize,
+    not_before: u64,
 }
 
 struct Transfer {
     source: NodeId,
     session: u64,
     at_least: Slot,
+    /// How many have refused before.
+    refusals: usize,
     /// The next piece.
     chunk: u32,
     /// When it was asked for, and how often.
@@ -116,7 +124,10 @@ impl Worker {
         if self.transfers.running.contains_key(&bucket.0) || self.route.replicas(bucket).len() == 1 {
             return;
         }
-        let want = Want { at_least, asked_last, prefer: None };
+        self.want(bucket, Want { at_least, asked_last, ..Want::default() });
+    }
+
+    fn want(&mut self, bucket: Bucket, want: Want) {
         if self.transfers.wants.insert(bucket.0, want).is_none() {
             self.transfers.wanted.push_back(bucket);
         }
@@ -168,9 +179,11 @@ impl Worker {
     }
 
     fn begin_transfer(&mut self, now: u64, bucket: Bucket) {
-        let Some(Want { at_least, asked_last, prefer }) = self.transfers.wants.get(&bucket.0).copied() else {
-            return;
-        };
+        let Some(want) = self.transfers.wants.get(&bucket.0).copied() else { return };
+        let Want { at_least, asked_last, prefer, refusals, not_before } = want;
+        if now < not_before {
+            return self.transfers.wanted.push_back(bucket);
+        }
         if !self.failed.contains(&bucket.0) && self.applied(bucket) >= at_least && at_least > Slot(0) {
             // A journal had it after all.
             self.transfers.wants.remove(&bucket.0);
@@ -195,6 +208,7 @@ impl Worker {
                 source,
                 session,
                 at_least,
+                refusals,
                 chunk: 0,
                 asked: now,
                 asks: 1,
@@ -227,24 +241,27 @@ impl Worker {
         transfer.asks += 1;
         let (source, asks) = (transfer.source, transfer.asks);
         if asks > ASKED_MAX || !self.is_up(source) {
-            self.give_up_transfer(bucket);
+            self.give_up_transfer(now, bucket);
         } else {
             self.ask_for_piece(bucket);
         }
     }
 
     /// Begins anew with another replica. What was poured into the state already is wiped then.
-    fn give_up_transfer(&mut self, bucket: Bucket) {
-        if let Some(transfer) = self.transfers.running.remove(&bucket.0) {
-            self.want_transfer(bucket, transfer.at_least, Some(transfer.source));
-        }
+    fn give_up_transfer(&mut self, now: u64, bucket: Bucket) {
+        let Some(transfer) = self.transfers.running.remove(&bucket.0) else { return };
+        let refusals = transfer.refusals + 1;
+        let all_have = refusals.is_multiple_of(self.route.replicas(bucket).len() - 1);
+        let not_before = if all_have { now + REFUSED_MS } else { now };
+        let (at_least, asked_last) = (transfer.at_least, Some(transfer.source));
+        self.want(bucket, Want { at_least, asked_last, refusals, not_before, ..Want::default() });
     }
 
     /// The source does not have the bucket, or not any more.
-    pub(super) fn copy_refused(&mut self, from: NodeId, session: u64, bucket: Bucket) {
+    pub(super) fn copy_refused(&mut self, now: u64, from: NodeId, session: u64, bucket: Bucket) {
         let running = self.transfers.running.get(&bucket.0);
         if running.is_some_and(|transfer| transfer.source == from && transfer.session == session) {
-            self.give_up_transfer(bucket);
+            self.give_up_transfer(now, bucket);
         }
     }
 
@@ -270,7 +287,7 @@ impl Worker {
         let (true, Ok(entries)) = (is_whole, entries) else {
             self.counters.malformed_items += 1;
             tracing::warn!(from = from.0, bucket = bucket.0, "a piece of a bucket is not what it should be");
-            return self.give_up_transfer(bucket);
+            return self.give_up_transfer(now, bucket);
         };
         let Some(transfer) = self.transfers.running.get_mut(&bucket.0) else { return };
         (transfer.at, transfer.digest, transfer.sum) = (at, digest, sum);

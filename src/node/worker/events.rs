@@ -100,7 +100,7 @@ impl Worker {
                 self.copy_asked(now, from, session, bucket, chunk, at_least);
             }
             Item::Copy(piece) => self.copy_came(now, from, piece),
-            Item::CopyRefused { session, bucket } => self.copy_refused(from, session, bucket),
+            Item::CopyRefused { session, bucket } => self.copy_refused(now, from, session, bucket),
             Item::Address { epoch, address } => self.address_told(from, epoch, address),
             Item::AuditAsk { round, buckets } => self.audit_asked(from, round, buckets),
             Item::AuditAnswer { round, findings } => self.audit_answered(now, from, round, findings),

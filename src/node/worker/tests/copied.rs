@@ -4,6 +4,7 @@ use thermocline_tiers::hot::state::Digest;
 
 use super::*;
 use crate::node::command;
+use crate::node::effects::Done;
 use crate::token::Token;
 
 fn chosen(bucket: Bucket, slots: std::ops::RangeInclusive<u64>) -> Item {
@@ -37,4 +38,51 @@ fn what_was_decided_while_a_state_was_copied_is_fetched_for_it() {
     assert!(asked.iter().any(first), "{asked:?}");
     tell(&mut worker, 0, 2, &chosen(bucket, 2..=4));
     assert_eq!(applied(&worker), 4);
+}
+
+/// Reads the pieces that are asked for, as a disk thread would.
+fn read_pieces(worker: &mut Worker) {
+    while let Some(at) = worker.effects.jobs.iter().position(|job| matches!(job, Job::Copy { .. })) {
+        let Job::Copy { to, session, mut copying } = worker.effects.jobs.swap_remove(at) else { continue };
+        let piece = copying.read();
+        worker.job_done(0, Done::Copied { to, session, copying, piece });
+    }
+}
+
+#[test]
+fn buckets_that_were_copied_do_not_stand_in_the_way_of_others() {
+    let mut worker = worker(1, 3, 7);
+    let copied = (0..BUCKETS).map(Bucket).filter(|bucket| {
+        let ask =
+            Item::CopyAsk { session: u64::from(bucket.0), bucket: *bucket, chunk: 0, at_least: Slot(0) };
+        tell(&mut worker, 0, 2, &ask);
+        read_pieces(&mut worker);
+        told(&mut worker, 2).iter().any(|item| matches!(item, Item::Copy(piece) if piece.last))
+    });
+    assert_eq!(copied.count(), BUCKETS as usize, "all within a millisecond");
+}
+
+#[test]
+fn a_bucket_that_all_refuse_is_asked_for_again_after_a_while() {
+    let mut worker = worker(1, 3, 7);
+    worker.want_transfer(Bucket(3), Slot(1), None);
+    let mut asked = Vec::new();
+    for now in (0..200).step_by(5) {
+        worker.tick(now);
+        worker.flush(now);
+        for node in [2, 3] {
+            let items = told(&mut worker, node);
+            let session = |item: &Item| match item {
+                Item::CopyAsk { session, bucket, .. } if *bucket == Bucket(3) => Some(*session),
+                _ => None,
+            };
+            if let Some(session) = items.iter().find_map(session) {
+                asked.push((now, node));
+                tell(&mut worker, now, node, &Item::CopyRefused { session, bucket: Bucket(3) });
+            }
+        }
+    }
+    let (ones, times): (Vec<u16>, Vec<u64>) = asked.iter().map(|(now, node)| (*node, *now)).unzip();
+    assert!(ones.chunks_exact(2).all(|pair| pair[0] != pair[1]), "both, by turns: {asked:?}");
+    assert!((4..=10).contains(&times.len()), "neither forgotten nor asked all the time: {asked:?}");
 }

@@ -3,14 +3,14 @@
 //! A bucket whose missing slots are in that journal no more, or that is empty and lacks many, is taken over whole
 //! (`transfer.rs`).
 
-use std::collections::BTreeMap;
-
+use bytes::Bytes;
 use thermocline_paxos::{Bucket, Command, NodeId, Slot, Status, Vote};
 
 use super::effects::Job;
+use super::nudges;
 use super::timers::Timer;
 use super::transfer;
-use super::wire::Item;
+use super::wire::{Item, Who};
 use super::worker::{FetchAsked, Worker};
 use crate::error::Error;
 use crate::plant::{self, Plant};
@@ -107,6 +107,8 @@ impl Worker {
                 from: first,
                 places,
                 bytes_max: FETCH_BYTES_MAX,
+                // What others were away for lies in the same parts of the journal.
+                among: self.fetch_jobs >= FETCH_JOBS_MAX / 2,
             });
         }
     }
@@ -334,26 +336,40 @@ impl Worker {
             }
         }
         self.nudges.look(now, silent.len());
-        let mut asked: BTreeMap<NodeId, Vec<Bucket>> = BTreeMap::new();
-        for bucket in below.into_iter().take(NUDGES_MAX) {
-            let holders: Vec<NodeId> =
-                peers.iter().copied().filter(|peer| self.route.holds(*peer, bucket)).collect();
-            if let Some(peer) = self.nudges.peer(bucket, &holders) {
-                asked.entry(peer).or_default().push(bucket);
-            }
-        }
-        for (peer, buckets) in asked {
-            self.say(peer, &Item::Nudge { buckets });
-        }
+        self.nudges.plan(below);
         silent.len()
     }
 
+    /// Has the next few idle buckets pushed over their floors.
+    pub(super) fn nudge(&mut self) {
+        let holders = |bucket| {
+            let peers = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node);
+            peers.filter(|peer| self.route.holds(*peer, bucket)).collect()
+        };
+        for ((peer, who), buckets) in self.nudges.next(holders) {
+            self.say(peer, &Item::Nudge { who, buckets });
+        }
+    }
+
     /// A replica waits for slots to pass, so that it may vote again.
-    pub(super) fn nudged(&mut self, now: u64, buckets: &[Bucket]) {
-        for bucket in buckets.iter().take(NUDGES_MAX) {
-            if self.founded && self.owns(*bucket) && !self.core.status(*bucket).proposing {
+    pub(super) fn nudged(&mut self, now: u64, from: NodeId, who: Who, buckets: &[Bucket]) {
+        for bucket in buckets.iter().copied().take(nudges::AT_ONCE) {
+            if !self.founded || !self.owns(bucket) || self.core.status(bucket).proposing {
+                continue;
+            }
+            let me = self.settings.me;
+            let owner = self.core.owner(bucket);
+            let owner = owner.filter(|owner| *owner == me || *owner != from && self.is_up(*owner));
+            // What is under way moves a bucket without being asked.
+            let is_idle = self.active.get_mut(bucket).is_none();
+            let mine = match who {
+                Who::Owner => is_idle && owner == Some(me),
+                Who::OwnerOrYou => is_idle && owner.is_none_or(|owner| owner == me),
+                Who::You => true,
+            };
+            if mine {
                 self.counters.nudges += 1;
-                self.finish_slot(now, *bucket);
+                self.pass_slot(now, bucket);
             }
         }
     }
@@ -410,15 +426,23 @@ impl Worker {
         }
     }
 
+    /// Has a slot decided with nothing in it. A bucket of this node's stays its own: the next write needs no first phase either.
+    fn pass_slot(&mut self, now: u64, bucket: Bucket) {
+        if !self.core.may_fast(bucket) {
+            return self.finish_slot(now, bucket);
+        }
+        if let Ok(id) = self.core.propose(bucket, Bytes::new(), &mut self.out) {
+            self.active.enter(bucket).proposed = Some(id);
+            self.resend_later(now, bucket);
+        }
+    }
+
     /// Has the open slot decided, and asks again should a question or an answer be lost.
     fn finish_slot(&mut self, now: u64, bucket: Bucket) {
         self.core.propose_no_op(bucket, &mut self.out);
         self.resend_later(now, bucket);
     }
 }
-
-/// So many idle buckets are pushed over their floors at a time.
-const NUDGES_MAX: usize = 4096;
 
 /// So many slots that keep an old segment are decided at a time.
 const STRAGGLERS_MAX: usize = 1024;

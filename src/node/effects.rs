@@ -168,8 +168,8 @@ pub(crate) enum Job {
     Scan(CallKey, ScanJob),
     /// A flush, merge or sweep of a part, by its place at this worker.
     State(usize, StateJob),
-    /// Chosen commands for another node, from the journal, from slot `from` on without a gap.
-    Fetch { to: NodeId, bucket: Bucket, from: Slot, places: Vec<Position>, bytes_max: usize },
+    /// Chosen commands for another node, from the journal, from slot `from` on without a gap. `among`: one of many such.
+    Fetch { to: NodeId, bucket: Bucket, from: Slot, places: Vec<Position>, bytes_max: usize, among: bool },
     /// The next piece of a bucket for another replica.
     Copy { to: NodeId, session: u64, copying: Box<Copying> },
     /// What is on the disk of some buckets, for an audit.
@@ -193,8 +193,8 @@ impl Job {
             Self::Get(key, get) => Done::Got(key, get.run()),
             Self::Scan(key, scan) => Done::Scanned(key, scan.run()),
             Self::State(part, job) => Done::State(part, job.run()),
-            Self::Fetch { to, bucket, from, places, bytes_max } => {
-                let commands = read_commands(reader, &places, bytes_max);
+            Self::Fetch { to, bucket, from, places, bytes_max, among } => {
+                let commands = read_commands(reader, &places, bytes_max, among);
                 Done::Fetched { to, bucket, from, commands }
             }
             Self::Copy { to, session, mut copying } => {
@@ -222,11 +222,13 @@ impl Job {
 }
 
 /// Reads commands until one is missing or damaged, or the bytes are enough.
-fn read_commands(reader: &JournalReader, places: &[Position], bytes_max: usize) -> Vec<Command> {
+fn read_commands(reader: &JournalReader, places: &[Position], bytes_max: usize, among: bool) -> Vec<Command> {
     let mut commands = Vec::new();
     let (mut buffer, mut bytes) = (Vec::new(), 0);
     for place in places {
-        let record = match reader.read(*place, &mut buffer) {
+        let read =
+            if among { reader.read_nearby(*place, &mut buffer) } else { reader.read(*place, &mut buffer) };
+        let record = match read {
             Ok(record) => record,
             Err(error) => {
                 tracing::debug!(%error, "a command for a peer could not be read");

@@ -20,6 +20,9 @@ use crate::plant::{self, Plant};
 /// At most so many buckets are taken over at the same time.
 const RUNNING_MAX: usize = 32;
 
+/// What a bucket costs beside its bytes, in bytes: its source has to look for it in each of its files.
+const BUCKET_BYTES: u64 = 32 << 10;
+
 /// A bucket is gathered in memory up to so many bytes.
 const GATHERED_BYTES_MAX: usize = 512 << 10;
 
@@ -30,8 +33,8 @@ const ASKED_MAX: u32 = 5;
 /// Where every replica has refused, they are asked again after so long at least, in milliseconds.
 const REFUSED_MS: u64 = 50;
 
-/// An empty bucket that lacks more slots than this is not filled from a journal.
-pub(super) const SLOTS_MAX: u64 = 64;
+/// An empty bucket that lacks more slots than this is not filled from a journal, where each may lie in another place of the disk.
+pub(super) const SLOTS_MAX: u64 = 8;
 
 /// What is being taken over.
 #[derive(Default)]
@@ -222,6 +225,7 @@ impl Worker {
             },
         );
         self.counters.transfers += 1;
+        self.transfers.allowance = self.transfers.allowance.saturating_sub(BUCKET_BYTES);
         self.ask_for_piece(bucket);
     }
 

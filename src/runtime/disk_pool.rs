@@ -1,7 +1,8 @@
 //! Threads for work that may block on a disk, so that a cold read never delays a hot one.
 //!
-//! Reads and maintenance have threads of their own: a long merge does not stand in a read's way. Both queues are bounded
-//! by what feeds them: reads by the calls that a worker lets in, maintenance by one job a part.
+//! Reads, what is read for other nodes, and maintenance have threads of their own: neither a long merge nor a node that has much to
+//! catch up with stands in a read's way. The queues are bounded by what feeds them: reads by the calls that a worker lets in, what others
+//! ask for by `FETCH_JOBS_MAX` and its like, maintenance by one job a part.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,6 +23,7 @@ const READERS: usize = 2;
 #[derive(Clone)]
 pub(super) struct DiskPool {
     reads: Sender<Order>,
+    help: Sender<Order>,
     upkeep: Sender<Order>,
 }
 
@@ -46,14 +48,22 @@ impl DiskPool {
         for _ in 0..READERS {
             threads.push(spawn("disk-read", read_jobs.clone(), reader.clone(), lock.clone())?);
         }
-        let (upkeep, upkeep_jobs) = channel();
-        threads.push(spawn("disk-upkeep", Arc::new(Mutex::new(upkeep_jobs)), reader.clone(), lock.clone())?);
-        Ok((Self { reads, upkeep }, threads))
+        let mut alone = |name| {
+            let (jobs, queue) = channel();
+            threads.push(spawn(name, Arc::new(Mutex::new(queue)), reader.clone(), lock.clone())?);
+            Ok::<_, Error>(jobs)
+        };
+        let (help, upkeep) = (alone("disk-help")?, alone("disk-upkeep")?);
+        Ok((Self { reads, help, upkeep }, threads))
     }
 
     /// Runs a job; its end goes to the mailbox.
     pub(super) fn submit(&self, mailbox: &Arc<Mailbox>, job: Job) {
-        let queue = if matches!(job, Job::State(..)) { &self.upkeep } else { &self.reads };
+        let queue = match job {
+            Job::State(..) => &self.upkeep,
+            Job::Fetch { .. } | Job::Copy { .. } | Job::Audit { .. } => &self.help,
+            _ => &self.reads,
+        };
         // Threads end only when every sender is gone.
         let _ = queue.send(Order { mailbox: mailbox.clone(), job });
     }

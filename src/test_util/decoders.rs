@@ -332,7 +332,7 @@ fn item_seeds() -> Vec<Vec<u8>> {
         Item::Founding(founding),
         Item::FloorAsk { nonce: 1, buckets: vec![bucket] },
         Item::FloorAnswer { nonce: 1, buckets: vec![(bucket, slot, slot)], learning: vec![(bucket, slot)] },
-        Item::Nudge { buckets: vec![bucket] },
+        Item::Nudge { who: wire::Who::OwnerOrYou, buckets: vec![bucket] },
         Item::Life(Life { disk: 5, id: 6, parent: 3, recovered: reach, synced: reach, hears: 8 }),
         Item::Witnessed(vec![(NodeId(2), witnessed)]),
         Item::Accounts(vec![Lived { id: 6, synced: reach }]),

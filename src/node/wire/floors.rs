@@ -4,7 +4,18 @@ use bytes::{Buf, BufMut, Bytes};
 use thermocline_paxos::{Bucket, Slot};
 
 use super::fields::{length, list, need, put_buckets, take_buckets};
-use super::{Item, Malformed, kind};
+use super::{Item, Malformed, kind, malformed};
+
+/// Who pushes an idle bucket over a vote floor, of those who are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Who {
+    /// Who owns its open slot: it can without a first phase, and still owns it afterwards.
+    Owner,
+    /// The one who is asked, unless it knows of an owner that it can reach.
+    OwnerOrYou,
+    /// The one who is asked, whoever owns it.
+    You,
+}
 
 pub(super) fn put_ask(out: &mut Vec<u8>, nonce: u64, buckets: &[Bucket]) {
     out.put_u8(kind::FLOOR_ASK);
@@ -33,8 +44,13 @@ pub(super) fn put_answer(
     }
 }
 
-pub(super) fn put_nudge(out: &mut Vec<u8>, buckets: &[Bucket]) {
+pub(super) fn put_nudge(out: &mut Vec<u8>, who: Who, buckets: &[Bucket]) {
     out.put_u8(kind::NUDGE);
+    out.put_u8(match who {
+        Who::Owner => 0,
+        Who::OwnerOrYou => 1,
+        Who::You => 2,
+    });
     put_buckets(out, buckets);
 }
 
@@ -55,6 +71,12 @@ pub(super) fn take_answer(body: &mut Bytes) -> Result<Item, Malformed> {
 }
 
 pub(super) fn take_nudge(body: &mut Bytes) -> Result<Item, Malformed> {
-    need(body, 4)?;
-    Ok(Item::Nudge { buckets: take_buckets(body)? })
+    need(body, 5)?;
+    let who = match body.get_u8() {
+        0 => Who::Owner,
+        1 => Who::OwnerOrYou,
+        2 => Who::You,
+        _ => return Err(malformed("who is nudged")),
+    };
+    Ok(Item::Nudge { who, buckets: take_buckets(body)? })
 }

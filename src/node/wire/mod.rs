@@ -29,6 +29,7 @@ pub(crate) use copies::BucketPiece;
 pub(in crate::node) use fields::{
     get_ballot, get_bytes, get_command, need, put_ballot, put_bytes, put_command,
 };
+pub(crate) use floors::Who;
 pub(crate) use introductions::{Founding, put_life};
 pub(crate) use probes::{ProbeException, put_probe};
 
@@ -82,7 +83,7 @@ pub(crate) enum Item {
     /// The bucket cannot be copied from here, or not any more.
     CopyRefused { session: u64, bucket: Bucket },
     /// "Have a slot decided in these idle buckets": a replica waits to pass its vote floor.
-    Nudge { buckets: Vec<Bucket> },
+    Nudge { who: Who, buckets: Vec<Bucket> },
 }
 
 /// A body that breaks the format: only a faulty peer sends one, checksums cover it.
@@ -153,7 +154,7 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item) {
         }
         Item::Copy(piece) => copies::put_piece(out, piece),
         Item::CopyRefused { session, bucket } => copies::put_refused(out, *session, *bucket),
-        Item::Nudge { buckets } => floors::put_nudge(out, buckets),
+        Item::Nudge { who, buckets } => floors::put_nudge(out, *who, buckets),
     }
 }
 

@@ -52,6 +52,7 @@ impl Worker {
                 self.next_floor_question =
                     if learning == 0 && !self.lift() { u64::MAX } else { now + FLOOR_MS };
             }
+            self.nudge();
             if !self.founded && now >= self.next_founding {
                 self.next_founding = now + FOUNDING_MS;
                 self.tell_founding();
@@ -71,11 +72,11 @@ impl Worker {
 
     /// When [`tick`](Self::tick) is wanted next.
     pub(crate) fn next_timer(&self) -> u64 {
-        let sweep = if self.calls.len() == 0 && self.catch_up.is_empty() && self.transfers.is_idle() {
-            self.next_sweep + 20 * SWEEP_MS
-        } else {
-            self.next_sweep
-        };
+        let is_idle = self.calls.len() == 0
+            && self.catch_up.is_empty()
+            && self.transfers.is_idle()
+            && self.nudges.is_idle();
+        let sweep = if is_idle { self.next_sweep + 20 * SWEEP_MS } else { self.next_sweep };
         self.timers.next().map_or(sweep, |timer| timer.min(sweep))
     }
 

@@ -95,7 +95,7 @@ impl Worker {
             Item::FloorAnswer { nonce, buckets, learning } => {
                 self.floor_answered(now, from, nonce, &buckets, &learning);
             }
-            Item::Nudge { buckets } => self.nudged(now, &buckets),
+            Item::Nudge { who, buckets } => self.nudged(now, from, who, &buckets),
             Item::CopyAsk { session, bucket, chunk, at_least } => {
                 self.copy_asked(now, from, session, bucket, chunk, at_least);
             }

@@ -19,7 +19,7 @@ use crate::node::identity::Identity;
 use crate::node::lives::Life;
 use crate::node::recovery::{Plan, Recovered, recover};
 use crate::node::route::Route;
-use crate::node::wire::{self, Item};
+use crate::node::wire::{self, Item, Who};
 use crate::node::witnessed::Witnessed;
 use crate::node::worker::{Settings, Worker};
 use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Request, ScanQuery};
@@ -340,7 +340,7 @@ fn numbers_at_the_end_of_their_range_do_no_harm() {
         Item::ProbeAnswer { round: u64::MAX, exceptions: Vec::new() },
         Item::ForwardAnswer { call, outcome },
         Item::FloorAsk { nonce: 1, buckets: vec![bucket, Bucket(u32::MAX)] },
-        Item::Nudge { buckets: vec![bucket, Bucket(u32::MAX)] },
+        Item::Nudge { who: Who::You, buckets: vec![bucket, Bucket(u32::MAX)] },
         Item::FloorAnswer {
             nonce: 1,
             buckets: vec![(bucket, end, end), (Bucket(u32::MAX), end, end)],

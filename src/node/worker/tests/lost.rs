@@ -49,7 +49,7 @@ fn a_command_that_lost_its_slot_is_sent_again_in_the_next() {
 fn a_slot_that_is_decided_for_a_peer_is_asked_about_again() {
     let mut worker = worker(1, 3, 7);
     let (_, bucket) = entity(&worker, |nodes| nodes.first() != Some(&NodeId(1)));
-    tell(&mut worker, 0, 2, &Item::Nudge { buckets: vec![bucket] });
+    tell(&mut worker, 0, 2, &Item::Nudge { who: Who::You, buckets: vec![bucket] });
     assert_eq!(slots(&mut worker, 2, bucket), [Slot(1)]);
     let now = worker.settings.resend_ms + 10;
     worker.tick(now);

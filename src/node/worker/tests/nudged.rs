@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::node::nudges;
 
 /// A node that was not there at the founding, and has been told floors for all its buckets.
 fn below_its_floors() -> Worker {
@@ -20,15 +21,21 @@ fn below_its_floors() -> Worker {
     worker
 }
 
-/// Who is asked to push which bucket, at that time.
-fn asked(worker: &mut Worker, now: u64) -> BTreeMap<u32, u16> {
+/// Who is asked to push which bucket if nobody owns it, from that time on.
+fn asked(worker: &mut Worker, now: u64, who: Who) -> BTreeMap<u32, u16> {
     [2, 3].iter().for_each(|node| drop(told(worker, *node)));
-    worker.tick(now);
+    for turn in 0..u64::from(BUCKETS) / nudges::AT_ONCE as u64 {
+        worker.tick(now + 5 * turn);
+    }
     worker.flush(now);
     let mut asked = BTreeMap::new();
     for node in [2, 3] {
         for item in told(worker, node) {
-            let Item::Nudge { buckets } = item else { continue };
+            let Item::Nudge { who: asked_as, buckets } = item else { continue };
+            if asked_as == Who::Owner {
+                continue;
+            }
+            assert_eq!(asked_as, who);
             for bucket in buckets {
                 assert_eq!(asked.insert(bucket.0, node), None, "bucket {} is asked for twice", bucket.0);
             }
@@ -40,13 +47,49 @@ fn asked(worker: &mut Worker, now: u64) -> BTreeMap<u32, u16> {
 #[test]
 fn two_peers_are_not_asked_to_decide_the_same_idle_bucket() {
     let mut worker = below_its_floors();
-    let first = asked(&mut worker, 1_000);
+    let first = asked(&mut worker, 1_000, Who::OwnerOrYou);
     assert_eq!(first.len(), BUCKETS as usize);
     assert!([2, 3].iter().all(|node| first.values().any(|asked| asked == node)), "both have their share");
-    for round in 1..4 {
-        assert_eq!(asked(&mut worker, 1_000 + round * 300), first, "round {round}");
+    for round in 1..3 {
+        assert_eq!(asked(&mut worker, 1_000 + round * 400, Who::OwnerOrYou), first, "round {round}");
     }
     // None has passed for a while: each is another's.
-    let later = asked(&mut worker, 20_000);
+    let later = asked(&mut worker, 20_000, Who::You);
     assert!(later.len() == first.len() && later.iter().all(|(bucket, node)| first[bucket] != *node));
+}
+
+/// What a worker proposes of a bucket when it is nudged: whether without a first phase.
+fn proposed(worker: &mut Worker, bucket: Bucket, who: Who) -> Option<bool> {
+    tell(worker, 0, 3, &Item::Nudge { who, buckets: vec![bucket] });
+    sync(worker, 9);
+    told(worker, 3).iter().find_map(|item| match item {
+        Item::Paxos(message) if message.bucket == bucket => Some(message.accepted.is_some()),
+        _ => None,
+    })
+}
+
+#[test]
+fn the_owner_of_an_idle_bucket_passes_it_and_stays_the_owner() {
+    for (owner, who, proposes) in [
+        (1, Who::Owner, Some(true)),
+        (1, Who::OwnerOrYou, Some(true)),
+        (2, Who::Owner, None),
+        (2, Who::OwnerOrYou, None),
+        (2, Who::You, Some(false)),
+        // The one who asks cannot: it only learns.
+        (3, Who::Owner, None),
+        (3, Who::OwnerOrYou, Some(false)),
+    ] {
+        let mut worker = worker(1, 3, 7);
+        let bucket = Bucket(3);
+        let boot = if owner == 1 { worker.core.me().boot } else { Boot { disk: u64::from(owner), count: 1 } };
+        let originator = Originator { node: NodeId(owner), boot };
+        let id = Some(CommandId { originator, sequence: 1 });
+        let command = Command { id, heir: None, payload: Bytes::new() };
+        let (from, chosen) = (Slot(1), Slot(1));
+        tell(&mut worker, 0, 2, &Item::FetchAnswer { bucket, from, commands: vec![command], chosen });
+        assert_eq!(worker.core.owner(bucket), Some(NodeId(owner)));
+        drop(told(&mut worker, 3));
+        assert_eq!(proposed(&mut worker, bucket, who), proposes, "owner {owner}, {who:?}");
+    }
 }

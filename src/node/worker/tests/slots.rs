@@ -23,7 +23,7 @@ fn a_write_that_waited_for_an_empty_slot_goes_on_when_that_is_given_up() {
     let mut worker = worker(1, 3, 7);
     let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
     // The bucket's slot is being decided without a command when the write comes.
-    tell(&mut worker, 0, 3, &Item::Nudge { buckets: vec![bucket] });
+    tell(&mut worker, 0, 3, &Item::Nudge { who: Who::You, buckets: vec![bucket] });
     assert!(worker.core.status(bucket).proposing);
     call(&mut worker, 1, &name, put(&name));
     worker.flush(0);

@@ -142,21 +142,6 @@ impl Nodes {
             if begun.elapsed().as_secs() > told {
                 told = begun.elapsed().as_secs();
                 eprintln!("  {told} s: {}", status.recovery());
-                if std::env::var_os("COUNT").is_some() {
-                    for n in 0..3 {
-                        let some: Vec<String> = self
-                            .at(n)
-                            .await?
-                            .status()
-                            .await?
-                            .counters
-                            .iter()
-                            .filter(|c| c.1 > 0)
-                            .map(|c| format!("{}={}", c.0, c.1))
-                            .collect();
-                        eprintln!("    {n} {}", some.join(" "));
-                    }
-                }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -8,7 +8,8 @@
 //! everybody may be killed and started at any moment. And it is not put back to before it was replaced: such a
 //! directory takes no part any more, which is no fault to heal from.
 //!
-//! Not in the schedule, because the store does not promise to notice it: the last commit of a journal rotting before there is another.
+//! Not in the schedule, because the store does not promise to notice it: the last commit of a journal rotting before there is another, or
+//! read from a wrong place at a start.
 
 use crate::fault::{Fault, Kind};
 

@@ -11,7 +11,7 @@ cargo sim --seeds N [--from SEED] [--threads N] [--losses]  runs many seeds, and
 cargo sim --plants [--only BUG] [--seeds N] [--threads N]  puts bugs in, and prints what notices each: a seed, or else a test";
 
 /// How many seeds a bug is hunted for: with all bugs together, a quarter of an hour of two cores.
-const PLANT_SEEDS: u64 = 500;
+const PLANT_SEEDS: u64 = 300;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

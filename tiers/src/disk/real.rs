@@ -222,6 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_nearby_is_what_is_there() {
+        let (_directory, disk) = disk();
+        let file = disk.open(Path::new("x"), OpenMode::CreateNew).unwrap();
+        let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+        file.write_all_at(&bytes, 0).unwrap();
+        for (offset, length) in [(0, 0), (0, 1), (524_287, 2), (1_000_003, 700_000), (2_999_999, 1)] {
+            let mut read = vec![0; length];
+            file.read_nearby(&mut read, offset as u64).unwrap();
+            assert_eq!(read, bytes[offset..offset + length], "{length} bytes at {offset}");
+        }
+        let beyond = file.read_nearby(&mut [0; 2], 2_999_999);
+        assert_eq!(beyond.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
     fn a_file_is_made_written_renamed_listed_and_removed() {
         let (_directory, disk) = disk();
         disk.create_directory(Path::new("a/b")).unwrap();

@@ -119,7 +119,7 @@ fn notices(thing: Thing, checker: &str, how: Wrong) -> bool {
 pub(crate) fn by_frontier(thing: Thing, history: &[Operation]) -> search::End {
     fn decide<M: Model>(model: &M, history: &[Operation]) -> search::End {
         let places: Vec<usize> = (0..history.len()).collect();
-        frontier::decide(model, history, &places, 300_000)
+        frontier::decide(model, history, &places, 100_000)
     }
     match thing {
         Thing::Register | Thing::Unversioned | Thing::Terse => decide(&Register, history),

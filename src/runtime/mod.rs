@@ -11,6 +11,7 @@ mod gathering;
 mod journal_thread;
 mod mailbox;
 mod open;
+mod open_files;
 mod sync;
 mod worker_thread;
 

@@ -17,8 +17,8 @@ use super::clock::Clock;
 use super::disk_pool::DiskPool;
 use super::journal_thread::{self, JournalGate};
 use super::mailbox::{Input, Mailbox};
-use super::worker_thread;
 use super::{Runtime, Threads};
+use super::{open_files, worker_thread};
 use crate::config::{Config, Sync};
 use crate::error::{Error, StorageKind};
 use crate::node::command::VALUE_BYTES_LIMIT;
@@ -93,6 +93,7 @@ fn recover(config: &Config) -> Result<Opened, Error> {
             sinks: false,
             memtable_bytes: config.memtable_bytes as usize,
             value_bytes_max: VALUE_BYTES_LIMIT,
+            open_runs_max: open_files::runs_of_a_part(config.parts),
             ..StateConfig::default()
         },
         route: route.clone(),

@@ -202,3 +202,54 @@ impl Eq for Spare {}
 impl Hash for Spare {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NodeId;
+
+    /// A replica of which everything is told that a rest keeps.
+    fn replica() -> Replica {
+        let members = Members::new(&[NodeId(4), NodeId(5), NodeId(6)]);
+        Replica {
+            me: 1,
+            chosen: Slot(7),
+            vote: Vote::From(Slot(9)),
+            late: 0b100,
+            ..Replica::at_rest(Bucket(3), members)
+        }
+    }
+
+    #[test]
+    fn a_replica_rests_while_nothing_is_under_way_and_wakes_as_it_was() {
+        let mut spare = Spare::default();
+        let mut seat = Seat::of(replica());
+        assert!(matches!(seat, Seat::Resting(_)));
+        for _ in 0..3 {
+            let awake = seat.wake(Bucket(3), &mut spare);
+            assert_eq!(awake.as_deref(), Some(&replica()));
+            seat.settle(&mut spare);
+            assert!(matches!(seat, Seat::Resting(_)));
+            assert_eq!(spare.0.len(), 1, "its box is kept, and used again");
+        }
+        if let Some(awake) = seat.wake(Bucket(3), &mut spare) {
+            awake.owed = 1;
+        }
+        seat.settle(&mut spare);
+        assert!(matches!(seat, Seat::Awake(_)), "something is under way");
+        assert!(spare.0.is_empty());
+    }
+
+    #[test]
+    fn no_more_boxes_are_kept_than_a_burst_leaves() {
+        let mut spare = Spare::default();
+        let mut seats: Vec<Seat> = (0..SPARE_MAX + 10).map(|_| Seat::of(replica())).collect();
+        for seat in &mut seats {
+            seat.wake(Bucket(3), &mut spare);
+        }
+        for seat in &mut seats {
+            seat.settle(&mut spare);
+        }
+        assert_eq!(spare.0.len(), SPARE_MAX);
+    }
+}

@@ -85,6 +85,16 @@ plants! {
     RememberedLifeDropped,
     /// A disk that nobody knows takes the place of another one as soon as a frame of it comes.
     AnyDiskDisplaces,
+    /// A life of a peer is heard before it is written down.
+    HeardBeforeWritten,
+    /// A new life of a peer is not told to the others.
+    NewLifeNotSpread,
+    /// Who is not heard any more has voted, and answered, all the same.
+    UnheardStillCounted,
+    /// An answer for a vote floor counts in whichever life it comes.
+    AnswerOfEarlierLifeCounted,
+    /// What a directory admits to have forgotten its replicas go on with, until the next start.
+    AdmittedNotForgotten,
     /// Who is not heard is not asked either what it remembers.
     QuestionOfTheUnheardIgnored,
     /// What a directory admits to lack is accounted for, and not written down as forgotten.

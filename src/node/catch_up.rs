@@ -301,7 +301,8 @@ impl Worker {
         learning: &[(Bucket, Slot)],
     ) {
         // What was asked before an admission was answered without what was done until then.
-        if nonce != self.kept.life.id || self.admitting || !self.founded {
+        let is_of_now = nonce == self.kept.life.id && !self.admitting;
+        if !is_of_now && !plant::on(Plant::AnswerOfEarlierLifeCounted) || !self.founded {
             return;
         }
         for (bucket, touched, chosen) in buckets {

@@ -174,7 +174,8 @@ pub(crate) enum Job {
     Copy { to: NodeId, session: u64, copying: Box<Copying> },
     /// What is on the disk of some buckets, for an audit.
     Audit { to: NodeId, round: u64, reading: Box<Reading> },
-    /// A life of a peer is to be written down before it is heard, with what it accounts for. `founder`: the disk it had at the founding.
+    /// A life of a peer is to be written down before it is heard, with all that it was asked for and accounts for. `founder`: the disk it
+    /// had at the founding.
     Remember { file: Arc<PeerFile>, node: NodeId, life: Life, accounts: Vec<Lived>, founder: Option<u64> },
     /// What a third node remembers of a peer is to be written down.
     HearOf { file: Arc<PeerFile>, node: NodeId, told: Witnessed, founder: Option<u64> },

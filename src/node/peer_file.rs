@@ -62,7 +62,7 @@ impl PeerFile {
     ) -> Result<Witnessed, Error> {
         self.change(node, |known| match judge(known, life, accounts) {
             Judgement::Unaccounted => known.cloned(),
-            Judgement::New => Some(Witnessed::after(known, life, founder)),
+            Judgement::New => Some(Witnessed::after(known, life, founder).accounted(accounts)),
             Judgement::Current => known.cloned().map(|mut known| {
                 if let Some(head) = known.reach_mut(life) {
                     head.synced = head.synced.max(life.synced);

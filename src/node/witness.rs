@@ -76,9 +76,10 @@ impl Worker {
                 }
                 if !std::mem::replace(&mut peer.remembering, true) {
                     peer.to_spread = true;
-                    self.remember(from, *life, said.accounts);
+                    let accounts = peer.known.as_ref().map_or_else(Vec::new, |known| known.heads.clone());
+                    self.remember(from, *life, accounts);
                 }
-                false
+                plant::on(Plant::HeardBeforeWritten)
             }
             Judgement::Unaccounted => {
                 self.counters.frames_of_old_lives += 1;
@@ -127,7 +128,7 @@ impl Worker {
                 peer.reach_written = known.heads.first().map_or(Reach::default(), |head| head.synced);
                 peer.written(known.clone());
                 let held = std::mem::take(&mut peer.held);
-                if to_spread {
+                if to_spread && !plant::on(Plant::NewLifeNotSpread) {
                     self.spread(node, &known);
                 }
                 for body in held {
@@ -209,7 +210,9 @@ impl Worker {
         let file = self.kept.peers.clone();
         self.effects.jobs.push(Job::HearOf { file, node, told, founder });
         if !is_heard_still {
-            self.core.disregard(node);
+            if !plant::on(Plant::UnheardStillCounted) {
+                self.core.disregard(node);
+            }
             self.ask_to_account(node);
         }
     }
@@ -254,7 +257,7 @@ impl Worker {
         );
         self.counters.amnesias += 1;
         for bucket in (0..self.route.buckets()).map(Bucket) {
-            if self.owns(bucket) {
+            if self.owns(bucket) && !plant::on(Plant::AdmittedNotForgotten) {
                 self.core.forget(bucket, &mut self.out);
             }
         }

@@ -91,6 +91,14 @@ impl Witnessed {
         after
     }
 
+    /// And these lives are over, too, though they may not have been written down.
+    pub(crate) fn accounted(mut self, lives: &[Lived]) -> Self {
+        let heard = self.heard();
+        let over = lives.iter().map(|lived| lived.id).filter(|id| Some(*id) != heard);
+        over.for_each(|id| push_bounded(&mut self.over, id, OVER_MAX));
+        self
+    }
+
     /// With the disks that this one replaces, and the address.
     fn in_place_of(mut self, known: Option<&Self>, founder: Option<u64>) -> Self {
         let mut retired = known.map_or_else(Vec::new, |known| known.retired.clone());

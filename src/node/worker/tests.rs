@@ -28,6 +28,7 @@ mod addresses;
 mod answers;
 mod bounds;
 mod copied;
+mod lives;
 mod losses;
 mod lost;
 mod nudged;

@@ -115,6 +115,7 @@ pub fn print(explored: &Explored, bias: Bias) {
         tally.seeds,
         tally.seeds as f64 / seconds
     );
+    println!("of five replicas  {:>12}  the others of three", tally.of_five);
     println!("simulated hours   {:>12.2}", tally.time as f64 / 3.6e9);
     println!("events            {:>12}", tally.events);
     println!(

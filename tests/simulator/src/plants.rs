@@ -23,7 +23,7 @@ pub enum Bug {
 }
 
 /// Bugs that show only where disks are lost, or most often there: they are hunted among such runs first.
-const OF_LOSSES: [Bug; 21] = [
+const OF_LOSSES: [Bug; 19] = [
     Bug::Core(CorePlant::FloorTooLow),
     Bug::Core(CorePlant::FloorFewPeers),
     Bug::Core(CorePlant::LearnerVotes),
@@ -36,11 +36,9 @@ const OF_LOSSES: [Bug; 21] = [
     Bug::Node(NodePlant::AnyLifeHeard),
     Bug::Node(NodePlant::DeafCounted),
     Bug::Node(NodePlant::HearsayDisplaces),
-    Bug::Node(NodePlant::HearsayIgnored),
     Bug::Node(NodePlant::AnyStartContinues),
-    Bug::Node(NodePlant::AnyReachAccounts),
-    Bug::Node(NodePlant::LostEndAccounted),
     Bug::Node(NodePlant::AnyDiskDisplaces),
+    Bug::Node(NodePlant::AdmittedNotForgotten),
     Bug::Node(NodePlant::QuestionOfTheUnheardIgnored),
     Bug::Node(NodePlant::AdmissionIsNoAmnesia),
     Bug::Node(NodePlant::LearnerAnswersFloor),
@@ -48,13 +46,20 @@ const OF_LOSSES: [Bug; 21] = [
 ];
 
 /// Bugs that runs cannot show: their nodes have no addresses, and too few starts; or so seldom that it is not worth the time.
-const NOT_HUNTED: [Bug; 6] = [
+const NOT_HUNTED: [Bug; 13] = [
     Bug::Tiers(TiersPlant::PayloadChecksumIgnored),
     Bug::Tiers(TiersPlant::CommitChecksumIgnored),
     Bug::Tiers(TiersPlant::MergedRunsRemovedEarly),
     Bug::Tiers(TiersPlant::TwoManifests),
     Bug::Node(NodePlant::AddressOfAnyEpoch),
     Bug::Node(NodePlant::RememberedLifeDropped),
+    Bug::Node(NodePlant::HearsayIgnored),
+    Bug::Node(NodePlant::AnyReachAccounts),
+    Bug::Node(NodePlant::LostEndAccounted),
+    Bug::Node(NodePlant::HeardBeforeWritten),
+    Bug::Node(NodePlant::NewLifeNotSpread),
+    Bug::Node(NodePlant::UnheardStillCounted),
+    Bug::Node(NodePlant::AnswerOfEarlierLifeCounted),
 ];
 
 impl Bug {

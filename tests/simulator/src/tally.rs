@@ -9,6 +9,8 @@ use crate::queue::Time;
 pub struct Tally {
     /// Runs.
     pub seeds: u64,
+    /// Of them, those of a group of five.
+    pub of_five: u64,
     /// Virtual microseconds.
     pub time: Time,
     /// Things that happened.
@@ -41,6 +43,7 @@ impl Tally {
     /// Adds another run's.
     pub fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
+        self.of_five += other.of_five;
         self.time += other.time;
         self.events += other.events;
         self.operations += other.operations;

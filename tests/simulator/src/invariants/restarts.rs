@@ -27,6 +27,11 @@ impl Invariants {
         }
     }
 
+    /// Whether a node was put back, and does not know it yet.
+    pub(crate) fn is_unaware(&self, node: usize) -> bool {
+        self.unaware & 1 << node != 0
+    }
+
     /// A replica that was put back and was told so, or begins as a learner, knows it, once that is on its disk.
     pub(super) fn look_for_awareness(&mut self, node: usize, machine: &Machine) {
         if self.unaware & 1 << node == 0 {

@@ -71,7 +71,7 @@ impl World {
             clients: Clients::new(seed, plan.clients, plan.entities),
             invariants: Invariants::new(nodes.len()),
             phase: Phase::Faults,
-            tally: Tally { seeds: 1, ..Tally::default() },
+            tally: Tally { seeds: 1, of_five: u64::from(nodes.len() == 5), ..Tally::default() },
             trace: Trace::new(shown),
             random: Random::new(seed, 4),
             entropy: Random::new(seed, 5),

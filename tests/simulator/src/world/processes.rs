@@ -74,6 +74,11 @@ impl World {
         }
         let upkeep = self.random.below(self.plan.disks.upkeep);
         self.later(node, upkeep, Input::Upkeep);
+        if self.invariants.is_unaware(node) && self.random.coin() {
+            // A copy that ends again, before anybody tells it what it is or soon after.
+            let delay = self.random.spread(100, 1_000_000);
+            self.later(node, delay, Input::Restart);
+        }
         Ok(())
     }
 
@@ -97,6 +102,9 @@ impl World {
     /// A process ends, and nobody starts it again yet.
     pub(crate) fn end_process(&mut self, node: usize, power: Option<Unsynced>, why: &str) {
         self.trace.event(self.now, &[6, node as u64], format_args!("{} goes down: {why}", node + 1));
+        if self.invariants.is_unaware(node) {
+            self.tally.bite("copy that ended before it knew");
+        }
         let this = &mut self.nodes[node];
         if let Some(process) = this.process.take() {
             for (name, number) in process.machine.counters() {

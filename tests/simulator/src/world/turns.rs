@@ -67,7 +67,7 @@ impl World {
             Input::Founding(founding) => self.founding(node, founding),
             Input::Upkeep => self.upkeep(node),
             Input::Restart => {
-                self.crash(node, None, "its journal failed")?;
+                self.crash(node, None, "somebody starts it again")?;
                 Ok(())
             }
         }

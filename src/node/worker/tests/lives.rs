@@ -1,0 +1,141 @@
+//! Lives of peers, and of this node, as single frames tell of them.
+
+use super::*;
+use crate::node::lives::{Lived, Reach};
+#[cfg(feature = "plant")]
+use crate::plant::{self, Plant};
+
+const BUCKET: Bucket = Bucket(3);
+
+/// A founded worker of three, and what does its jobs.
+struct Node {
+    worker: Worker,
+    recovered: Recovered,
+}
+
+impl Node {
+    fn new() -> Self {
+        let mut recovered = recovered(Arc::new(MemoryDisk::new(1)), 1, 3, 7);
+        let mut worker = recovered.workers.remove(0);
+        found(&mut worker, 1);
+        worker.peer_up(0, NodeId(2));
+        worker.peer_up(0, NodeId(3));
+        Self { worker, recovered }
+    }
+
+    /// One whose replica of the bucket only learns.
+    fn learner() -> Self {
+        let mut node = Self::new();
+        node.worker.core.forget(BUCKET, &mut node.worker.out);
+        node
+    }
+
+    fn run_jobs(&mut self) {
+        let jobs: Vec<Job> = self.worker.effects().jobs.drain(..).collect();
+        for job in jobs {
+            let done = job.run(&self.recovered.journal.reader());
+            self.worker.job_done(0, done);
+        }
+    }
+
+    /// A peer answers the question for a floor that a life of this node asked.
+    fn answer(&mut self, from: u16, nonce: u64) {
+        let answer = Item::FloorAnswer { nonce, buckets: vec![(BUCKET, Slot(1), Slot(1))], learning: vec![] };
+        tell(&mut self.worker, 0, from, &answer);
+    }
+
+    /// A peer remembers a life of a node of which nobody else knows.
+    fn tell_of_a_life(&mut self, from: u16, node: u16) {
+        let life = Life { disk: u64::from(node), id: 77, ..Life::default() };
+        let told = Witnessed::after(None, &life, None);
+        tell(&mut self.worker, 0, from, &Item::Witnessed(vec![(NodeId(node), told)]));
+    }
+
+    fn needs_floor(&self) -> bool {
+        self.worker.core.needs_floor(BUCKET)
+    }
+}
+
+#[test]
+fn a_new_life_is_heard_once_it_is_written_down() {
+    let mut node = Node::new();
+    told(&mut node.worker, 2);
+    let mut body = Vec::new();
+    wire::put(&mut body, &Item::Life(Life { id: 22, parent: 2, ..life(2) }));
+    wire::put(&mut body, &Item::FloorAsk { nonce: 5, buckets: vec![BUCKET] });
+    node.worker.frame(0, NodeId(2), body.into());
+    assert_eq!(told(&mut node.worker, 2), []);
+    node.run_jobs();
+    let answers = told(&mut node.worker, 2);
+    assert!(matches!(answers[..], [Item::FloorAnswer { .. }]), "{answers:?}");
+    assert_eq!(node.recovered.peers.of(2).and_then(|known| known.heard()), Some(22));
+    // And the third is told.
+    let spread = told(&mut node.worker, 3).into_iter().any(|item| {
+        matches!(item, Item::Witnessed(all) if all.iter().any(|(of, known)| of.0 == 2 && known.heard() == Some(22)))
+    });
+    assert!(spread);
+}
+
+#[test]
+fn who_is_not_heard_any_more_has_answered_nothing() {
+    let mut node = Node::learner();
+    let asked = node.worker.kept.life.id;
+    node.answer(2, asked);
+    node.tell_of_a_life(3, 2);
+    node.answer(3, asked);
+    assert!(node.needs_floor(), "node 2 has to account for a life first");
+    node.run_jobs();
+    let account = vec![Lived { id: 77, synced: Reach::ALL }];
+    tell(&mut node.worker, 0, 2, &Item::Accounts(account));
+    node.run_jobs();
+    node.answer(2, asked);
+    assert!(!node.needs_floor());
+}
+
+#[test]
+fn an_answer_for_a_floor_counts_in_the_life_that_asked() {
+    let mut node = Node::learner();
+    let before = node.worker.kept.life.id;
+    node.tell_of_a_life(2, 1);
+    for answered in ["not written down yet", "written down"] {
+        node.answer(2, before);
+        node.answer(3, before);
+        assert!(node.needs_floor(), "{answered}");
+        node.run_jobs();
+    }
+    let after = node.worker.kept.life.id;
+    assert_ne!(after, before);
+    for from in [2, 3] {
+        let mut body = Vec::new();
+        wire::put(&mut body, &Item::Life(life(from)));
+        node.worker.frame(0, NodeId(from), body.into());
+        node.answer(from, after);
+    }
+    assert!(!node.needs_floor());
+}
+
+#[test]
+fn who_admits_to_have_forgotten_learns_at_once() {
+    let mut node = Node::new();
+    assert_eq!(node.worker.votes(), (BUCKETS, 0));
+    node.tell_of_a_life(2, 1);
+    assert_eq!(node.worker.votes(), (0, BUCKETS));
+    node.run_jobs();
+    let identity = node.recovered.identity.read();
+    assert!(identity.amnesia.everywhere && identity.lives.now() == node.worker.kept.life.id);
+}
+
+#[test]
+#[cfg(feature = "plant")]
+fn broken_rules_of_lives_are_noticed() {
+    let tests: [(Plant, fn()); 5] = [
+        (Plant::HeardBeforeWritten, a_new_life_is_heard_once_it_is_written_down),
+        (Plant::NewLifeNotSpread, a_new_life_is_heard_once_it_is_written_down),
+        (Plant::UnheardStillCounted, who_is_not_heard_any_more_has_answered_nothing),
+        (Plant::AnswerOfEarlierLifeCounted, an_answer_for_a_floor_counts_in_the_life_that_asked),
+        (Plant::AdmittedNotForgotten, who_admits_to_have_forgotten_learns_at_once),
+    ];
+    for (rule, test) in tests {
+        assert!(std::panic::catch_unwind(|| plant::with(rule, test)).is_err(), "{rule:?}");
+    }
+}

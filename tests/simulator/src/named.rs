@@ -34,6 +34,7 @@ files! {
     worker = "src/node/worker/tests/plants.rs",
     lives = "src/node/lives.rs",
     witnessed = "src/node/witnessed.rs",
+    frames = "src/node/worker/tests/lives.rs",
     whole = "src/machine/tests/crash.rs",
 }
 
@@ -96,6 +97,11 @@ const fn of_node(bug: NodePlant) -> Option<Test> {
         NodePlant::QuestionOfTheUnheardIgnored | NodePlant::AdmissionIsNoAmnesia => {
             nodes("broken_rules_of_lives_are_noticed")
         }
+        NodePlant::HeardBeforeWritten
+        | NodePlant::NewLifeNotSpread
+        | NodePlant::UnheardStillCounted
+        | NodePlant::AnswerOfEarlierLifeCounted
+        | NodePlant::AdmittedNotForgotten => frames("broken_rules_of_lives_are_noticed"),
         NodePlant::AddressOfAnyEpoch => worker("an_address_of_any_epoch_is_noticed"),
         NodePlant::AnswersMistaken => worker("an_answer_that_is_mistaken_for_another_is_noticed"),
         NodePlant::ForgottenBeginsAnew => worker("a_forgotten_write_that_begins_anew_is_noticed"),

@@ -17,6 +17,9 @@ use tokio::task::JoinSet;
 
 /// Callers at work.
 const CALLERS: usize = 64;
+/// What a journal keeps for a node that is away: more than a minute of all that these callers can write. A few puts at a time cost a block
+/// of 4 KiB.
+const RETAIN_BYTES: u64 = 3 << 30;
 /// Records are spread over so many entities.
 const ENTITIES: u64 = 20_000;
 /// The node that has the trouble.
@@ -94,7 +97,10 @@ impl Nodes {
     }
 
     fn config(&self, node: usize) -> Config {
-        Config::node(self.topology.clone(), node as u16 + 1).directory(self.directory(node)).workers(1_u32)
+        Config::node(self.topology.clone(), node as u16 + 1)
+            .directory(self.directory(node))
+            .workers(1_u32)
+            .journal_retain_bytes(RETAIN_BYTES)
     }
 
     async fn open_all(&self) -> Result<(), Failure> {

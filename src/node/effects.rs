@@ -285,6 +285,8 @@ pub(crate) struct Peer {
     pub(crate) reach_written: Reach,
     /// When it was told last that it is not heard.
     pub(crate) complained: u64,
+    /// When it answered last that it only learns, in some bucket.
+    pub(crate) learned: Option<u64>,
 }
 
 impl Peer {
@@ -300,6 +302,7 @@ impl Peer {
             held: Vec::new(),
             reach_written: Reach::default(),
             complained: 0,
+            learned: None,
         }
     }
 

@@ -15,6 +15,9 @@ const PROBE_BUCKETS_MAX: usize = 4096;
 /// A round that has no verdict after so long asks the replicas that it has not asked yet, in milliseconds.
 const WIDEN_MS: u64 = 10;
 
+/// A peer that learns is asked after all others for so long, in milliseconds.
+const LEARNS_MS: u64 = 100;
+
 /// The rounds of a worker that still wait for answers, and the reads that wait for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Rounds {
@@ -38,6 +41,8 @@ struct Round {
 struct Question {
     bucket: Bucket,
     chosen: Slot,
+    /// How many peers complete the quorum: one more where this node itself learns.
+    peers: u8,
     /// The peer that is ahead of all others that answered.
     ahead: Option<(Slot, NodeId)>,
     quorum: ReadQuorum,
@@ -95,10 +100,12 @@ impl Worker {
                     _ if full => break,
                     _ => {
                         let fresh = self.core.fresh(*bucket);
-                        let quorum = ReadQuorum::new(self.route.replicas(*bucket), self.settings.me, fresh);
+                        let replicas = self.route.replicas(*bucket);
+                        let quorum = ReadQuorum::new(replicas, self.settings.me, fresh);
                         questions.push(Question {
                             bucket: *bucket,
                             chosen: fresh.chosen,
+                            peers: replicas.len() as u8 / 2 + u8::from(!fresh.voting),
                             ahead: None,
                             quorum,
                             reads: vec![*key],
@@ -115,36 +122,37 @@ impl Worker {
             self.rounds.open.push_back(Round { sent: now, questions, unanswered, asked: Vec::new() });
             self.counters.read_rounds += 1;
             self.judge(now, number, None);
-            self.ask(number, false);
+            self.ask(now, number, false);
         }
     }
 
     /// Sends a round's probes: to as few peers as can complete every quorum, or to all that were not asked yet.
-    fn ask(&mut self, number: u64, everyone: bool) {
+    fn ask(&mut self, now: u64, number: u64, everyone: bool) {
         let Some(round) =
             number.checked_sub(self.rounds.first).and_then(|at| self.rounds.open.get_mut(at as usize))
         else {
             return;
         };
         let me = self.settings.me;
-        // The peers right after this node in number come first, so that the nodes ask different ones.
-        let mut order: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
-        order.sort_unstable_by_key(|node| (*node < me, *node));
+        // The peers right after this node in number come first, so that the nodes ask different ones; but what learns does not count.
+        let learns = |learned: Option<u64>| learned.is_some_and(|learned| now < learned + LEARNS_MS);
+        let mut order: Vec<(bool, bool, NodeId)> = self
+            .peers
+            .iter()
+            .filter(|peer| peer.up)
+            .map(|peer| (learns(peer.learned), peer.node < me, peer.node))
+            .collect();
+        order.sort_unstable();
         let mut wanted: Vec<u8> = round
             .questions
             .iter()
-            .map(|question| {
-                let replicas = self.route.replicas(question.bucket).len() as u8;
-                if question.settled {
-                    0
-                } else if everyone {
-                    replicas
-                } else {
-                    replicas / 2
-                }
+            .map(|question| match question.settled {
+                true => 0,
+                false if everyone => self.route.replicas(question.bucket).len() as u8,
+                false => question.peers,
             })
             .collect();
-        for node in order {
+        for (_, _, node) in order {
             if round.asked.contains(&node) {
                 continue;
             }
@@ -186,7 +194,7 @@ impl Worker {
                 }
                 let number = self.rounds.first + at as u64;
                 self.counters.widened_rounds += 1;
-                self.ask(number, true);
+                self.ask(now, number, true);
             }
         }
         self.rounds.close_settled();
@@ -227,6 +235,13 @@ impl Worker {
         exceptions: &[ProbeException],
     ) {
         self.judge(now, number, Some((from, exceptions)));
+        if exceptions.iter().any(|exception| !exception.voting) {
+            if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) {
+                peer.learned = Some(now);
+            }
+            // What it does not count for is asked of the others, without waiting for the round to be late.
+            self.ask(now, number, true);
+        }
     }
 
     /// Takes an answer into a round, and serves every read whose verdict it brings.

@@ -34,6 +34,7 @@ mod lost;
 mod nudged;
 #[cfg(feature = "plant")]
 mod plants;
+mod rounds;
 mod slots;
 mod tokens;
 

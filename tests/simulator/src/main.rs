@@ -10,7 +10,7 @@ cargo sim SEED [--losses]                           runs a seed, and prints what
 cargo sim --seeds N [--from SEED] [--threads N] [--losses]  runs many seeds, and prints what they went through
 cargo sim --plants [--only BUG] [--seeds N] [--threads N]  puts bugs in, and prints what notices each: a seed, or else a test";
 
-/// How many seeds a bug is hunted for: with all bugs together, a quarter of an hour of two cores.
+/// How many seeds a bug is hunted for: with all bugs together, ten minutes of processor time.
 const PLANT_SEEDS: u64 = 300;
 
 fn main() -> ExitCode {

@@ -354,6 +354,8 @@ impl Worker {
 
     /// A replica waits for slots to pass, so that it may vote again.
     pub(super) fn nudged(&mut self, now: u64, from: NodeId, who: Who, buckets: &[Bucket]) {
+        // What the frame has decided so far is taken note of before anything new is proposed.
+        self.pump(now);
         for bucket in buckets.iter().copied().take(nudges::AT_ONCE) {
             if !self.founded || !self.owns(bucket) || self.core.status(bucket).proposing {
                 continue;
@@ -429,7 +431,11 @@ impl Worker {
 
     /// Has a slot decided with nothing in it. A bucket of this node's stays its own: the next write needs no first phase either.
     fn pass_slot(&mut self, now: u64, bucket: Bucket) {
-        if !self.core.may_fast(bucket) {
+        let has_own = self
+            .active
+            .get_mut(bucket)
+            .is_some_and(|active| active.proposed.is_some() || !active.riding.is_empty());
+        if has_own || !self.core.may_fast(bucket) {
             return self.finish_slot(now, bucket);
         }
         if let Ok(id) = self.core.propose(bucket, Bytes::new(), &mut self.out) {
@@ -441,7 +447,9 @@ impl Worker {
     /// Has the open slot decided, and asks again should a question or an answer be lost.
     fn finish_slot(&mut self, now: u64, bucket: Bucket) {
         self.core.propose_no_op(bucket, &mut self.out);
-        self.resend_later(now, bucket);
+        if self.core.status(bucket).proposing {
+            self.resend_later(now, bucket);
+        }
     }
 }
 

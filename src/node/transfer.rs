@@ -231,18 +231,25 @@ impl Worker {
 
     /// Asks for the next piece, unless the state cannot take more of the bucket for the moment.
     fn ask_for_piece(&mut self, bucket: Bucket) {
-        let Some(transfer) = self.transfers.running.get(&bucket.0) else { return };
-        if transfer.bytes > GATHERED_BYTES_MAX && self.part(bucket).is_full() {
+        if self.is_held_back(bucket) {
             return;
         }
+        let Some(transfer) = self.transfers.running.get(&bucket.0) else { return };
         let Transfer { source, session, chunk, at_least, .. } = *transfer;
         self.say(source, &Item::CopyAsk { session, bucket, chunk, at_least });
     }
 
+    fn is_held_back(&self, bucket: Bucket) -> bool {
+        let running = self.transfers.running.get(&bucket.0);
+        running.is_some_and(|transfer| transfer.bytes > GATHERED_BYTES_MAX) && self.part(bucket).is_full()
+    }
+
     fn ask_again(&mut self, now: u64, bucket: Bucket) {
+        // What was not asked for is nobody's fault but this disk's: another source would have to wait for it too.
+        let asks = u32::from(!self.is_held_back(bucket));
         let Some(transfer) = self.transfers.running.get_mut(&bucket.0) else { return };
         transfer.asked = now;
-        transfer.asks += 1;
+        transfer.asks += asks;
         let (source, asks) = (transfer.source, transfer.asks);
         if asks > ASKED_MAX || !self.is_up(source) {
             self.give_up_transfer(now, bucket);
@@ -389,6 +396,11 @@ impl Worker {
     fn installed(&mut self, now: u64, bucket: Bucket, at: Slot, source: NodeId) {
         self.transfers.running.remove(&bucket.0);
         self.transfers.unflushed = true;
+        if let Some(active) = self.active.get_mut(bucket) {
+            // What was open through this slot is decided.
+            active.open = active.open.filter(|open| open.slot > at);
+            self.active.leave(bucket);
+        }
         self.failed.remove(&bucket.0);
         self.counters.buckets_installed += 1;
         self.slot_applied(now, bucket, at);

@@ -126,8 +126,14 @@ impl Worker {
         match result {
             Ok(known) => {
                 peer.reach_written = known.heads.first().map_or(Reach::default(), |head| head.synced);
+                let before = peer.known.as_ref().and_then(Witnessed::heard);
                 peer.written(known.clone());
+                let begins = before != peer.known.as_ref().and_then(Witnessed::heard);
                 let held = std::mem::take(&mut peer.held);
+                if begins {
+                    // It may have forgotten what the life before it told: what still holds, it tells again.
+                    self.core.disregard(node);
+                }
                 if to_spread && !plant::on(Plant::NewLifeNotSpread) {
                     self.spread(node, &known);
                 }
@@ -336,7 +342,8 @@ impl Introduced {
             match item {
                 Item::Accounts(lives) => said.accounts = lives,
                 Item::Witnessed(all) => {
-                    said.asked = all.into_iter().find(|(node, _)| *node == me).map(|(_, told)| told)
+                    let told = all.into_iter().find(|(node, _)| *node == me).map(|(_, told)| told);
+                    said.asked = told.or(said.asked);
                 }
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! Threads for work that may block on a disk, so that a cold read never delays a hot one.
 //!
-//! Reads, what is read for other nodes, and maintenance have threads of their own: neither a long merge nor a node that has much to
-//! catch up with stands in a read's way. The queues are bounded by what feeds them: reads by the calls that a worker lets in, what others
+//! Reads, what is read for other nodes, audits, and maintenance have threads of their own: neither a long merge nor a node that has much to
+//! catch up with stands in a read's way, nor does an audit in that node's. The queues are bounded by what feeds them: reads by the calls that a worker lets in, what others
 //! ask for by `FETCH_JOBS_MAX` and its like, maintenance by one job a part.
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ const READERS: usize = 2;
 pub(super) struct DiskPool {
     reads: Sender<Order>,
     help: Sender<Order>,
+    audits: Sender<Order>,
     upkeep: Sender<Order>,
 }
 
@@ -53,15 +54,16 @@ impl DiskPool {
             threads.push(spawn(name, Arc::new(Mutex::new(queue)), reader.clone(), lock.clone())?);
             Ok::<_, Error>(jobs)
         };
-        let (help, upkeep) = (alone("disk-help")?, alone("disk-upkeep")?);
-        Ok((Self { reads, help, upkeep }, threads))
+        let (help, audits, upkeep) = (alone("disk-help")?, alone("disk-audit")?, alone("disk-upkeep")?);
+        Ok((Self { reads, help, audits, upkeep }, threads))
     }
 
     /// Runs a job; its end goes to the mailbox.
     pub(super) fn submit(&self, mailbox: &Arc<Mailbox>, job: Job) {
         let queue = match job {
             Job::State(..) => &self.upkeep,
-            Job::Fetch { .. } | Job::Copy { .. } | Job::Audit { .. } => &self.help,
+            Job::Fetch { .. } | Job::Copy { .. } => &self.help,
+            Job::Audit { .. } => &self.audits,
             _ => &self.reads,
         };
         // Threads end only when every sender is gone.

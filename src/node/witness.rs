@@ -87,6 +87,10 @@ impl Worker {
                     peer.complained = now;
                     self.ask_to_account(from);
                 }
+                // Who took a dead one's place cannot be asked anything where that one was.
+                if let Some((epoch, address)) = said.address {
+                    self.address_told(from, epoch, address);
+                }
                 // Two that do not hear each other would else never come to account for anything.
                 if let Some(told) = said.asked
                     && !plant::on(Plant::QuestionOfTheUnheardIgnored)
@@ -333,6 +337,8 @@ struct Introduced {
     accounts: Vec<Lived>,
     /// What it remembers of this node.
     asked: Option<Witnessed>,
+    /// Where it says that it can be reached, as of which epoch.
+    address: Option<(u64, String)>,
 }
 
 impl Introduced {
@@ -341,6 +347,7 @@ impl Introduced {
         while let Ok(Some(item)) = wire::take(&mut rest) {
             match item {
                 Item::Accounts(lives) => said.accounts = lives,
+                Item::Address { epoch, address } => said.address = Some((epoch, address)),
                 Item::Witnessed(all) => {
                     let told = all.into_iter().find(|(node, _)| *node == me).map(|(_, told)| told);
                     said.asked = told.or(said.asked);

@@ -45,3 +45,23 @@ fn of_two_machines_in_a_dead_one_s_place_the_later_is_dialled() {
     assert_eq!(dialled(&mut worker, 6, "first:1"), [""; 0], "what comes late is older");
     assert_eq!(dialled(&mut worker, 7, "third:1"), ["third:1"], "it was replaced twice by one topology file");
 }
+
+/// A peer cannot be asked which lives it accounts for where the machine was that it takes the place of.
+#[test]
+fn where_a_new_machine_is_is_believed_before_it_is_heard() {
+    let mut worker = of_epoch_5();
+    let newcomer = Life { disk: 77, id: 78, ..life(2) };
+    for (epoch, there) in [(5, None), (6, Some("new:1"))] {
+        let mut body = Vec::new();
+        wire::put(&mut body, &Item::Life(newcomer));
+        wire::put(&mut body, &Item::Address { epoch, address: "new:1".into() });
+        worker.frame(0, NodeId(2), body.into());
+        worker.flush(0);
+        assert_eq!(worker.counters.frames_of_old_lives, epoch - 4, "it is asked first");
+        let told = worker.effects().jobs.drain(..).find_map(|job| match job {
+            Job::RememberAddress { address, .. } => Some(address),
+            _ => None,
+        });
+        assert_eq!(told.as_deref(), there, "told as of epoch {epoch}");
+    }
+}

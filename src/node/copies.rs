@@ -31,7 +31,7 @@ const SESSION_MS: u64 = 30_000;
 
 /// A snapshot serves sessions that begin within so long of its making, and of the one before, in milliseconds. Making one freezes a memtable,
 /// which is flushed then, and a flush is felt by those who wait for the disk; keeping one keeps that memtable.
-const PIN_MS: u64 = 15_000;
+const PIN_MS: u64 = 2_000;
 const UNUSED_MS: u64 = 2_000;
 
 /// What is being copied from here.

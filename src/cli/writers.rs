@@ -114,6 +114,12 @@ impl Shared {
                 }
                 Err(error) => error,
             };
+            if token.is_some() && matches!(&error, Error::Invalid { what, .. } if what == "token") {
+                // The bucket has gone on too far for it since the attempt whose outcome was unknown: it never applies, if it has not. To
+                // store the same record once more changes nothing.
+                token = None;
+                continue;
+            }
             let Some(why) = Retry::of(&error) else { return (self.refused)(job, &error) };
             if begun.elapsed() > PATIENCE {
                 let seconds = PATIENCE.as_secs();

@@ -29,10 +29,12 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// A session that is not asked for its next piece for so long is forgotten, in milliseconds.
 const SESSION_MS: u64 = 30_000;
 
-/// A snapshot serves sessions that begin within so long of its making, and of the one before, in milliseconds. Making one freezes a memtable,
-/// which is flushed then, and a flush is felt by those who wait for the disk; keeping one keeps that memtable.
+/// A session whose last piece is sent is forgotten so long after, in milliseconds.
+const FINISHED_MS: u64 = 2_000;
+
+/// A snapshot serves sessions that begin within so long of its making, in milliseconds. Making one freezes a memtable, which is flushed then, and
+/// a flush is felt by those who wait for the disk; keeping one keeps that memtable.
 const PIN_MS: u64 = 2_000;
-const UNUSED_MS: u64 = 2_000;
 
 /// What is being copied from here.
 #[derive(Default)]
@@ -40,18 +42,12 @@ pub(super) struct Copies {
     sessions: HashMap<(NodeId, u64), Session>,
     /// Sessions whose last piece is sent, the first of them first. They stay as long as there is room, should that piece be lost.
     finished: VecDeque<(NodeId, u64)>,
-    /// The newest snapshot of each part, by place.
-    pins: HashMap<usize, Pin>,
+    /// The newest snapshot of each part, by place, and when it was made.
+    pins: HashMap<usize, (Snapshot, u64)>,
     /// Sessions whose next piece is asked for.
     asked: VecDeque<(NodeId, u64)>,
     reading: usize,
     next_sweep: u64,
-}
-
-struct Pin {
-    snapshot: Snapshot,
-    made: u64,
-    used: u64,
 }
 
 struct Session {
@@ -181,19 +177,18 @@ impl Worker {
     pub(super) fn pinned(&mut self, now: u64, bucket: Bucket, at_least: Slot) -> Option<Snapshot> {
         let place = self.settings.dealing.place(bucket);
         let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
-        if let Some(pin) = self.copies.pins.get_mut(&place)
-            && now < pin.made + PIN_MS
-            && pin.snapshot.applied(state_bucket).0 >= at_least.0
+        if let Some((snapshot, made)) = self.copies.pins.get(&place)
+            && now < made + PIN_MS
+            && snapshot.applied(state_bucket).0 >= at_least.0
         {
-            pin.used = now;
-            return Some(pin.snapshot.clone());
+            return Some(snapshot.clone());
         }
         if self.part(bucket).applied(state_bucket).0 < at_least.0 {
             return None;
         }
         // It fails while flushes do not keep up; who asked asks again.
         let snapshot = self.parts[place].snapshot().ok()?;
-        self.copies.pins.insert(place, Pin { snapshot: snapshot.clone(), made: now, used: now });
+        self.copies.pins.insert(place, (snapshot.clone(), now));
         Some(snapshot)
     }
 
@@ -249,12 +244,12 @@ impl Worker {
         if now < self.copies.next_sweep {
             return;
         }
-        self.copies.next_sweep = now + UNUSED_MS;
+        self.copies.next_sweep = now + PIN_MS;
         self.copies.sessions.retain(|_, session| {
             let done = matches!(&session.sent, Some((_, Item::Copy(BucketPiece { last: true, .. }))));
-            now < session.used + if done { UNUSED_MS } else { SESSION_MS }
+            now < session.used + if done { FINISHED_MS } else { SESSION_MS }
         });
         self.copies.finished.retain(|session| self.copies.sessions.contains_key(session));
-        self.copies.pins.retain(|_, pin| now < pin.made + PIN_MS && now < pin.used + UNUSED_MS);
+        self.copies.pins.retain(|_, (_, made)| now < *made + PIN_MS);
     }
 }

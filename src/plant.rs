@@ -4,23 +4,8 @@
 
 #![cfg_attr(not(feature = "plant"), allow(unreachable_pub, reason = "public with the feature only"))]
 
-macro_rules! plants {
-    ($($(#[$doc:meta])* $plant:ident),+ $(,)?) => {
-        /// A bug.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Plant {
-            $($(#[$doc])* $plant,)+
-        }
-
-        impl Plant {
-            /// All of them.
-            #[cfg(feature = "plant")]
-            pub const ALL: &[Self] = &[$(Self::$plant),+];
-        }
-    };
-}
-
-plants! {
+thermocline_tiers::plants! {
+    feature = "plant";
     /// A flush of the state does not wait until the journal has synced what is in it.
     FlushAheadOfJournal,
     /// What was decided for a token is not looked up: a second copy is applied again.

@@ -8,8 +8,11 @@
     allow(unreachable_pub, reason = "public with the feature only")
 )]
 
+/// Names bugs. Under the condition there is a list of all of them.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! plants {
-    ($($(#[$doc:meta])* $plant:ident),+ $(,)?) => {
+    ($all_if:meta; $($(#[$doc:meta])* $plant:ident),+ $(,)?) => {
         /// A bug.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Plant {
@@ -18,13 +21,14 @@ macro_rules! plants {
 
         impl Plant {
             /// All of them.
-            #[cfg(any(test, feature = "plant"))]
+            #[cfg($all_if)]
             pub const ALL: &[Self] = &[$(Self::$plant),+];
         }
     };
 }
 
 plants! {
+    any(test, feature = "plant");
     /// A journal's checksums do not depend on the segment's generation, and nobody compares it.
     GenerationIgnored,
     /// A journal's record that does not verify is passed over without a word.

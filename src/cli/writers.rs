@@ -114,29 +114,37 @@ impl Shared {
                 }
                 Err(error) => error,
             };
-            if token.is_some() && matches!(&error, Error::Invalid { what, .. } if what == "token") {
-                // The bucket has gone on too far for it since the attempt whose outcome was unknown: it never applies, if it has not. To
-                // store the same record once more changes nothing.
-                token = None;
+            let next = token_after(token, &error);
+            let Some(why) = Retry::of(&error) else {
+                if next == token {
+                    return (self.refused)(job, &error);
+                }
+                token = next;
                 continue;
-            }
-            let Some(why) = Retry::of(&error) else { return (self.refused)(job, &error) };
+            };
             if begun.elapsed() > PATIENCE {
                 let seconds = PATIENCE.as_secs();
                 return Err(Failure::from(error)
                     .during(format_args!("line {}, after {seconds} s of attempts", job.line)));
             }
             self.tally.retried(why);
-            token = match error {
-                // Its outcome is forgotten, if it had one. To store the same record once more changes nothing.
-                Error::Unknown(again) if token == Some(again) => None,
-                Error::Unknown(unknown) => Some(unknown),
-                _ => token,
-            };
+            token = next;
             home += 1;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+}
+
+/// The token of the next attempt at a record, after an attempt under this one has failed.
+fn token_after(token: Option<Token>, error: &Error) -> Option<Token> {
+    match error {
+        // Its outcome is forgotten, if it had one. To store the same record once more changes nothing.
+        Error::Unknown(again) if token == Some(*again) => None,
+        Error::Unknown(unknown) => Some(*unknown),
+        // The bucket has gone on too far for it: it never applies, if it has not. Again, once more changes nothing.
+        Error::Invalid { what, .. } if what == "token" => None,
+        _ => token,
     }
 }
 
@@ -146,4 +154,38 @@ async fn attempt(store: &Store, job: &Job, token: Option<Token>) -> Result<(), E
         put = put.token(token);
     }
     put.send().await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::token::TOKEN_SLOTS;
+
+    fn job() -> Job {
+        Job { line: 1, key: Key::undated("alice"), value: Bytes::from_static(b"x") }
+    }
+
+    #[tokio::test]
+    async fn a_record_whose_first_attempt_is_too_old_to_be_repeated_under_its_token_is_stored_without_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(Config::embedded(directory.path())).await.unwrap();
+        let token = store.new_token("alice").await.unwrap();
+        for _ in 0..=TOKEN_SLOTS {
+            attempt(&store, &job(), None).await.unwrap();
+        }
+        let error = attempt(&store, &job(), Some(token)).await.unwrap_err();
+        assert!(Retry::of(&error).is_none(), "{error}");
+        assert_eq!(token_after(Some(token), &error), None);
+        store.close().await;
+    }
+
+    #[test]
+    fn an_attempt_of_unknown_outcome_is_repeated_under_its_token_until_that_is_forgotten() {
+        let [token, other] = [1, 2].map(|counter| Token { client: 9, counter, bucket: 3, born: 4 });
+        assert_eq!(token_after(None, &Error::Unknown(token)), Some(token));
+        assert_eq!(token_after(Some(token), &Error::Contended), Some(token));
+        assert_eq!(token_after(Some(token), &Error::Unknown(other)), Some(other));
+        assert_eq!(token_after(Some(token), &Error::Unknown(token)), None);
+    }
 }

@@ -41,30 +41,33 @@ fn every_broken_rule_of_the_core_is_noticed() {
     }
 }
 
-/// Runs a test with a rule of the node broken, on this thread.
-pub(in crate::node) fn notices(rule: Plant, test: fn()) -> bool {
-    std::panic::catch_unwind(|| plant::with(rule, test)).is_err()
+/// Runs tests, each with a rule of the node broken, on this thread: each must fail.
+pub(in crate::node) fn each_is_noticed(tests: &[(Plant, fn())]) {
+    for (rule, test) in tests {
+        let outcome = std::panic::catch_unwind(|| plant::with(*rule, test));
+        assert!(outcome.is_err(), "nothing notices {rule:?}");
+    }
 }
 
 #[test]
 fn a_boot_that_repeats_is_noticed() {
-    assert!(notices(
+    each_is_noticed(&[(
         Plant::BootRepeated,
-        disks::put_back::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers
-    ));
+        disks::put_back::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers,
+    )]);
 }
 
 #[test]
 fn a_node_that_hears_any_life_is_noticed() {
-    assert!(notices(
+    each_is_noticed(&[(
         Plant::AnyLifeHeard,
-        disks::put_back::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers
-    ));
+        disks::put_back::a_directory_put_back_to_an_earlier_copy_is_recognised_by_its_peers,
+    )]);
 }
 
 #[test]
 fn broken_rules_of_lives_are_noticed() {
-    let tests: [(Plant, fn()); 5] = [
+    each_is_noticed(&[
         (
             Plant::AnyStartContinues,
             disks::lives::a_copy_that_ended_before_it_was_told_is_recognised_in_any_later_start,
@@ -79,24 +82,21 @@ fn broken_rules_of_lives_are_noticed() {
             disks::lives::two_nodes_that_do_not_hear_each_other_account_for_themselves,
         ),
         (Plant::AnyDiskDisplaces, disks::lives::a_late_frame_of_a_disk_that_is_lost_too_displaces_nobody),
-    ];
-    for (rule, test) in tests {
-        assert!(notices(rule, test), "{rule:?}");
-    }
+    ]);
 }
 
 #[test]
 fn a_learner_that_answers_for_a_floor_is_noticed() {
-    assert!(notices(
+    each_is_noticed(&[(
         Plant::LearnerAnswersFloor,
-        disks::majority::a_lost_majority_is_told_and_given_up_only_when_the_operator_says_so
-    ));
+        disks::majority::a_lost_majority_is_told_and_given_up_only_when_the_operator_says_so,
+    )]);
 }
 
 #[test]
 fn a_bucket_that_looks_whole_too_early_is_noticed() {
-    assert!(notices(
+    each_is_noticed(&[(
         Plant::InstallingLooksWhole,
-        disks::installed::a_crash_in_the_middle_of_an_installation_leaves_nothing_that_looks_whole
-    ));
+        disks::installed::a_crash_in_the_middle_of_an_installation_leaves_nothing_that_looks_whole,
+    )]);
 }

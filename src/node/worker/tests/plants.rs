@@ -5,47 +5,47 @@ use super::{
     a_refusal_of_the_second_copy_says_nothing_of_the_first, a_vote_that_lost_is_never_fetched_as_chosen,
     addresses, answers, tokens,
 };
-use crate::node::tests::plants::notices;
+use crate::node::tests::plants::each_is_noticed;
 use crate::plant::Plant;
 
 #[test]
 fn an_address_of_any_epoch_is_noticed() {
-    assert!(notices(
+    each_is_noticed(&[(
         Plant::AddressOfAnyEpoch,
-        addresses::an_address_is_believed_only_as_of_a_later_epoch_than_the_topology
-    ));
+        addresses::an_address_is_believed_only_as_of_a_later_epoch_than_the_topology,
+    )]);
 }
 
 #[test]
 fn an_answer_that_is_mistaken_for_another_is_noticed() {
-    assert!(notices(
+    each_is_noticed(&[(
         Plant::AnswersMistaken,
-        answers::a_late_refusal_says_nothing_of_the_call_that_has_the_place_now
-    ));
+        answers::a_late_refusal_says_nothing_of_the_call_that_has_the_place_now,
+    )]);
 }
 
 #[test]
 fn a_forgotten_write_that_begins_anew_is_noticed() {
-    assert!(notices(
+    each_is_noticed(&[(
         Plant::ForgottenBeginsAnew,
-        tokens::a_write_whose_outcome_is_forgotten_stays_unknown_when_it_is_sent_again
-    ));
+        tokens::a_write_whose_outcome_is_forgotten_stays_unknown_when_it_is_sent_again,
+    )]);
 }
 
 #[test]
 fn a_refusal_that_speaks_for_all_copies_is_noticed() {
-    assert!(notices(Plant::RefusalSpeaksForAll, a_refusal_of_the_second_copy_says_nothing_of_the_first));
+    each_is_noticed(&[(Plant::RefusalSpeaksForAll, a_refusal_of_the_second_copy_says_nothing_of_the_first)]);
 }
 
 #[test]
 fn a_flush_ahead_of_the_journal_is_noticed() {
-    assert!(notices(
+    each_is_noticed(&[(
         Plant::FlushAheadOfJournal,
-        a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it
-    ));
+        a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it,
+    )]);
 }
 
 #[test]
 fn a_fetch_of_what_is_not_known_to_be_chosen_is_noticed() {
-    assert!(notices(Plant::FetchServesUnsynced, a_vote_that_lost_is_never_fetched_as_chosen));
+    each_is_noticed(&[(Plant::FetchServesUnsynced, a_vote_that_lost_is_never_fetched_as_chosen)]);
 }

@@ -62,6 +62,77 @@ fn buckets_that_were_copied_do_not_stand_in_the_way_of_others() {
     assert_eq!(copied.count(), BUCKETS as usize, "all within a millisecond");
 }
 
+/// Fills a bucket's state with so many records of 1,000 bytes, in a slot.
+fn fill(worker: &mut Worker, bucket: Bucket, slot: u64, records: u64) {
+    let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
+    let mut apply = worker.parts[0].apply(state_bucket, thermocline_tiers::hot::Slot(slot));
+    for sequence in 0..records {
+        let position = StatePosition::Dated { timestamp_ms: 1, sequence };
+        apply.put(&StateKey::new(b"entity", position).unwrap(), &[7; 1_000], None);
+    }
+    apply.finish();
+}
+
+/// What node 1 asks of a node for a bucket that it takes over.
+fn asked_piece(worker: &mut Worker, node: u16) -> Option<Item> {
+    told(worker, node).into_iter().find(|item| matches!(item, Item::CopyAsk { .. }))
+}
+
+/// The source's answer.
+fn piece(source: &mut Worker, ask: &Item) -> Item {
+    tell(source, 0, 1, ask);
+    read_pieces(source);
+    told(source, 1).into_iter().find(|item| matches!(item, Item::Copy(_))).unwrap()
+}
+
+#[test]
+fn a_transfer_that_waits_for_this_disk_is_not_given_up() {
+    let (bucket, other) = (Bucket(3), Bucket(4));
+    let (mut worker, mut source) = (worker(1, 3, 7), worker(2, 3, 8));
+    fill(&mut source, bucket, 1, 1_000);
+    for slot in 1..=2 {
+        // Twice what a memtable takes, and what was frozen first is not written yet.
+        fill(&mut worker, other, slot, 2 * MEMTABLE_BYTES as u64 / 1_000);
+        worker.flush_parts();
+    }
+    assert!(worker.parts[0].is_full());
+    worker.want_transfer(bucket, Slot(1), Some(NodeId(3)));
+    worker.tick(5);
+    worker.flush(5);
+    while let Some(ask) = asked_piece(&mut worker, 2) {
+        let piece = piece(&mut source, &ask);
+        tell(&mut worker, 5, 2, &piece);
+    }
+    assert!(
+        worker.transfers.concerns(bucket) && worker.parts[0].is_full(),
+        "more has come than can wait in memory"
+    );
+    for now in (5..60_000).step_by(100) {
+        worker.tick(now);
+        worker.flush(now);
+        assert_eq!([2, 3].map(|node| asked_piece(&mut worker, node)), [None, None], "at {now} ms");
+    }
+    assert_eq!(worker.counters.transfers, 1);
+}
+
+#[test]
+fn nothing_is_open_any_more_through_a_slot_that_is_installed() {
+    let (mut worker, mut source) = (worker(1, 3, 7), worker(2, 3, 8));
+    let (_, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(2));
+    fill(&mut source, bucket, 1, 1);
+    tell(&mut worker, 0, 2, &first_slot(bucket, 2, 0, false));
+    let open = |worker: &mut Worker| worker.active.get_mut(bucket).and_then(|active| active.open);
+    assert_eq!(open(&mut worker).map(|open| open.slot), Some(Slot(1)));
+    worker.want_transfer(bucket, Slot(1), Some(NodeId(3)));
+    worker.tick(5);
+    worker.flush(5);
+    let ask = asked_piece(&mut worker, 2).unwrap();
+    let piece = piece(&mut source, &ask);
+    tell(&mut worker, 5, 2, &piece);
+    assert!(!worker.transfers.concerns(bucket));
+    assert!(open(&mut worker).is_none(), "slot 1 is decided");
+}
+
 #[test]
 fn a_bucket_that_all_refuse_is_asked_for_again_after_a_while() {
     let mut worker = worker(1, 3, 7);

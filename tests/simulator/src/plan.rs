@@ -83,6 +83,18 @@ pub(crate) struct Clock {
     pub(crate) rate: u64,
 }
 
+/// When faults of some kinds begin, and how long they last.
+struct Timing {
+    /// They begin in this tenth of the run at the latest.
+    latest_tenth: u64,
+    /// They last for this part of the run at most.
+    longest_part: u64,
+}
+
+const FIRST: Timing = Timing { latest_tenth: 9, longest_part: 2 };
+/// A disk that was lost needs time to come back.
+const LATER: Timing = Timing { latest_tenth: 8, longest_part: 4 };
+
 impl Plan {
     /// Draws a plan.
     pub(crate) fn new(seed: u64, bias: Bias) -> Self {
@@ -136,7 +148,7 @@ impl Plan {
             self.faults.retain(|scheduled| !scheduled.fault.kind.is_of_disks());
         }
         count = count.min(kinds.len() as u64 * 2);
-        self.draw_more(random, nodes, &kinds, count);
+        self.schedule(random, nodes, &kinds, count, &LATER);
     }
 
     /// Reads that go astray.
@@ -144,20 +156,20 @@ impl Plan {
         let one_in = if bias == Bias::Losses { 6 } else { 30 };
         if random.below(one_in) == 0 {
             let count = random.between(1, 3);
-            self.draw_more(random, nodes, &[Kind::LAST], count);
+            self.schedule(random, nodes, &[Kind::LAST], count, &LATER);
         }
     }
 
     /// So many more faults of these kinds, as far as what is scheduled leaves room for them.
-    fn draw_more(&mut self, random: &mut Random, nodes: usize, kinds: &[Kind], count: u64) {
+    fn schedule(&mut self, random: &mut Random, nodes: usize, kinds: &[Kind], count: u64, time: &Timing) {
         let mut atlas = Atlas::new(nodes);
         for scheduled in &self.faults {
             atlas.admits(&scheduled.fault);
         }
         for _ in 0..count {
             let kind = *random.pick(kinds);
-            let at = random.between(self.duration / 20, self.duration / 10 * 8);
-            let lasts = random.spread(MS, self.duration / 4);
+            let at = random.between(self.duration / 20, self.duration / 10 * time.latest_tenth);
+            let lasts = random.spread(MS, self.duration / time.longest_part);
             let fault = Fault::draw(kind, random, nodes);
             if atlas.admits(&fault) {
                 self.faults.push(Scheduled { fault, at, lasts });
@@ -176,16 +188,8 @@ impl Plan {
         if kinds.is_empty() {
             return;
         }
-        let mut atlas = Atlas::new(nodes);
-        for _ in 0..random.between(1, 10) {
-            let kind = *random.pick(&kinds);
-            let at = random.between(self.duration / 20, self.duration / 10 * 9);
-            let lasts = random.spread(MS, self.duration / 2);
-            let fault = Fault::draw(kind, random, nodes);
-            if atlas.admits(&fault) {
-                self.faults.push(Scheduled { fault, at, lasts });
-            }
-        }
+        let count = random.between(1, 10);
+        self.schedule(random, nodes, &kinds, count, &FIRST);
     }
 }
 

@@ -84,6 +84,20 @@ thermocline_tiers::plants! {
     QuestionOfTheUnheardIgnored,
     /// What a directory admits to lack is accounted for, and not written down as forgotten.
     AdmissionIsNoAmnesia,
+    /// An admission is written down as soon as one worker has forgotten.
+    AdmittedByOneWorker,
+    /// A vote floor that was being written when a worker forgot counts afterwards.
+    FloorUnderWayCounted,
+    /// What a majority has lost is given up, and voted on, while an amnesia is being written down.
+    GivenUpWhileAdmitting,
+    /// A worker goes on by what it remembers of peers itself, whatever others of its node have written down.
+    OtherWorkersUnheeded,
+    /// A peer whose new life does not hear this node is taken to remember no life of it.
+    DeafForgets,
+    /// A disk accounts for the lives of any other disk of its node, as if it had been put in that one's place.
+    AnyDiskAccounts,
+    /// A bucket that is wanted again is wanted as if for the first time.
+    WantBeginsAnew,
 }
 
 #[cfg(feature = "plant")]

@@ -301,7 +301,7 @@ impl Worker {
         learning: &[(Bucket, Slot)],
     ) {
         // What was asked before an admission was answered without what was done until then.
-        let is_of_now = nonce == self.kept.life.id && !self.admitting;
+        let is_of_now = nonce == self.kept.life.id && !self.is_admitting();
         if !is_of_now && !plant::on(Plant::AnswerOfEarlierLifeCounted) || !self.founded {
             return;
         }
@@ -380,7 +380,7 @@ impl Worker {
     /// All buckets vote again. Once their state is durable beyond their floors, the amnesia is over: says whether that is still to
     /// come.
     pub(super) fn lift(&mut self) -> bool {
-        if !self.to_lift || self.admitting {
+        if !self.to_lift || self.is_admitting() {
             return self.to_lift;
         }
         let held: Vec<Bucket> = self.own_buckets().collect();

@@ -11,11 +11,12 @@ use thermocline_tiers::hot::state::{
     Finished, GetJob, Job as StateJob, Page, Record as StateRecord, ScanJob, StateError,
 };
 
+use super::admission::Admission;
 use super::audit::{Finding, Reading};
 use super::calls::CallKey;
 use super::copies::{Copying, Piece};
 use super::identity::IdentityFile;
-use super::lives::{Life, Lived, Lives, Reach};
+use super::lives::{Life, Lived, Reach};
 use super::peer_file::PeerFile;
 use super::record_codec;
 use super::wire::{self, Founding};
@@ -174,15 +175,15 @@ pub(crate) enum Job {
     Copy { to: NodeId, session: u64, copying: Box<Copying> },
     /// What is on the disk of some buckets, for an audit.
     Audit { to: NodeId, round: u64, reading: Box<Reading> },
-    /// A life of a peer is to be written down before it is heard, with all that it was asked for and accounts for. `founder`: the disk it
-    /// had at the founding.
+    /// A life of a peer is to be written down before it is heard, with what its node has answered for. `founder`: the disk it had at the
+    /// founding.
     Remember { file: Arc<PeerFile>, node: NodeId, life: Life, accounts: Vec<Lived>, founder: Option<u64> },
     /// What a third node remembers of a peer is to be written down.
     HearOf { file: Arc<PeerFile>, node: NodeId, told: Witnessed, founder: Option<u64> },
     /// Where a peer said that it can be reached is to be written down.
     RememberAddress { file: Arc<PeerFile>, node: NodeId, epoch: u64, address: String },
-    /// A peer remembers lives of this directory that it does not account for: that is to be written down.
-    Admit { file: Arc<IdentityFile>, own: u64, remembered: Box<Witnessed>, behind: Reach },
+    /// All workers have forgotten what they promised: that is to be written down, with the lives that peers remember.
+    Admit { admission: Arc<Admission>, identity: Arc<IdentityFile>, peers: Arc<PeerFile> },
     /// The state of these buckets, of all that are held, is durable beyond their vote floors.
     Lift { file: Arc<IdentityFile>, life: u64, lifted: Vec<u32>, held: Vec<u32> },
 }
@@ -212,9 +213,7 @@ impl Job {
             Self::RememberAddress { file, node, epoch, address } => {
                 Done::AddressRemembered(node, file.remember_address(node.0, epoch, &address))
             }
-            Self::Admit { file, own, remembered, behind } => {
-                Done::Admitted(file.admit(own, &remembered.heads, &remembered.over, behind))
-            }
+            Self::Admit { admission, identity, peers } => Done::Admitted(admission.write(&identity, &peers)),
             Self::Lift { file, life, lifted, held } => {
                 Done::Lifted(file.lift(life, &lifted, held.into_iter()))
             }
@@ -260,7 +259,7 @@ pub(crate) enum Done {
     Audited { to: NodeId, round: u64, read: Vec<(Finding, Option<StateError>)> },
     Remembered(NodeId, Result<Witnessed, Error>),
     AddressRemembered(NodeId, Result<Witnessed, Error>),
-    Admitted(Result<Lives, Error>),
+    Admitted(Result<(), Error>),
     Lifted(Result<(), Error>),
 }
 
@@ -306,7 +305,7 @@ impl Peer {
         }
     }
 
-    /// This is written down of its lives. What was heard in between is not unheard.
+    /// This is written down of its lives. What was heard in between, or further by this worker alone, is not unheard.
     pub(crate) fn written(&mut self, known: Witnessed) {
         self.known = Some(match &self.known {
             Some(heard) => Witnessed::hearing(Some(&known), heard, None),

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thermocline_tiers::disk::Disk;
 
-use super::lives::{Lived, Lives, Reach};
+use super::lives::{Lives, Reach};
 use super::small_file::SmallFile;
 use crate::encoding;
 use crate::error::{Error, StorageKind};
@@ -211,23 +211,14 @@ impl IdentityFile {
         Ok(changed)
     }
 
-    /// A worker that leads the life `own` admits that a peer remembers lives that this directory does not account for (`heads`), and others
-    /// that were over before them (`over`). Everything is forgotten that its journal says up to `behind`. Another worker may have admitted
-    /// it before: then no further life begins.
+    /// Admits lives that peers remember and this directory does not account for, now that everything is forgotten that its journal says up to
+    /// `behind`. What peers `remember` besides stays accounted for.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(crate) fn admit(
-        &self,
-        own: u64,
-        heads: &[Lived],
-        over: &[u64],
-        behind: Reach,
-    ) -> Result<Lives, Error> {
+    pub(crate) fn admit(&self, admitted: &[u64], behind: Reach, remember: &[u64]) -> Result<Lives, Error> {
         let identity = self.update(|identity| {
-            if identity.lives.now() == own || !heads.iter().all(|head| identity.lives.account_for(head)) {
-                identity.lives.admit(over.iter().copied().chain(heads.iter().map(|head| head.id)));
-            }
+            identity.lives.admit(admitted, remember);
             if !plant::on(Plant::AdmissionIsNoAmnesia) {
                 identity.amnesia.add_all();
                 identity.amnesia.behind = identity.amnesia.behind.max(behind);

@@ -57,9 +57,14 @@ impl Lived {
 }
 
 impl Life {
+    /// The life before it, as far as that is there.
+    pub(crate) const fn before(&self) -> Lived {
+        Lived { id: self.parent, synced: self.recovered }
+    }
+
     /// Whether the frame alone accounts for what is remembered: it is this life, or the one before it.
     pub(crate) fn accounts_for(&self, remembered: &Lived) -> bool {
-        self.id == remembered.id || Lived { id: self.parent, synced: self.recovered }.accounts_for(remembered)
+        self.id == remembered.id || self.before().accounts_for(remembered)
     }
 }
 
@@ -102,16 +107,16 @@ impl Lives {
         self.trim(remember);
     }
 
-    /// All that was done in the life until now, and in those `remembered`, is forgotten: with that it is accounted for, and another life
-    /// begins.
-    pub(crate) fn admit(&mut self, remembered: impl Iterator<Item = u64>) {
-        for id in remembered.filter(|id| *id != self.now).collect::<Vec<_>>() {
+    /// All that was done in the life until now, and in those `admitted`, is forgotten: with that it is accounted for, and another life
+    /// begins. What peers are known to `remember` stays listed.
+    pub(crate) fn admit(&mut self, admitted: &[u64], remember: &[u64]) {
+        for id in admitted.iter().copied().filter(|id| *id != self.now).collect::<Vec<_>>() {
             self.earlier.retain(|earlier| earlier.id != id);
             self.earlier.push(Lived { id, synced: Reach::ALL });
         }
         self.end_now(Reach::ALL);
         self.now = following(self.now);
-        self.trim(&[]);
+        self.trim(remember);
     }
 
     fn end_now(&mut self, synced: Reach) {
@@ -209,7 +214,7 @@ mod tests {
     fn what_is_admitted_is_accounted_for_and_a_new_life_begins() {
         let mut lives = after(&[(1, 100)]);
         let before = lives.now();
-        lives.admit([77, 1].into_iter());
+        lives.admit(&[77, 1], &[]);
         assert_ne!(lives.now(), before);
         for id in [77, 1, before] {
             assert!(lives.account_for(&lived(id, u32::MAX)), "life {id}");
@@ -231,6 +236,11 @@ mod tests {
         assert!(lives.account_for(&lived(5, 6)), "who was away since then hears it");
         assert!(lives.account_for(&lived(9_999, 10_000)) && lives.account_for(&lived(9_500, 9_501)));
         assert!(!lives.account_for(&lived(6, 0)), "nobody is known to remember it");
+        for admitted in 20_000..21_000 {
+            lives.admit(&[admitted], &[5]);
+        }
+        assert_eq!(lives.len(), LISTED_MAX);
+        assert!(lives.account_for(&lived(5, 6)) && lives.account_for(&lived(20_999, 0)));
     }
 
     #[test]

@@ -21,12 +21,7 @@ impl Worker {
 
     /// Whether it has forgotten something in this start, and that is written down.
     pub(crate) fn has_admitted(&self) -> bool {
-        self.counters.amnesias > 0 && !self.admitting
-    }
-
-    /// Whether it has forgotten something, and that is not written down yet.
-    pub(crate) fn is_admitting(&self) -> bool {
-        self.admitting
+        self.admissions > 0 && !self.is_admitting()
     }
 
     /// The first and the last slot whose commands the journal has, and how many there are.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use thermocline_paxos::{Bucket, NodeId, Slot};
 
 use super::worker::Worker;
+use crate::plant::{self, Plant};
 
 /// What the others have told of the buckets in which this node only learns.
 #[derive(Default)]
@@ -70,7 +71,8 @@ impl Worker {
 
     /// Looks at what was told: warns, and does what the operator wants where all that can be known is known.
     pub(super) fn look_at_losses(&mut self, now: u64) {
-        if self.losses.told.is_empty() {
+        // What votes on while an amnesia is being written down would do so in a life that is accounted for whatever it does.
+        if self.losses.told.is_empty() || self.is_admitting() && !plant::on(Plant::GivenUpWhileAdmitting) {
             return;
         }
         let lost = self.lost_buckets();

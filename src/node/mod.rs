@@ -6,6 +6,7 @@
 //! **Nothing in here imports tokio, a socket, a file or a clock.** Disks are reached through `Disk`.
 
 pub(crate) mod active;
+pub(crate) mod admission;
 mod answers;
 pub(crate) mod apply;
 mod audit;

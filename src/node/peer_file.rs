@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use thermocline_tiers::disk::Disk;
@@ -13,12 +14,14 @@ use crate::encoding;
 use crate::error::{Error, StorageKind};
 
 const BYTES_MAX: usize = 1 << 20;
-const FILE: SmallFile = SmallFile { name: "peers", magic: b"TCPEERS2", bytes_max: BYTES_MAX };
+const FILE: SmallFile = SmallFile { name: "peers", magic: b"TCPEERS3", bytes_max: BYTES_MAX };
 
 /// The file and what is in it.
 pub(crate) struct PeerFile {
     disk: Arc<dyn Disk>,
     nodes: Mutex<BTreeMap<u16, Witnessed>>,
+    /// Raised when anything in it has changed.
+    version: AtomicU64,
 }
 
 impl PeerFile {
@@ -36,7 +39,12 @@ impl PeerFile {
             }
             Err(error) => return Err(error),
         };
-        Ok(Arc::new(Self { disk, nodes: Mutex::new(nodes) }))
+        Ok(Arc::new(Self { disk, nodes: Mutex::new(nodes), version: AtomicU64::new(0) }))
+    }
+
+    /// Grows with every change: a worker that has seen a lower one is to look again. A lock would be too much for each frame.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// What is remembered of a node.
@@ -119,6 +127,7 @@ impl PeerFile {
                 .map_err(|error| Error::storage(StorageKind::Io, format!("peers: {error}")))?;
             FILE.write(&*self.disk, &rest)?;
             *nodes = all;
+            self.version.fetch_add(1, Ordering::Release);
         }
         Ok(changed)
     }

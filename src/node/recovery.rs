@@ -15,6 +15,7 @@ use thermocline_tiers::hot::journal::{
 };
 use thermocline_tiers::hot::state::{Part, StateConfig, StateError};
 
+use super::admission::Admission;
 use super::apply;
 use super::effects::{Effects, Placed};
 use super::identity::{Identity, IdentityFile};
@@ -137,7 +138,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let me = Originator { node: NodeId(identity.node), boot: Boot { disk: start, count: identity.boots } };
     let life = identity.lives.life(identity.disk, recovered);
     let lives = Arc::new(identity.lives.clone());
-    let kept = Kept { life, lives, identity: file.clone(), peers: peers.clone() };
+    let admission = Admission::new(dealing.workers);
+    let kept = Kept { life, lives, identity: file.clone(), peers: peers.clone(), admission };
     let founded = identity.founding.is_some();
     let mut workers = Vec::new();
     let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();

@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Finish(Bucket, Slot),
     /// A fetch may have been lost.
     Fetch(Bucket),
+    /// An amnesia could not be written down.
+    Admit,
 }
 
 /// Timers, the one that is due first in front.

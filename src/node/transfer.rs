@@ -127,7 +127,13 @@ impl Worker {
         if self.transfers.running.contains_key(&bucket.0) || self.route.replicas(bucket).len() == 1 {
             return;
         }
-        self.want(bucket, Want { at_least, asked_last, ..Want::default() });
+        // Who is waited for already is not asked any sooner, nor is another preferred.
+        let known = self.transfers.wants.get(&bucket.0).filter(|_| !plant::on(Plant::WantBeginsAnew));
+        let want = known.map_or(Want { at_least, asked_last, ..Want::default() }, |known| Want {
+            at_least: known.at_least.max(at_least),
+            ..*known
+        });
+        self.want(bucket, want);
     }
 
     fn want(&mut self, bucket: Bucket, want: Want) {

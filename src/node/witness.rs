@@ -1,16 +1,14 @@
 //! Which life of a peer a frame is from, what is remembered of it, and what peers remember of this node (I6).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use thermocline_paxos::{Bucket, NodeId};
+use thermocline_paxos::NodeId;
 
 use super::effects::Job;
-use super::lives::{Life, Lived, Lives, Reach};
+use super::lives::{Life, Lived, Reach};
 use super::wire::{self, Item};
 use super::witnessed::{Judgement, Witnessed, judge};
 use super::worker::Worker;
-use crate::error::{Error, StorageKind};
+use crate::error::Error;
 use crate::plant::{self, Plant};
 
 /// Frames of a life that is being written down wait; at most so many of a peer, and about so many bytes.
@@ -43,6 +41,7 @@ impl Worker {
 
     /// Whether a frame can be taken now. If its life is new, that is written down first, and the frame waits.
     fn is_heard(&mut self, now: u64, from: NodeId, life: &Life, body: &Bytes) -> bool {
+        self.heed_other_workers(now);
         let own = self.kept.life.id;
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) else { return false };
         // Who is not founded takes part in nothing, and knows of no disk whether it was replaced: a late frame of one would be the first
@@ -76,8 +75,7 @@ impl Worker {
                 }
                 if !std::mem::replace(&mut peer.remembering, true) {
                     peer.to_spread = true;
-                    let accounts = peer.known.as_ref().map_or_else(Vec::new, |known| known.heads.clone());
-                    self.remember(from, *life, accounts);
+                    self.remember(from, *life, said.accounts);
                 }
                 plant::on(Plant::HeardBeforeWritten)
             }
@@ -129,15 +127,8 @@ impl Worker {
         let to_spread = std::mem::take(&mut peer.to_spread);
         match result {
             Ok(known) => {
-                peer.reach_written = known.heads.first().map_or(Reach::default(), |head| head.synced);
-                let before = peer.known.as_ref().and_then(Witnessed::heard);
-                peer.written(known.clone());
-                let begins = before != peer.known.as_ref().and_then(Witnessed::heard);
                 let held = std::mem::take(&mut peer.held);
-                if begins {
-                    // It may have forgotten what the life before it told: what still holds, it tells again.
-                    self.core.disregard(node);
-                }
+                self.take_memory(node, known.clone());
                 if to_spread && !plant::on(Plant::NewLifeNotSpread) {
                     self.spread(node, &known);
                 }
@@ -150,6 +141,33 @@ impl Worker {
                 peer.held.clear();
                 tracing::warn!(peer = node.0, %error, "a peer is not heard, because it cannot be remembered");
             }
+        }
+    }
+
+    /// Another worker of this node has had something written down of its peers.
+    pub(super) fn remember_as_other_workers(&mut self) {
+        let nodes: Vec<NodeId> = self.peers.iter().map(|peer| peer.node).collect();
+        for node in nodes {
+            let Some(written) = self.kept.peers.of(node.0) else { continue };
+            self.take_memory(node, written.clone());
+            let known = self.peers.iter().find(|peer| peer.node == node).and_then(|peer| peer.known.clone());
+            if let Some(told) = known.filter(|known| known.heads.len() > written.heads.len()) {
+                // This worker has heard more of a life that is over than the next one accounts for.
+                let (file, founder) = (self.kept.peers.clone(), self.founder_disk(node));
+                self.effects.jobs.push(Job::HearOf { file, node, told, founder });
+            }
+        }
+    }
+
+    /// This is written down of a peer.
+    fn take_memory(&mut self, node: NodeId, written: Witnessed) {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
+        peer.reach_written = written.heads.first().map_or(Reach::default(), |head| head.synced);
+        let before = peer.known.as_ref().and_then(Witnessed::heard);
+        peer.written(written);
+        if before != peer.known.as_ref().and_then(Witnessed::heard) {
+            // It may have forgotten what the life before it told: what still holds, it tells again.
+            self.core.disregard(node);
         }
     }
 
@@ -228,19 +246,12 @@ impl Worker {
     }
 
     fn witnessed_as(&mut self, now: u64, from: NodeId, told: Witnessed) {
-        let own = self.kept.life.disk;
-        if told.retired.contains(&own) {
-            if !std::mem::replace(&mut self.replaced, true) {
-                tracing::error!(
-                    from = from.0,
-                    "this directory was replaced by another one; it takes no part any more. Empty it to come back in it as a new one"
-                );
-                self.stop_taking_part(StorageKind::Foreign, "another directory has taken this one's place");
-            }
-            return;
+        if told.retired.contains(&self.kept.life.disk) {
+            return self.found_replaced(now, from);
         }
-        if told.disk != own {
-            // Of the directory before, which is gone: so this one began as a learner.
+        // Lives of another disk are not accounted for either before they were admitted: this one may have been there before that.
+        let is_other_disk = told.disk != self.kept.life.disk && plant::on(Plant::AnyDiskAccounts);
+        if is_other_disk {
             let all = told.heads.iter().map(|head| Lived { synced: Reach::ALL, ..*head }).collect();
             self.say(from, &Item::Accounts(all));
         } else if told.heads.iter().all(|head| self.kept.lives.account_for(head)) {
@@ -249,51 +260,7 @@ impl Worker {
                 self.say(from, &Item::Accounts(asked));
             }
         } else {
-            self.admit(now, from, told);
-        }
-    }
-
-    /// A peer remembers lives of this directory that are not in it.
-    fn admit(&mut self, now: u64, from: NodeId, told: Witnessed) {
-        if std::mem::replace(&mut self.admitting, true) {
-            return;
-        }
-        tracing::error!(
-            from = from.0,
-            remembered = ?told,
-            here = ?self.kept.life,
-            "a peer remembers more of this directory than it does itself: it was put back to an earlier copy, or has lost its end. \
-             All buckets only learn until they have a vote floor"
-        );
-        self.counters.amnesias += 1;
-        for bucket in (0..self.route.buckets()).map(Bucket) {
-            if self.owns(bucket) && !plant::on(Plant::AdmittedNotForgotten) {
-                self.core.forget(bucket, &mut self.out);
-            }
-        }
-        self.pump(now);
-        let Life { id: own, synced: behind, .. } = self.kept.life;
-        self.effects.jobs.push(Job::Admit {
-            file: self.kept.identity.clone(),
-            own,
-            remembered: Box::new(told),
-            behind,
-        });
-    }
-
-    /// The amnesia is written down: from here on peers listen again.
-    pub(super) fn admitted(&mut self, now: u64, result: Result<Lives, Error>) {
-        self.admitting = false;
-        match result {
-            Ok(lives) => {
-                let Life { disk, synced, .. } = self.kept.life;
-                self.kept.life = lives.life(disk, synced);
-                self.kept.lives = Arc::new(lives);
-                self.to_lift = true;
-                self.next_floor_question = now;
-            }
-            // The next complaint of a peer tries again.
-            Err(error) => tracing::error!(%error, "the amnesia could not be written down"),
+            self.admit(now, from, &told);
         }
     }
 

@@ -20,9 +20,9 @@ pub(crate) struct Witnessed {
     /// Lives of it that have to be accounted for.
     #[serde(deserialize_with = "crate::encoding::list")]
     pub(crate) heads: Vec<Lived>,
-    /// Lives of it that were accounted for, the latest last.
+    /// Lives of it that were accounted for, and how far, the latest last.
     #[serde(deserialize_with = "crate::encoding::list")]
-    pub(crate) over: Vec<u64>,
+    pub(crate) over: Vec<Lived>,
     /// Disks that were in this one's place before; they are not heard any more.
     #[serde(deserialize_with = "crate::encoding::list")]
     pub(crate) retired: Vec<u64>,
@@ -56,7 +56,7 @@ const HEADS_MAX: usize = 8;
 pub(crate) fn judge(known: Option<&Witnessed>, life: &Life, accounts: &[Lived]) -> Judgement {
     let Some(known) = known else { return Judgement::New };
     let is_same = known.disk == life.disk;
-    if known.retired.contains(&life.disk) || is_same && known.over.contains(&life.id) {
+    if known.retired.contains(&life.disk) || is_same && known.is_over(life.id) {
         return Judgement::Unaccounted;
     }
     if is_same && known.heard() == Some(life.id) {
@@ -71,9 +71,9 @@ pub(crate) fn judge(known: Option<&Witnessed>, life: &Life, accounts: &[Lived]) 
 }
 
 /// Adds to the end of a list without doubles, of which the earliest go.
-fn push_bounded(list: &mut Vec<u64>, id: u64, most: usize) {
-    list.retain(|listed| *listed != id);
-    list.push(id);
+fn push_bounded<T>(list: &mut Vec<T>, new: T, most: usize, is_same: impl Fn(&T, &T) -> bool) {
+    list.retain(|listed| !is_same(listed, &new));
+    list.push(new);
     list.drain(..list.len().saturating_sub(most));
 }
 
@@ -81,22 +81,48 @@ impl Witnessed {
     /// What is remembered of a life that is heard for the first time, after what was remembered before. `founder` is the disk that
     /// the node had when the group was founded.
     pub(crate) fn after(known: Option<&Self>, life: &Life, founder: Option<u64>) -> Self {
-        let heads = vec![Lived { id: life.id, synced: life.synced }];
-        let fresh = Self { disk: life.disk, heads, hears: life.hears, ..Self::default() };
+        let same = known.filter(|known| known.disk == life.disk);
+        let told = same.and_then(|known| known.heads.iter().find(|head| head.id == life.id));
+        let synced = told.map_or(life.synced, |head| head.synced.max(life.synced));
+        let head = Lived { id: life.id, synced };
+        let fresh = Self { disk: life.disk, heads: vec![head], hears: life.hears, ..Self::default() };
         let mut after = fresh.in_place_of(known, founder);
-        if let Some(known) = known.filter(|known| known.disk == life.disk) {
-            let over = known.over.iter().copied().chain(known.heads.iter().map(|head| head.id));
-            over.filter(|id| *id != life.id).for_each(|id| push_bounded(&mut after.over, id, OVER_MAX));
+        if let Some(known) = same {
+            // Whoever is not heard remembers all the same.
+            if life.hears == 0 && !plant::on(Plant::DeafForgets) {
+                after.hears = known.hears;
+            }
+            known.over.iter().chain(&known.heads).for_each(|lived| after.end(*lived));
         }
+        after.end(life.before());
         after
     }
 
-    /// And these lives are over, too, though they may not have been written down.
+    /// And these lives are over, too, as far as that, though they may not have been written down.
     pub(crate) fn accounted(mut self, lives: &[Lived]) -> Self {
-        let heard = self.heard();
-        let over = lives.iter().map(|lived| lived.id).filter(|id| Some(*id) != heard);
-        over.for_each(|id| push_bounded(&mut self.over, id, OVER_MAX));
+        lives.iter().for_each(|lived| self.end(*lived));
         self
+    }
+
+    /// This life is over, and was accounted for so far.
+    fn end(&mut self, lived: Lived) {
+        if lived.id != 0 && self.heads.iter().all(|head| head.id != lived.id) {
+            push_bounded(&mut self.over, lived, OVER_MAX, |one, other| one.id == other.id);
+        }
+    }
+
+    fn is_over(&self, life: u64) -> bool {
+        self.over.iter().any(|over| over.id == life)
+    }
+
+    fn retire(&mut self, disk: u64) {
+        push_bounded(&mut self.retired, disk, RETIRED_MAX, PartialEq::eq);
+    }
+
+    /// The lives that were over, and behind them those that have to be accounted for.
+    pub(crate) fn lives(&self) -> impl Iterator<Item = u64> {
+        let over = &self.over[self.over.len().saturating_sub(OVER_MAX)..];
+        over.iter().chain(&self.heads).map(|lived| lived.id)
     }
 
     /// With the disks that this one replaces, and the address.
@@ -104,8 +130,9 @@ impl Witnessed {
         let mut retired = known.map_or_else(Vec::new, |known| known.retired.clone());
         retired.append(&mut self.retired);
         retired.extend(known.map(|known| known.disk).into_iter().chain(founder));
-        for disk in retired.into_iter().filter(|disk| *disk != self.disk) {
-            push_bounded(&mut self.retired, disk, RETIRED_MAX);
+        retired.retain(|disk| *disk != self.disk);
+        for disk in retired {
+            self.retire(disk);
         }
         self.address = known.and_then(|known| known.address.clone());
         self
@@ -132,7 +159,7 @@ impl Witnessed {
     fn add_head(&mut self, told: &Lived) {
         if let Some(head) = self.heads.iter_mut().find(|head| head.id == told.id) {
             head.synced = head.synced.max(told.synced);
-        } else if !self.over.contains(&told.id)
+        } else if !self.over.iter().any(|over| over.accounts_for(told))
             && self.heads.len() < HEADS_MAX
             && !plant::on(Plant::HearsayIgnored)
         {
@@ -144,7 +171,7 @@ impl Witnessed {
     fn retiring(mut self, disks: &[u64]) -> Self {
         for disk in disks {
             if *disk != self.disk && !self.retired.contains(disk) {
-                push_bounded(&mut self.retired, *disk, RETIRED_MAX);
+                self.retire(*disk);
             }
         }
         self
@@ -204,7 +231,7 @@ mod tests {
         let second = life(2, 1, 500);
         assert_eq!(judge(Some(&known), &second, &[]), Judgement::New);
         let after = Witnessed::after(Some(&known), &second, None);
-        assert_eq!((after.heard(), &after.over[..]), (Some(2), &[1][..]));
+        assert_eq!((after.heard(), &after.over[..]), (Some(2), &[Lived { id: 1, synced: reach(500) }][..]));
         assert_eq!(judge(Some(&after), &life(1, 0, 0), &[]), Judgement::Unaccounted, "a late frame");
         let third = life(4, 3, 500);
         assert_eq!(judge(Some(&after), &third, &[]), Judgement::Unaccounted, "a life was missed");
@@ -224,7 +251,7 @@ mod tests {
             assert_eq!(judge(Some(&known), &life, &copy.of(&known.heads)), Judgement::Unaccounted);
         }
         assert!(!copy.account_for(&known.heads[0]));
-        copy.admit([2].into_iter());
+        copy.admit(&[2], &[]);
         let life = copy.life(7, reach(900));
         assert_eq!(judge(Some(&known), &life, &copy.of(&known.heads)), Judgement::New);
     }
@@ -246,8 +273,37 @@ mod tests {
         let account = Lived { id: 9, synced: reach(500) };
         assert_eq!(judge(Some(&both), &life(1, 0, 0), &[account]), Judgement::New);
         let after = Witnessed::after(Some(&both), &life(1, 0, 0), None);
-        assert_eq!((after.heard(), &after.over[..]), (Some(1), &[9][..]));
+        assert_eq!((after.heard(), after.over[0].id), (Some(1), 9));
         assert!(!Witnessed::hearing(Some(&after), &lost, None).asks_otherwise(&after), "no news any more");
+    }
+
+    /// A copy of node 7 was put back: this node has heard its last life up to 400 of its journal, another up to 600, and the copy has 500.
+    #[test]
+    fn what_another_heard_further_than_was_accounted_for_has_to_be_accounted_for_again() {
+        let known = Witnessed::after(None, &Life { synced: reach(400), ..life(1, 0, 0) }, None);
+        let next = life(2, 1, 500);
+        assert_eq!(judge(Some(&known), &next, &[]), Judgement::New);
+        let known = Witnessed::after(Some(&known), &next, None);
+        let heard = |synced| Witnessed::after(None, &Life { synced: reach(synced), ..life(1, 0, 0) }, None);
+        assert_eq!(Witnessed::hearing(Some(&known), &heard(500), None), known, "no news");
+        let further = Witnessed::hearing(Some(&known), &heard(501), None);
+        assert_eq!((further.heard(), judge(Some(&further), &next, &[])), (None, Judgement::Unaccounted));
+        let admitted = Lived { id: 1, synced: Reach::ALL };
+        assert_eq!(judge(Some(&further), &life(3, 2, 500), &[admitted]), Judgement::New);
+        let known = Witnessed::after(Some(&further), &life(3, 2, 500), None).accounted(&[admitted]);
+        assert_eq!(Witnessed::hearing(Some(&known), &heard(9_999), None), known, "all of it was admitted");
+    }
+
+    /// A peer that has started again, and does not hear this node yet, remembers it all the same.
+    #[test]
+    fn who_does_not_hear_yet_remembers_what_it_heard_before() {
+        let known = remembered(&Life { hears: 30, ..life(1, 0, 0) });
+        let next = Witnessed::after(Some(&known), &life(2, 1, 500), None);
+        assert_eq!(next.hears, 30);
+        let later = Witnessed::after(Some(&next), &Life { hears: 40, ..life(3, 2, 500) }, None);
+        assert_eq!(later.hears, 40);
+        let other_disk = Witnessed::after(Some(&later), &Life { disk: 8, ..life(4, 0, 0) }, None);
+        assert_eq!(other_disk.hears, 0, "a new disk remembers nothing");
     }
 
     #[test]
@@ -292,6 +348,11 @@ mod tests {
         each_is_noticed(&[
             (Plant::AnyStartContinues, an_old_copy_is_not_heard_however_often_it_was_started),
             (Plant::HearsayIgnored, what_another_remembers_has_to_be_accounted_for_too),
+            (
+                Plant::AnyReachAccounts,
+                what_another_heard_further_than_was_accounted_for_has_to_be_accounted_for_again,
+            ),
+            (Plant::DeafForgets, who_does_not_hear_yet_remembers_what_it_heard_before),
             (Plant::HearsayDisplaces, who_was_heard_is_not_displaced_by_what_another_remembers),
             (Plant::AnyDiskDisplaces, a_late_frame_of_a_disk_that_nobody_knew_displaces_nobody),
         ]);

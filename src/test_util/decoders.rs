@@ -310,8 +310,14 @@ fn item_seeds() -> Vec<Vec<u8>> {
     let founding = Founding { disk: 5, intent: Some(vec![(1, 5)]), members: None };
     let reach = Reach { generation: 1, offset: 2 };
     let heads = vec![Lived { id: 6, synced: reach }];
-    let witnessed =
-        Witnessed { disk: 5, heads, over: vec![3], retired: vec![4], hears: 8, ..Witnessed::default() };
+    let witnessed = Witnessed {
+        disk: 5,
+        heads,
+        over: vec![Lived { id: 3, synced: reach }],
+        retired: vec![4],
+        hears: 8,
+        ..Witnessed::default()
+    };
     let items = [
         Item::Paxos(message),
         Item::Probe { round: 1, buckets: vec![(bucket, slot)] },

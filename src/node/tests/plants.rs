@@ -76,6 +76,7 @@ fn broken_rules_of_lives_are_noticed() {
             Plant::AdmissionIsNoAmnesia,
             disks::put_back::a_floor_counts_for_the_loss_before_it_and_not_for_the_next,
         ),
+        (Plant::AnyDiskAccounts, disks::put_back::a_disk_accounts_for_no_other_before_it_has_admitted_that),
         (Plant::HearsayIgnored, disks::lives::a_life_that_one_peer_heard_is_remembered_by_all),
         (
             Plant::QuestionOfTheUnheardIgnored,

@@ -15,8 +15,8 @@ const FOUNDING_BYTES_MAX: usize = 4096;
 /// The longest address: a name and a port.
 const ADDRESS_BYTES_MAX: usize = 262;
 
-/// The longest list of what is remembered, in bytes: 64 nodes fit with 32 retired disks, 8 lives, and 16 that are over, each.
-const WITNESSED_BYTES_MAX: usize = 64 << 10;
+/// The longest list of what is remembered, in bytes: 64 nodes fit with 32 retired disks, 8 lives, 16 that are over, and an address, each.
+const WITNESSED_BYTES_MAX: usize = 80 << 10;
 
 /// A node's founding record: whether it votes, and the disks that were there when it first did.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

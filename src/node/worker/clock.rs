@@ -24,6 +24,7 @@ impl Worker {
     /// Time has passed. To be called when [`next_timer`](Self::next_timer) says so.
     pub(crate) fn tick(&mut self, now: u64) {
         self.last_tick = now;
+        self.heed_other_workers(now);
         while let Some(timer) = self.timers.due(now) {
             self.timer(now, timer);
         }
@@ -117,6 +118,7 @@ impl Worker {
             }
             Timer::Retry(bucket) => self.retry(bucket),
             Timer::Fetch(bucket) => self.fetch_again(now, bucket),
+            Timer::Admit => self.write_admission(),
         }
         self.pump(now);
     }

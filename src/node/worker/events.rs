@@ -137,6 +137,7 @@ impl Worker {
 
     /// The journal has synced a submission, and its records know their positions.
     pub(crate) fn journal_synced(&mut self, now: u64, submission: Submission) {
+        self.heed_other_workers(now);
         self.index.warm(&submission.records);
         for placed in &submission.records {
             debug_assert!(
@@ -158,6 +159,7 @@ impl Worker {
         self.release_state_jobs();
         self.effects.recycle(submission);
         self.pump(now);
+        self.go_on_to_forget(now);
     }
 
     /// A disk job has ended.

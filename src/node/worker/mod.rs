@@ -20,6 +20,7 @@ use thermocline_paxos::{Bucket, Core, NodeId, Output, Slot, Ticket};
 use thermocline_tiers::hot::state::{Job as StateJob, Part};
 
 use super::active::ActiveBuckets;
+use super::admission::Admission;
 use super::apply::Decision;
 use super::audit::Audits;
 use super::calls::{CallKey, Calls};
@@ -95,6 +96,7 @@ pub(crate) struct Kept {
     pub(crate) lives: Arc<Lives>,
     pub(crate) identity: Arc<IdentityFile>,
     pub(crate) peers: Arc<PeerFile>,
+    pub(crate) admission: Arc<Admission>,
 }
 
 /// A worker. See the module.
@@ -143,8 +145,11 @@ pub(crate) struct Worker {
     learning_since: Option<(u64, u32)>,
     pub(super) copies: Copies,
     pub(super) transfers: Transfers,
-    /// Whether an amnesia is being written down.
-    pub(super) admitting: bool,
+    /// How far this worker is with the node's admissions, and what has to be synced before it has forgotten.
+    pub(super) admissions: u64,
+    pub(super) forgetting: Option<Ticket>,
+    /// The version of what the node remembers of its peers that this worker has seen.
+    pub(super) peers_version: u64,
     /// Whether another directory has taken this one's place.
     pub(super) replaced: bool,
     /// Whether buckets are listed in the identity as forgotten.

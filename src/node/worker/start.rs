@@ -47,6 +47,8 @@ impl Worker {
             }
         }
         let to_lift = !kept.identity.read().amnesia.is_empty();
+        // Before it is read: what is newer is read again.
+        let peers_version = kept.peers.version();
         let peer = |node: &NodeId| {
             let known = kept.peers.of(node.0);
             let heard = known.as_ref().and_then(|known| known.heads.first());
@@ -91,7 +93,9 @@ impl Worker {
             learning_since: None,
             copies: Copies::default(),
             transfers: Transfers::default(),
-            admitting: false,
+            admissions: 0,
+            forgetting: None,
+            peers_version,
             replaced: false,
             to_lift,
             next_reach: 0,
@@ -120,6 +124,8 @@ impl Worker {
     /// The group's founding is known here. When this node was not founded before, its replicas begin now: as voters, or, if
     /// the group was founded without this disk (`late`), as learners.
     pub(crate) fn found(&mut self, now: u64, founding: Founding, late: bool) {
+        // Peers may have told it before that it has forgotten something.
+        let late = late || self.admissions > 0;
         if !self.founded && !self.replaced && founding.members.is_some() {
             self.founded = true;
             self.to_lift |= late;

@@ -36,6 +36,7 @@ mod nudged;
 mod plants;
 mod rounds;
 mod slots;
+mod together;
 mod tokens;
 
 const BUCKETS: u32 = 1024;
@@ -63,8 +64,13 @@ fn newcomer(me: u16, nodes: u16, client: u64) -> Worker {
     recovered(Arc::new(MemoryDisk::new(1)), me, nodes, client).workers.remove(0)
 }
 
-/// A node that begins with what is on the disk.
+/// A node of one worker that begins with what is on the disk.
 fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recovered {
+    recovered_of(disk, me, nodes, &[client])
+}
+
+/// A node of as many workers as there are clients.
+fn recovered_of(disk: Arc<MemoryDisk>, me: u16, nodes: u16, clients: &[u64]) -> Recovered {
     let machines: Vec<Machine> = (1..=nodes)
         .map(|node| Machine { node: thermocline_routing_table::NodeId(node), zone: Zone(node % 3) })
         .collect();
@@ -79,19 +85,19 @@ fn recovered(disk: Arc<MemoryDisk>, me: u16, nodes: u16, client: u64) -> Recover
         buckets: BUCKETS,
         window_span_ms: 86_400_000,
         table: 1,
-        parts: 1,
+        parts: clients.len() as u32,
         ..Identity::default()
     };
     let plan = Plan {
         disk,
         identity,
-        workers: 1,
+        workers: clients.len() as u32,
         journal: JournalConfig::with_segment_bytes(1 << 20),
         state: StateConfig { sinks: false, memtable_bytes: MEMTABLE_BYTES, ..StateConfig::default() },
         route: Arc::new(Route::new(&map, &[placement])),
         peers,
         settings: Settings::new(NodeId(me), 1),
-        clients: vec![client],
+        clients: clients.to_vec(),
     };
     let mut recovered = recover(plan).unwrap();
     for worker in &mut recovered.workers {

@@ -35,6 +35,8 @@ files! {
     lives = "src/node/lives.rs",
     witnessed = "src/node/witnessed.rs",
     frames = "src/node/worker/tests/lives.rs",
+    together = "src/node/worker/tests/together.rs",
+    copied = "src/node/worker/tests/copied.rs",
     whole = "src/machine/tests/crash.rs",
 }
 
@@ -93,15 +95,22 @@ const fn of_node(bug: NodePlant) -> Option<Test> {
         NodePlant::AnyStartContinues
         | NodePlant::HearsayIgnored
         | NodePlant::HearsayDisplaces
+        | NodePlant::DeafForgets
         | NodePlant::AnyDiskDisplaces => witnessed("a_peer_that_hears_too_much_is_noticed"),
-        NodePlant::QuestionOfTheUnheardIgnored | NodePlant::AdmissionIsNoAmnesia => {
-            nodes("broken_rules_of_lives_are_noticed")
-        }
+        NodePlant::QuestionOfTheUnheardIgnored
+        | NodePlant::AdmissionIsNoAmnesia
+        | NodePlant::AnyDiskAccounts => nodes("broken_rules_of_lives_are_noticed"),
         NodePlant::HeardBeforeWritten
         | NodePlant::NewLifeNotSpread
         | NodePlant::UnheardStillCounted
         | NodePlant::AnswerOfEarlierLifeCounted
+        | NodePlant::FloorUnderWayCounted
+        | NodePlant::GivenUpWhileAdmitting
         | NodePlant::AdmittedNotForgotten => frames("broken_rules_of_lives_are_noticed"),
+        NodePlant::AdmittedByOneWorker | NodePlant::OtherWorkersUnheeded => {
+            together("a_worker_that_goes_its_own_way_is_noticed")
+        }
+        NodePlant::WantBeginsAnew => copied("a_want_that_begins_anew_is_noticed"),
         NodePlant::AddressOfAnyEpoch => worker("an_address_of_any_epoch_is_noticed"),
         NodePlant::AnswersMistaken => worker("an_answer_that_is_mistaken_for_another_is_noticed"),
         NodePlant::ForgottenBeginsAnew => worker("a_forgotten_write_that_begins_anew_is_noticed"),

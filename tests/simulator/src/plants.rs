@@ -46,7 +46,7 @@ const OF_LOSSES: [Bug; 19] = [
 ];
 
 /// Bugs that runs cannot show: their nodes have no addresses, and too few starts; or so seldom that it is not worth the time.
-const NOT_HUNTED: [Bug; 13] = [
+const NOT_HUNTED: [Bug; 20] = [
     Bug::Tiers(TiersPlant::PayloadChecksumIgnored),
     Bug::Tiers(TiersPlant::CommitChecksumIgnored),
     Bug::Tiers(TiersPlant::MergedRunsRemovedEarly),
@@ -60,6 +60,13 @@ const NOT_HUNTED: [Bug; 13] = [
     Bug::Node(NodePlant::NewLifeNotSpread),
     Bug::Node(NodePlant::UnheardStillCounted),
     Bug::Node(NodePlant::AnswerOfEarlierLifeCounted),
+    Bug::Node(NodePlant::AdmittedByOneWorker),
+    Bug::Node(NodePlant::FloorUnderWayCounted),
+    Bug::Node(NodePlant::GivenUpWhileAdmitting),
+    Bug::Node(NodePlant::OtherWorkersUnheeded),
+    Bug::Node(NodePlant::DeafForgets),
+    Bug::Node(NodePlant::AnyDiskAccounts),
+    Bug::Node(NodePlant::WantBeginsAnew),
 ];
 
 impl Bug {

@@ -1,6 +1,9 @@
 //! Directories that are put back to an earlier copy.
 
+use std::path::Path;
+
 use thermocline_paxos::{Bucket, Slot, Vote};
+use thermocline_tiers::disk::Disk;
 
 use super::{assert_replicas_are_equal, fill, fill_without, heal};
 use crate::node::tests::world::{BUCKETS, Copy, World};
@@ -75,6 +78,41 @@ fn a_directory_that_was_replaced_takes_no_part_any_more() {
     assert!(seen > 0);
 }
 
+/// Of two disks that were put in a node's place one after the other, the peers have lost what they remembered; they have heard the second again
+/// when the first comes back. Nobody knows which was there first, so the first has to forget.
+#[test]
+pub(in crate::node::tests) fn a_disk_accounts_for_no_other_before_it_has_admitted_that() {
+    let mut world = World::new(8, 0);
+    let replace = |world: &mut World| {
+        world.crash(2);
+        world.wipe(2);
+        world.start(2);
+        heal(world);
+        fill(world, 10, 30);
+    };
+    fill(&mut world, 10, 30);
+    replace(&mut world);
+    let first = world.copy(2);
+    replace(&mut world);
+    for peer in [0, 1] {
+        world.crash(peer);
+        world.nodes[peer].disk.remove(Path::new("peers")).unwrap();
+    }
+    for peer in [0, 1] {
+        world.start(peer);
+    }
+    heal(&mut world);
+    fill(&mut world, 10, 30);
+    world.crash(2);
+    world.put_back(&first);
+    world.start(2);
+    world.steps(300);
+    assert!(world.amnesias(2) > 0 && !world.worker(2).replaced);
+    heal(&mut world);
+    fill(&mut world, 10, 30);
+    assert_replicas_are_equal(&mut world);
+}
+
 /// A floor of an earlier loss says nothing of a later one.
 #[test]
 pub(in crate::node::tests) fn a_floor_counts_for_the_loss_before_it_and_not_for_the_next() {
@@ -90,7 +128,7 @@ pub(in crate::node::tests) fn a_floor_counts_for_the_loss_before_it_and_not_for_
     assert!(world.put_back(&copy));
     world.start(0);
     world.step_until("the amnesia is admitted", |world| {
-        world.amnesias(0) == 1 && !world.nodes[0].running.as_ref().unwrap().worker.admitting
+        world.amnesias(0) == 1 && !world.nodes[0].running.as_ref().unwrap().worker.is_admitting()
     });
     world.crash(0);
     world.start(0);

@@ -133,6 +133,32 @@ fn nothing_is_open_any_more_through_a_slot_that_is_installed() {
     assert!(open(&mut worker).is_none(), "slot 1 is decided");
 }
 
+/// An audit has found the bucket wrong here and right at node 3, at slot 5. A fetch that was asked for before finds nothing in a journal.
+#[test]
+fn a_fetch_that_finds_nothing_does_not_forget_how_a_bucket_is_wanted() {
+    let mut worker = worker(1, 3, 7);
+    for bucket in [3, 4].map(Bucket) {
+        worker.repair(bucket, Slot(5), NodeId(3));
+        for from in [2, 3] {
+            let nothing = Item::FetchAnswer { bucket, from: Slot(1), commands: Vec::new(), chosen: Slot(1) };
+            tell(&mut worker, 0, from, &nothing);
+        }
+    }
+    worker.tick(5);
+    worker.flush(5);
+    assert!(asked_piece(&mut worker, 2).is_none());
+    let items = told(&mut worker, 3);
+    let asked = |item: &&Item| matches!(item, Item::CopyAsk { at_least: Slot(5), .. });
+    assert_eq!(items.iter().filter(asked).count(), 2, "{items:?}");
+}
+
+#[test]
+#[cfg(feature = "plant")]
+fn a_want_that_begins_anew_is_noticed() {
+    let test = a_fetch_that_finds_nothing_does_not_forget_how_a_bucket_is_wanted;
+    crate::node::tests::plants::each_is_noticed(&[(crate::plant::Plant::WantBeginsAnew, test)]);
+}
+
 #[test]
 fn a_bucket_that_all_refuse_is_asked_for_again_after_a_while() {
     let mut worker = worker(1, 3, 7);

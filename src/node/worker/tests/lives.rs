@@ -1,5 +1,7 @@
 //! Lives of peers, and of this node, as single frames tell of them.
 
+use thermocline_tiers::disk::Call;
+
 use super::*;
 use crate::node::lives::{Lived, Reach};
 #[cfg(feature = "plant")]
@@ -12,17 +14,19 @@ const BUCKET: Bucket = Bucket(3);
 /// A founded worker of three, and what does its jobs.
 struct Node {
     worker: Worker,
+    disk: Arc<MemoryDisk>,
     recovered: Recovered,
 }
 
 impl Node {
     fn new() -> Self {
-        let mut recovered = recovered(Arc::new(MemoryDisk::new(1)), 1, 3, 7);
+        let disk = Arc::new(MemoryDisk::new(1));
+        let mut recovered = recovered(disk.clone(), 1, 3, 7);
         let mut worker = recovered.workers.remove(0);
         found(&mut worker, 1);
         worker.peer_up(0, NodeId(2));
         worker.peer_up(0, NodeId(3));
-        Self { worker, recovered }
+        Self { worker, disk, recovered }
     }
 
     /// One whose replica of the bucket only learns.
@@ -140,6 +144,59 @@ fn what_a_life_answered_does_not_count_once_the_next_is_heard() {
     assert!(!node.needs_floor());
 }
 
+/// A floor of which the question was answered in time, and that is not synced when the node learns that it has forgotten something.
+#[test]
+fn a_floor_that_was_being_written_does_not_count_after_an_admission() {
+    let mut node = Node::learner();
+    let before = node.worker.kept.life.id;
+    node.answer(2, before);
+    node.answer(3, before);
+    assert!(!node.needs_floor(), "it is being written");
+    node.tell_of_a_life(2, 1);
+    node.run_jobs();
+    assert_eq!(node.worker.kept.life.id, before, "what was recorded before is not synced");
+    sync(&mut node.worker, 5_000);
+    node.run_jobs();
+    assert_ne!(node.worker.kept.life.id, before);
+    assert!(node.needs_floor());
+    let behind = node.recovered.identity.read().amnesia.behind;
+    assert_eq!(behind, Reach { generation: 1, offset: 5_000 }, "no later start takes it for one");
+}
+
+#[test]
+fn an_admission_that_cannot_be_written_is_tried_again_and_nothing_counts_meanwhile() {
+    let mut node = Node::learner();
+    let before = node.worker.kept.life.id;
+    node.disk.fail(Call::Sync, 1, std::io::ErrorKind::Other);
+    node.tell_of_a_life(2, 1);
+    node.run_jobs();
+    assert_eq!(node.disk.failures_due(Call::Sync), 0);
+    node.answer(2, before);
+    node.answer(3, before);
+    assert!(node.needs_floor() && node.worker.kept.life.id == before);
+    node.worker.tick(2_000);
+    node.run_jobs();
+    assert_ne!(node.worker.kept.life.id, before);
+    assert_eq!(node.recovered.identity.read().lives.now(), node.worker.kept.life.id);
+}
+
+#[test]
+fn what_is_lost_is_not_given_up_before_an_admission_is_written() {
+    let mut node = Node::learner();
+    for from in [2, 3] {
+        let nonce = node.worker.kept.life.id;
+        let answer = Item::FloorAnswer { nonce, buckets: vec![], learning: vec![(BUCKET, Slot(0))] };
+        tell(&mut node.worker, 0, from, &answer);
+    }
+    node.tell_of_a_life(2, 1);
+    assert_eq!(node.worker.give_up_lost_votes(1), 1);
+    node.worker.tick(1);
+    assert_eq!(node.worker.counters().given_up, 0);
+    node.run_jobs();
+    node.worker.tick(500);
+    assert_eq!(node.worker.counters().given_up, 1);
+}
+
 #[test]
 fn who_admits_to_have_forgotten_learns_at_once() {
     let mut node = Node::new();
@@ -158,6 +215,8 @@ fn broken_rules_of_lives_are_noticed() {
         (Plant::HeardBeforeWritten, a_new_life_is_heard_once_it_is_written_down),
         (Plant::NewLifeNotSpread, a_new_life_is_heard_once_it_is_written_down),
         (Plant::UnheardStillCounted, who_is_not_heard_any_more_has_answered_nothing),
+        (Plant::GivenUpWhileAdmitting, what_is_lost_is_not_given_up_before_an_admission_is_written),
+        (Plant::FloorUnderWayCounted, a_floor_that_was_being_written_does_not_count_after_an_admission),
         (Plant::AnswerOfEarlierLifeCounted, an_answer_for_a_floor_counts_in_the_life_that_asked),
         (Plant::AdmittedNotForgotten, who_admits_to_have_forgotten_learns_at_once),
     ]);

@@ -65,7 +65,7 @@ impl Admission {
     /// A peer has told of lives that the directory lacks.
     fn begin(&self, told: &Witnessed) {
         let mut under_way = self.under_way.lock();
-        if self.step() % 2 == 0 {
+        if self.step().is_multiple_of(2) {
             *under_way = UnderWay { lives: under_way.lives.clone(), ..UnderWay::default() };
             self.step.fetch_add(1, Ordering::AcqRel);
         }

@@ -23,7 +23,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Times that peers remembered more of this directory than it did itself.
+    /// Times that peers remembered lives that this directory lacks: its own, or those of another one that was in its place.
     amnesias,
     /// Commands applied.
     applied,

@@ -149,7 +149,10 @@ impl Worker {
         let nodes: Vec<NodeId> = self.peers.iter().map(|peer| peer.node).collect();
         for node in nodes {
             let Some(written) = self.kept.peers.of(node.0) else { continue };
-            self.take_memory(node, written.clone());
+            if self.take_memory(node, written.clone()) && !plant::on(Plant::NewLifeNotSpread) {
+                // Its links may reach whom those of the other worker do not.
+                self.spread(node, &written);
+            }
             let known = self.peers.iter().find(|peer| peer.node == node).and_then(|peer| peer.known.clone());
             if let Some(told) = known.filter(|known| known.heads.len() > written.heads.len()) {
                 // This worker has heard more of a life that is over than the next one accounts for.
@@ -159,16 +162,18 @@ impl Worker {
         }
     }
 
-    /// This is written down of a peer.
-    fn take_memory(&mut self, node: NodeId, written: Witnessed) {
-        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
+    /// This is written down of a peer. Says whether another life of it is heard now, or none.
+    fn take_memory(&mut self, node: NodeId, written: Witnessed) -> bool {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return false };
         peer.reach_written = written.heads.first().map_or(Reach::default(), |head| head.synced);
         let before = peer.known.as_ref().and_then(Witnessed::heard);
         peer.written(written);
-        if before != peer.known.as_ref().and_then(Witnessed::heard) {
+        let begins = before != peer.known.as_ref().and_then(Witnessed::heard);
+        if begins {
             // It may have forgotten what the life before it told: what still holds, it tells again.
             self.core.disregard(node);
         }
+        begins
     }
 
     /// Tells the others of a new life of a node: should its directory be put back while this node is away, they remember it.

@@ -277,7 +277,8 @@ mod tests {
         assert!(!Witnessed::hearing(Some(&after), &lost, None).asks_otherwise(&after), "no news any more");
     }
 
-    /// A copy of node 7 was put back: this node has heard its last life up to 400 of its journal, another up to 600, and the copy has 500.
+    /// A copy of node 7 was put back: this node has heard its last life up to 400 of its journal, and the copy has
+    /// 500; another node has heard more.
     #[test]
     fn what_another_heard_further_than_was_accounted_for_has_to_be_accounted_for_again() {
         let known = Witnessed::after(None, &Life { synced: reach(400), ..life(1, 0, 0) }, None);

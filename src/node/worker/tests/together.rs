@@ -133,6 +133,10 @@ fn a_life_that_one_worker_has_written_down_every_worker_hears() {
     node.run_jobs(1);
     assert!(node.answers(0, 2, next) && node.answers(1, 2, next));
     assert!(!node.answers(0, 2, life(2)), "it is over");
+    let spread = |item: &Item| matches!(item, Item::Witnessed(all) if all.iter().any(|(of, known)| of.0 == 2 && known.heard() == Some(22)));
+    for worker in &mut node.workers {
+        assert!(told(worker, 3).iter().any(spread), "each has a link of its own to node 3");
+    }
 }
 
 /// Each worker hears of the records of its own buckets how far they are synced. A copy of the peer's directory was put back that has all that

@@ -75,7 +75,8 @@ pub enum Record {
         /// The first slot that it may vote in.
         slot: Slot,
     },
-    /// The state through this slot came whole from another replica: what was recorded of these slots before counts for nothing.
+    /// The state through this slot comes whole from another replica: all of these slots are decided, and what was recorded of them before counts
+    /// for nothing.
     Installed {
         /// The last slot that came.
         slot: Slot,

@@ -41,18 +41,23 @@ pub struct Restored {
 /// A record further ahead is out of place: what was between is gone. What a replica may have voted there it has forgotten, until a
 /// later record says from which floor it votes again. It learned the missing slots anew, in order, so that what it wrote of them
 /// goes on where the hole began.
+///
+/// Where the state came whole from another replica and did not last, that is as if it had not come; but if the replica has voted since, or the
+/// state [is wiped](Replay::wiped), the log goes on ahead of the state. Either way no vote is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
     restored: Restored,
-    /// A record was out of place, and no floor has been written since.
-    forgets: bool,
+    /// The highest slot of a record that was out of place, if nothing has made up for it since.
+    forgets: Option<Slot>,
+    /// The state through this slot came whole, did not last, and nothing was recorded since.
+    installed: Option<Slot>,
 }
 
 impl Replay {
     /// Begins above a slot through which the state is known to be applied.
     #[must_use]
     pub fn new(applied: Slot) -> Self {
-        Self { restored: Restored { chosen: applied, ..Restored::default() }, forgets: false }
+        Self { restored: Restored { chosen: applied, ..Restored::default() }, forgets: None, installed: None }
     }
 
     /// Takes the next record. Adds to `chosen` the commands that are certain now, in the order of their slots.
@@ -60,8 +65,9 @@ impl Replay {
         let slot = record.slot();
         match record {
             Record::Floor { .. } => {
-                self.restored.vote = Vote::From(self.floor().map_or(slot, |earlier| earlier.max(slot)));
-                self.forgets = false;
+                let earlier = if let Vote::From(floor) = self.restored.vote { floor } else { slot };
+                self.restored.vote = Vote::From(earlier.max(slot));
+                self.forgets = None;
             }
             Record::Installed { .. } => self.installed(slot),
             _ if slot <= self.restored.chosen => {
@@ -78,12 +84,15 @@ impl Replay {
     /// A record of a slot that is not known to be chosen yet.
     fn in_order(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
         let slot = record.slot();
+        if let Some(installed) = self.installed.take().filter(|installed| *installed < slot) {
+            self.pass_over(installed);
+        }
         if slot > self.restored.chosen.next() {
             match self.restored.accepted.take() {
                 Some((_, command)) if slot == self.restored.chosen.next().next() => {
                     self.advance(command, chosen)
                 }
-                _ => return self.out_of_place(),
+                _ => return self.out_of_place(slot),
             }
         }
         match record {
@@ -100,22 +109,30 @@ impl Replay {
         }
     }
 
-    /// The state through this slot came whole from another replica.
+    /// The state through this slot came whole from another replica, or began to come.
     fn installed(&mut self, slot: Slot) {
         if slot > self.restored.chosen {
-            // It did not last, and what was voted for before may have lost since. All votes before this record are below its next
-            // slot; so for a replica that has a floor, that slot is one.
-            match self.floor() {
-                Some(floor) if !self.forgets => {
-                    self.out_of_place();
-                    self.forgets = false;
-                    self.restored.vote = Vote::From(floor.max(slot.next()));
-                }
-                _ => self.out_of_place(),
-            }
+            self.installed = Some(slot);
         } else if slot == self.restored.chosen {
             self.restored.owner = None;
         }
+    }
+
+    /// Nothing of the bucket's state is left, as it was to come whole: the log goes on behind it.
+    pub fn wiped(&mut self) {
+        if let Some(slot) = self.installed.take() {
+            self.pass_over(slot);
+        }
+    }
+
+    /// All slots through this one are decided, whatever was voted for in them. All votes before are in these slots.
+    fn pass_over(&mut self, slot: Slot) {
+        self.restored.chosen = slot;
+        self.restored.owner = None;
+        self.restored.promised = Ballot::ZERO;
+        self.restored.accepted = None;
+        // What was lost before a record is at slots up to that record's.
+        self.forgets = self.forgets.filter(|out_of_place| *out_of_place > slot);
     }
 
     /// Records of the bucket may be missing here. What was accepted last may have lost in one of them: the next slot's record does
@@ -126,14 +143,10 @@ impl Replay {
         }
     }
 
-    fn out_of_place(&mut self) {
-        self.forgets = true;
+    fn out_of_place(&mut self, slot: Slot) {
+        self.forgets = self.forgets.max(Some(slot));
         self.restored.promised = Ballot::ZERO;
         self.restored.accepted = None;
-    }
-
-    fn floor(&self) -> Option<Slot> {
-        if let Vote::From(floor) = self.restored.vote { Some(floor) } else { None }
     }
 
     fn advance(&mut self, command: Command, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
@@ -152,7 +165,7 @@ impl Replay {
         if plant::on(Plant::ForgetPromise) {
             (restored.promised, restored.accepted) = (Ballot::ZERO, None);
         }
-        if self.forgets && !plant::on(Plant::HoleForgiven) {
+        if self.forgets.is_some() && !plant::on(Plant::HoleForgiven) {
             restored.vote = Vote::LearnerOnly;
         }
         restored

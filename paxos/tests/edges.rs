@@ -18,6 +18,10 @@ fn accept(slot: u64, from: Originator) -> Record {
     Record::Accept { slot: Slot(slot), ballot: Ballot::fast(from), command: command(from) }
 }
 
+fn promise(slot: u64) -> Record {
+    Record::Promise { slot: Slot(slot), ballot: Ballot::ZERO.next(node(1)).unwrap() }
+}
+
 /// The state may be ahead of the journal: what was accepted in its last slot need not be what was chosen there.
 #[test]
 fn replay_does_not_guess_who_owns_the_open_slot() {
@@ -74,15 +78,73 @@ fn a_floor_behind_a_hole_and_what_was_learned_since_make_a_replica_whole() {
     assert_eq!((again.chosen, again.vote), (Slot(6), Vote::LearnerOnly));
 }
 
-/// The state through slot 9 came whole, and did not last. Who had a floor by then has not voted above slot 9 before.
+/// The state through slot 9 came whole, and did not last. It is as if it had not come, until the replica has recorded something behind it: then
+/// the log goes on from there, ahead of the state. Nothing is forgotten either way.
 #[test]
-fn an_installation_that_did_not_last_moves_the_floor_beyond_it() {
+fn an_installation_that_did_not_last_forgets_no_vote() {
+    let accepted = |slot| Some(accept(slot, node(1)));
     let installed = Some(Record::Installed { slot: Slot(9) });
-    let floor = Some(Record::Floor { slot: Slot(5) });
-    assert_eq!(replayed(&[accept(1, node(1)).into(), installed.clone()]).vote, Vote::LearnerOnly);
-    assert_eq!(replayed(&[floor.clone(), installed.clone()]).vote, Vote::From(Slot(10)));
-    let voted_since = [floor, installed, accept(10, node(1)).into()];
-    assert_eq!(replayed(&voted_since).vote, Vote::LearnerOnly);
+    let floor = |slot| Some(Record::Floor { slot: Slot(slot) });
+    let seen = |records: &[Option<Record>]| {
+        let restored = replayed(records);
+        (restored.chosen.0, restored.accepted.is_some(), restored.vote)
+    };
+    assert_eq!(seen(&[installed.clone()]), (0, false, Vote::Voting));
+    assert_eq!(seen(&[accepted(1), installed.clone()]), (0, true, Vote::Voting));
+    assert_eq!(seen(&[accepted(1), installed.clone(), accepted(2)]), (1, true, Vote::Voting), "begun anew");
+    assert_eq!(seen(&[accepted(1), installed.clone(), accepted(10)]), (9, true, Vote::Voting));
+    assert_eq!(seen(&[installed.clone(), accepted(10), accepted(11)]), (10, true, Vote::Voting));
+    assert_eq!(seen(&[floor(5), installed.clone(), accepted(10)]), (9, true, Vote::From(Slot(5))));
+    assert_eq!(replayed(&[accepted(1), installed.clone(), promise(10).into()]).owner, None);
+    // One that lasted, in a state that has gone on since.
+    let mut replay = Replay::new(Slot(11));
+    for record in [installed, accepted(12)].into_iter().flatten() {
+        replay.record(record, &mut vec![]);
+    }
+    let restored = replay.finish();
+    assert_eq!((restored.chosen, restored.accepted.is_some()), (Slot(11), true));
+}
+
+/// What was voted for in the last of the slots that came whole may have lost: the record behind them is no proof of it.
+#[test]
+fn an_installation_is_no_proof_of_what_was_voted_for_before() {
+    let records =
+        [accept(8, node(1)), accept(9, node(1)), Record::Installed { slot: Slot(9) }, accept(10, node(1))];
+    let mut replay = Replay::new(Slot(7));
+    let mut chosen = vec![];
+    records.into_iter().for_each(|record| replay.record(record, &mut chosen));
+    assert_eq!(chosen.iter().map(|(slot, _)| slot.0).collect::<Vec<_>>(), [8]);
+    assert_eq!(replay.finish().chosen, Slot(9));
+}
+
+/// A hole is a hole, unless all that may have been voted for in it is decided.
+#[test]
+fn an_installation_makes_up_for_a_hole_that_it_reaches_beyond() {
+    let accepted = |slot| Some(accept(slot, node(1)));
+    let installed = Some(Record::Installed { slot: Slot(9) });
+    let votes = |records: &[Option<Record>]| replayed(records).vote == Vote::Voting;
+    assert!(votes(&[accepted(1), None, accepted(4), installed.clone(), accepted(10)]));
+    assert!(!votes(&[accepted(1), None, accepted(4), installed.clone()]), "it may not have come");
+    assert!(!votes(&[accepted(1), None, accepted(12), installed.clone(), accepted(10)]));
+    assert!(!votes(&[accepted(1), installed, None, accepted(12)]));
+}
+
+/// A state that was to come whole was wiped before: what the journal has of votes counts from there.
+#[test]
+fn a_wiped_state_leaves_the_log_and_its_votes() {
+    let installed = Record::Installed { slot: Slot(9) };
+    let vote = promise(8);
+    for (records, chosen, votes) in [
+        (vec![vote.clone(), installed.clone()], 9, true),
+        (vec![vote.clone(), installed.clone(), accept(10, node(1))], 9, true),
+        (vec![vote], 0, false),
+    ] {
+        let mut replay = Replay::new(Slot(0));
+        records.iter().for_each(|record| replay.record(record.clone(), &mut vec![]));
+        replay.wiped();
+        let restored = replay.finish();
+        assert_eq!((restored.chosen.0, restored.vote == Vote::Voting), (chosen, votes), "{records:?}");
+    }
 }
 
 /// Numbers that only a faulty peer can send stop at their end.

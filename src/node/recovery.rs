@@ -151,17 +151,25 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             }
             let part = parts[dealing.part(bucket) as usize].as_ref();
             let applied = part.map_or(Slot(0), |part| applied(part, bucket));
-            let replay =
+            let is_installing =
+                part.is_some_and(|part| part.is_installing(thermocline_tiers::hot::Bucket(bucket.0)));
+            let mut replay =
                 replicas.remove(&bucket.0).map_or_else(|| Replay::new(applied), |(replay, _)| replay);
+            if is_installing {
+                replay.wiped();
+            }
             let mut restored = replay.finish();
+            if restored.chosen > applied {
+                // What was installed did not last, or cannot be read: the log goes on, and the state is taken over again.
+                failed.insert(bucket.0);
+            }
             if !founded {
                 // Whether it is new or has lost everything, only the others can tell.
                 restored.vote = Vote::LearnerOnly;
             }
-            if part.is_some_and(|part| part.is_installing(thermocline_tiers::hot::Bucket(bucket.0))) {
-                // What the state should say of it came only in part.
+            if is_installing && failed.insert(bucket.0) {
+                // What the state should say of it came only in part, and the journal does not tell how far the log is.
                 restored.vote = Vote::LearnerOnly;
-                failed.insert(bucket.0);
             }
             if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {
                 restored.vote = Vote::LearnerOnly;

@@ -4,7 +4,8 @@
 //! leaves what was there before or all of the new. A larger one is wiped first: from then on it is *installing*, durably, and
 //! nobody takes it for whole; after a crash it begins anew.
 //!
-//! The journal gets a record before the state is whole (see `Record::Installed`): what it had of the bucket counts for nothing.
+//! The journal gets a record before the state is wiped (see `Record::Installed`): what it had of the bucket counts for nothing, and the log
+//! goes on from there. So a crash makes nobody forget: the next start has the votes, and takes the state over again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -378,11 +379,12 @@ impl Worker {
         let begins = !std::mem::replace(&mut transfer.poured, true);
         let place = self.settings.dealing.place(bucket);
         let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
-        if complete {
-            // Asked for before the state says so: a flush waits for all that is recorded before it.
+        if complete || begins {
+            // Asked for before the state says so, or has nothing any more: a flush waits for all that is recorded before it.
             self.core.install(bucket, at, &mut self.out);
             self.pump(now);
-        } else if begins {
+        }
+        if begins && !complete {
             self.failed.insert(bucket.0);
         }
         let mut restore = self.parts[place].restore(state_bucket);

@@ -52,8 +52,6 @@ impl World {
         let Scheduled { fault, lasts, .. } = self.plan.faults[index].clone();
         let node = fault.node;
         let is_up = self.nodes[node].process.is_some();
-        // After a read that failed once, a later start may find everything again.
-        self.nodes[node].has_lost |= fault.kind.loses();
         self.nodes[node].has_failed |=
             fault.kind.loses() || matches!(fault.kind, Kind::FailedRead | Kind::MisdirectedRead);
         match fault.kind {

@@ -30,8 +30,6 @@ pub(crate) struct Node {
     pub(crate) recovery_cut: Option<u64>,
     /// Whether its disk has failed or lost something: else a restart forgets nothing.
     pub(crate) has_failed: bool,
-    /// Whether its disk has lost something for good.
-    pub(crate) has_lost: bool,
     /// Whether its disk has no room.
     pub(crate) is_full: bool,
     /// How many of its disk's reads had gone astray when that was looked at last.
@@ -85,7 +83,6 @@ impl Node {
             clock,
             recovery_cut: None,
             has_failed: false,
-            has_lost: false,
             is_full: false,
             misreads_noted: 0,
             refusals_before_start: 0,

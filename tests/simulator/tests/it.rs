@@ -47,6 +47,13 @@ fn seeds_that_were_red_stay_green() {
         (7551, Bias::Losses),
         (6035, Bias::Losses),
         (6070, Bias::Losses),
+        (6731, Bias::Losses),
+        (7507, Bias::Losses),
+        (8914, Bias::Losses),
+        (8925, Bias::Losses),
+        (1_001_382, Bias::Losses),
+        (1_002_292, Bias::Losses),
+        (1_000_174, Bias::Losses),
     ] {
         assert_eq!(run(seed, bias, false).failure, None, "cargo sim {seed}, {bias:?}");
     }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use thermocline_paxos::Bucket;
+use thermocline_paxos::{Bucket, Vote};
 
 use super::{assert_replicas_are_equal, fill, heal};
-use crate::node::tests::world::{BUCKETS, Shape, World, put_dated};
+use crate::node::tests::world::{BUCKETS, Shape, World, put, put_dated};
+use crate::request::Expect;
 
 /// Buckets whose commands are in no journal any more, one of them larger than what is gathered in memory.
 #[test]
@@ -89,4 +90,50 @@ fn installed_in_spite_of_crashes(world: &mut World) {
     }
     heal(world);
     assert_replicas_are_equal(world);
+}
+
+/// A node that was away for longer than the journals reach takes buckets over, and its power goes again and again. Its disk has lost nothing, so
+/// that it votes in every bucket at each start; of what its state lacks it serves nothing.
+#[test]
+pub(in crate::node::tests) fn a_power_cut_while_buckets_are_taken_over_makes_no_learner() {
+    let shape = Shape { journal_retain_bytes: 0, memtable_bytes: 128 << 10, ..Shape::default() };
+    let (mut installed, mut ahead) = (0, 0);
+    for seed in 1..=8 {
+        let mut world = World::of(seed, shape);
+        fill(&mut world, 40, 60);
+        heal(&mut world);
+        world.crash(2);
+        let long = "x".repeat(60_000);
+        for number in 0..30 {
+            let ask = put_dated("large", number, &format!("{number}{long}"));
+            let call = world.ask(0, ask);
+            world.answer(call).unwrap();
+        }
+        for number in 0..80 {
+            world.put(number % 2, &format!("entity-{}", number % 40), "meanwhile").unwrap();
+        }
+        world.start(2);
+        for number in 0..10 {
+            // Slots behind those that are taken over.
+            for entity in 0..4 {
+                let _ = world.ask(0, put(&format!("entity-{}", number * 4 + entity), "later", Expect::Any));
+            }
+            let steps = world.draw(40);
+            world.steps(steps);
+            installed += world.worker(2).counters().buckets_installed;
+            world.crash(2);
+            world.start(2);
+            let worker = world.worker(2);
+            ahead += worker.failed.len();
+            let learns = |bucket: &Bucket| worker.core.status(*bucket).vote == Vote::LearnerOnly;
+            let learning: Vec<Bucket> = (0..BUCKETS).map(Bucket).filter(learns).collect();
+            assert!(learning.is_empty(), "seed {seed}, start {number}: {learning:?}");
+        }
+        heal(&mut world);
+        assert_replicas_are_equal(&mut world);
+    }
+    assert!(
+        installed > 0 && ahead > 0,
+        "{installed} were installed, {ahead} found their log ahead of their state"
+    );
 }

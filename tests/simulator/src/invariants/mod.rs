@@ -9,6 +9,7 @@ mod core;
 
 mod digests;
 mod index;
+mod replica;
 mod restarts;
 mod state;
 
@@ -18,8 +19,9 @@ use thermocline::machine::{Machine, Synced};
 use thermocline_paxos::{Boot, Bucket, Command, Event, NodeId, Originator, Output, Persist, Record, Slot};
 
 pub(crate) use self::core::Checked;
-use self::core::{Fact, History, Memory, Votes};
+use self::core::{Fact, History, Votes};
 use self::digests::Digests;
+use self::replica::Replica;
 
 /// What all nodes together have written, synced, said and chosen.
 #[derive(Default)]
@@ -42,14 +44,14 @@ pub(crate) struct Invariants {
 /// A bucket's history, and what each node did there.
 struct Group {
     history: History,
-    memories: Vec<Memory>,
+    replicas: Vec<Replica>,
     /// Nodes that have forgotten what they did here, and do not know it: what they write is nothing to anybody, as nobody hears them.
     unaware: u32,
 }
 
 impl Group {
     fn new(nodes: usize, unaware: u32) -> Self {
-        Self { history: History::default(), memories: vec![Memory::default(); nodes], unaware }
+        Self { history: History::default(), replicas: vec![Replica::default(); nodes], unaware }
     }
 
     fn is_aware(&self, node: usize) -> bool {
@@ -60,14 +62,15 @@ impl Group {
     fn note(&mut self, node: usize, fact: &Fact) -> Result<bool, String> {
         let news = self.history.note(node, fact)?;
         if news {
-            self.history.check_votes(fact, &Votes(self.memories.iter().collect()))?;
+            let memories = self.replicas.iter().map(|replica| &replica.memory);
+            self.history.check_votes(fact, &Votes(memories.collect()))?;
         }
         Ok(news)
     }
 
     fn written(&mut self, node: usize, record: &Record) -> Checked {
         if self.is_aware(node) {
-            self.memories[node].check_vote(node, record)?;
+            self.replicas[node].check_vote(node, record)?;
         }
         let mut facts = vec![];
         core::written(record, &mut facts);
@@ -76,7 +79,7 @@ impl Group {
 
     fn told(&mut self, node: usize, message: &thermocline_paxos::Message) -> Checked {
         if self.is_aware(node) {
-            self.memories[node].check_told(node, message)?;
+            self.replicas[node].check_told(node, message)?;
         }
         core::told(message).map_or(Ok(()), |fact| self.note(node, &fact).map(drop))
     }
@@ -85,7 +88,7 @@ impl Group {
         if !self.is_aware(node) {
             return Ok(());
         }
-        let fact = self.memories[node].note_synced(record);
+        let fact = self.replicas[node].synced(record);
         fact.map_or(Ok(()), |fact| self.note(node, &fact).map(drop))
     }
 }

@@ -22,7 +22,7 @@ impl Invariants {
         self.note_lost_disk(node);
         self.unaware |= 1 << node;
         for group in self.groups.values_mut() {
-            group.memories[node].note_lost();
+            group.replicas[node].lost();
             group.unaware |= 1 << node;
         }
     }
@@ -41,7 +41,7 @@ impl Invariants {
         for (bucket, group) in &mut self.groups {
             if !group.is_aware(node) && machine.knows_its_amnesia(*bucket) {
                 group.unaware &= !(1 << node);
-                group.memories[node].note_lost();
+                group.replicas[node].lost();
             }
             left |= !group.is_aware(node);
         }
@@ -50,8 +50,8 @@ impl Invariants {
         }
     }
 
-    /// A node has started from its disk, which may have lost something (`has_lost`).
-    pub(crate) fn check_restart(&mut self, node: usize, machine: &Machine, has_lost: bool) -> Checked {
+    /// A node has started from its disk.
+    pub(crate) fn check_restart(&mut self, node: usize, machine: &Machine) -> Checked {
         for (bucket, group) in &mut self.groups {
             let status = machine.status(*bucket);
             let slot = status.chosen.next();
@@ -62,7 +62,9 @@ impl Invariants {
                 vote: status.vote,
                 ..Restored::default()
             };
-            group.memories[node].check_restored(node, &restored).map_err(of_bucket(*bucket))?;
+            if group.is_aware(node) {
+                group.replicas[node].restarted(node, &restored).map_err(of_bucket(*bucket))?;
+            }
             if status.chosen > group.history.highest() {
                 return Err(format!(
                     "bucket {}: node {} starts with slot {}, which nobody has seen chosen",
@@ -78,9 +80,6 @@ impl Invariants {
                 *last = (*last).max(slot);
             }
             if restored.vote == Vote::LearnerOnly {
-                if has_lost {
-                    group.memories[node].note_lost();
-                }
                 continue;
             }
             // What a crash interrupted may have reached the disk all the same.

@@ -44,7 +44,7 @@ impl World {
             drop(machine);
             return self.cut_in_recovery(node);
         }
-        self.invariants.check_restart(node, &machine, self.nodes[node].has_lost)?;
+        self.invariants.check_restart(node, &machine)?;
         if !self.nodes[node].has_failed && !machine.damage().is_empty() {
             let damage = machine.damage();
             return Err(format!("node {} finds damage on a disk that never failed: {damage:?}", node + 1));

@@ -54,6 +54,8 @@ thermocline_tiers::plants! {
     LearnerAnswersFloor,
     /// A bucket that is being installed is taken for whole from its first piece on.
     InstallingLooksWhole,
+    /// A bucket is wiped, to be filled from another replica, before the journal says so.
+    WipedBeforeRecorded,
     /// Where a peer says that it can be reached is believed, however old its topology is.
     AddressOfAnyEpoch,
     /// What a third node remembers of a node takes the place of what was heard of the node itself.

@@ -89,7 +89,7 @@ fn an_installation_that_did_not_last_forgets_no_vote() {
         let restored = replayed(records);
         (restored.chosen.0, restored.accepted.is_some(), restored.vote)
     };
-    assert_eq!(seen(&[installed.clone()]), (0, false, Vote::Voting));
+    assert_eq!(seen(std::slice::from_ref(&installed)), (0, false, Vote::Voting));
     assert_eq!(seen(&[accepted(1), installed.clone()]), (0, true, Vote::Voting));
     assert_eq!(seen(&[accepted(1), installed.clone(), accepted(2)]), (1, true, Vote::Voting), "begun anew");
     assert_eq!(seen(&[accepted(1), installed.clone(), accepted(10)]), (9, true, Vote::Voting));

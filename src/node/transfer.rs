@@ -379,7 +379,7 @@ impl Worker {
         let begins = !std::mem::replace(&mut transfer.poured, true);
         let place = self.settings.dealing.place(bucket);
         let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
-        if complete || begins {
+        if complete || begins && !plant::on(Plant::WipedBeforeRecorded) {
             // Asked for before the state says so, or has nothing any more: a flush waits for all that is recorded before it.
             self.core.install(bucket, at, &mut self.out);
             self.pump(now);

@@ -101,3 +101,11 @@ fn a_bucket_that_looks_whole_too_early_is_noticed() {
         disks::installed::a_crash_in_the_middle_of_an_installation_leaves_nothing_that_looks_whole,
     )]);
 }
+
+#[test]
+fn a_bucket_that_is_wiped_before_the_journal_says_so_is_noticed() {
+    each_is_noticed(&[(
+        Plant::WipedBeforeRecorded,
+        disks::installed::a_power_cut_while_buckets_are_taken_over_makes_no_learner,
+    )]);
+}

@@ -45,12 +45,13 @@ const OF_LOSSES: [Bug; 19] = [
     Bug::Node(NodePlant::InstallingLooksWhole),
 ];
 
-/// Bugs that runs cannot show: their nodes have no addresses, and too few starts; or so seldom that it is not worth the time.
-const NOT_HUNTED: [Bug; 20] = [
+/// Bugs that runs cannot show: their nodes have no addresses, too few starts, and too small buckets; or so seldom that it is not worth the time.
+const NOT_HUNTED: [Bug; 21] = [
     Bug::Tiers(TiersPlant::PayloadChecksumIgnored),
     Bug::Tiers(TiersPlant::CommitChecksumIgnored),
     Bug::Tiers(TiersPlant::MergedRunsRemovedEarly),
     Bug::Tiers(TiersPlant::TwoManifests),
+    Bug::Node(NodePlant::WipedBeforeRecorded),
     Bug::Node(NodePlant::AddressOfAnyEpoch),
     Bug::Node(NodePlant::RememberedLifeDropped),
     Bug::Node(NodePlant::HearsayIgnored),

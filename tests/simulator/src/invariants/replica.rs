@@ -71,8 +71,9 @@ impl Replica {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
 mod tests {
-    use thermocline_paxos::{Ballot, Boot, Command, NodeId, Originator};
+    use thermocline_paxos::{Ballot, Boot, Command, NodeId};
 
     use super::*;
 

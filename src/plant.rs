@@ -80,6 +80,8 @@ thermocline_tiers::plants! {
     UnheardStillCounted,
     /// An answer for a vote floor counts in whichever life it comes.
     AnswerOfEarlierLifeCounted,
+    /// The answer to a call of an earlier life is told to the next one.
+    AnyLifeAnswered,
     /// What a directory admits to have forgotten its replicas go on with, until the next start.
     AdmittedNotForgotten,
     /// Who is not heard is not asked either what it remembers.

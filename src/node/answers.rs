@@ -1,6 +1,9 @@
 //! How calls end, whatever they asked: with an outcome, or given up.
 
+use thermocline_paxos::NodeId;
+
 use super::calls::{Call, CallKey, Source, Work, Write};
+use super::effects::Peer;
 use super::wire::Item;
 use super::worker::Worker;
 use crate::error::Error;
@@ -22,10 +25,19 @@ impl Worker {
     pub(super) fn answer(&mut self, source: Source, outcome: Outcome) {
         match source {
             Source::Local(call) => self.effects.replies.push((call, outcome)),
-            Source::Peer { node, call, .. } => {
-                self.say(node, &Item::ForwardAnswer { call, outcome });
+            // Its next life names its calls anew, and may give another one this name.
+            Source::Peer { node, life, call, .. } => {
+                if life == self.life_of(node) || plant::on(Plant::AnyLifeAnswered) {
+                    self.say(node, &Item::ForwardAnswer { call, outcome });
+                }
             }
         }
+    }
+
+    /// The life in which another node is heard; 0 if it is not heard.
+    pub(super) fn life_of(&self, node: NodeId) -> u64 {
+        let peer = self.peers.iter().find(|peer| peer.node == node);
+        peer.and_then(Peer::life).unwrap_or_default()
     }
 
     /// What a caller is told of a call that is given up for `reason`: unknown, if a copy may still be chosen.

@@ -31,8 +31,8 @@ impl CallKey {
 pub(crate) enum Source {
     /// A caller in this process, by the runtime's number.
     Local(u64),
-    /// Another node, by its own call.
-    Peer { node: NodeId, call: u64, hops: u8 },
+    /// Another node, in that life of it, by its own call.
+    Peer { node: NodeId, life: u64, call: u64, hops: u8 },
 }
 
 /// A call under way.

@@ -22,6 +22,7 @@ use super::record_codec;
 use super::wire::{self, Founding};
 use super::witnessed::Witnessed;
 use crate::error::Error;
+use crate::plant::{self, Plant};
 use crate::request::Outcome;
 use crate::verify::VerifyReport;
 
@@ -307,10 +308,25 @@ impl Peer {
 
     /// This is written down of its lives. What was heard in between, or further by this worker alone, is not unheard.
     pub(crate) fn written(&mut self, known: Witnessed) {
-        self.known = Some(match &self.known {
+        self.know(match &self.known {
             Some(heard) => Witnessed::hearing(Some(&known), heard, None),
             None => known,
         });
+    }
+
+    /// From here on this is known of its lives.
+    pub(crate) fn know(&mut self, known: Witnessed) {
+        let before = self.life();
+        self.known = Some(known);
+        if before.is_some() && before != self.life() && !plant::on(Plant::AnyLifeAnswered) {
+            // It is for the life that was heard. The next one would take an answer for one to a question of its own that has the same name.
+            self.out.clear();
+        }
+    }
+
+    /// The life in which it is heard.
+    pub(crate) fn life(&self) -> Option<u64> {
+        self.known.as_ref().and_then(Witnessed::heard)
     }
 
     /// Adds an item, in a new body if the last one is long already: a frame has a limit, and all that is in one too many is lost.
@@ -330,7 +346,7 @@ impl Peer {
     /// in it.
     pub(crate) fn sign(&mut self, life: &Life) {
         let mut head = Vec::with_capacity(64);
-        let hears = self.known.as_ref().and_then(Witnessed::heard).unwrap_or_default();
+        let hears = self.life().unwrap_or_default();
         wire::put_life(&mut head, &Life { hears, ..*life });
         for start in std::iter::once(0).chain(self.cuts.iter().copied()) {
             self.out[start..start + head.len()].copy_from_slice(&head);

@@ -203,7 +203,7 @@ impl Worker {
         if !self.owns(bucket) {
             return;
         }
-        let source = Source::Peer { node: from, call, hops };
+        let source = Source::Peer { node: from, life: self.life_of(from), call, hops };
         if let Some(error) = self.refuses_call() {
             return self.answer(source, Err(error));
         }
@@ -233,7 +233,7 @@ impl Worker {
         if !self.owns(bucket) {
             return;
         }
-        let source = Source::Peer { node: from, call, hops };
+        let source = Source::Peer { node: from, life: self.life_of(from), call, hops };
         let (token, touches, burn) = match command::single(&entry) {
             Ok(read) => {
                 let applied = self.applied(bucket).0;

@@ -166,9 +166,9 @@ impl Worker {
     fn take_memory(&mut self, node: NodeId, written: Witnessed) -> bool {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return false };
         peer.reach_written = written.heads.first().map_or(Reach::default(), |head| head.synced);
-        let before = peer.known.as_ref().and_then(Witnessed::heard);
+        let before = peer.life();
         peer.written(written);
-        let begins = before != peer.known.as_ref().and_then(Witnessed::heard);
+        let begins = before != peer.life();
         if begins {
             // It may have forgotten what the life before it told: what still holds, it tells again.
             self.core.disregard(node);
@@ -237,7 +237,7 @@ impl Worker {
         }
         let is_heard_still = peer.known.is_none() || heard.heard().is_some();
         if peer.known.is_some() {
-            peer.known = Some(heard);
+            peer.know(heard);
         }
         peer.remembering = true;
         let file = self.kept.peers.clone();

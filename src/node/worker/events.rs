@@ -50,7 +50,10 @@ impl Worker {
             }));
             for item in items.drain(..) {
                 match item {
-                    Item::Paxos(_) if !hears => self.counters.messages_of_the_deaf += 1,
+                    // Who does not hear this life has not heard what this life asked: it votes, or answers, for an earlier one.
+                    Item::Paxos(_) | Item::ProbeAnswer { .. } | Item::ForwardAnswer { .. } if !hears => {
+                        self.counters.messages_of_the_deaf += 1;
+                    }
                     item => self.item(now, from, item),
                 }
             }

@@ -123,10 +123,16 @@ fn told(worker: &mut Worker, node: u16) -> Vec<Item> {
     items.filter(|item| !matches!(item, Item::Life(_))).collect()
 }
 
+/// A node that hears this life of the worker tells it something.
 fn tell(worker: &mut Worker, now: u64, from: u16, item: &Item) {
-    let mut body = Vec::new();
     let hears = worker.kept.life.id;
-    wire::put(&mut body, &Item::Life(Life { hears, ..life(from) }));
+    tell_in(worker, now, from, Life { hears, ..life(from) }, item);
+}
+
+/// The same in a life of that node's.
+fn tell_in(worker: &mut Worker, now: u64, from: u16, its: Life, item: &Item) {
+    let mut body = Vec::new();
+    wire::put(&mut body, &Item::Life(its));
     wire::put(&mut body, item);
     worker.frame(now, NodeId(from), body.into());
     worker.flush(now);

@@ -109,7 +109,8 @@ const fn of_node(bug: NodePlant) -> Option<Test> {
         | NodePlant::AnswerOfEarlierLifeCounted
         | NodePlant::FloorUnderWayCounted
         | NodePlant::GivenUpWhileAdmitting
-        | NodePlant::AdmittedNotForgotten => frames("broken_rules_of_lives_are_noticed"),
+        | NodePlant::AdmittedNotForgotten
+        | NodePlant::AnyLifeAnswered => frames("broken_rules_of_lives_are_noticed"),
         NodePlant::AdmittedByOneWorker | NodePlant::OtherWorkersUnheeded => {
             together("a_worker_that_goes_its_own_way_is_noticed")
         }

@@ -39,6 +39,7 @@ const OF_LOSSES: [Bug; 19] = [
     Bug::Node(NodePlant::AnyStartContinues),
     Bug::Node(NodePlant::AnyDiskDisplaces),
     Bug::Node(NodePlant::AdmittedNotForgotten),
+    Bug::Node(NodePlant::AnyLifeAnswered),
     Bug::Node(NodePlant::QuestionOfTheUnheardIgnored),
     Bug::Node(NodePlant::AdmissionIsNoAmnesia),
     Bug::Node(NodePlant::LearnerAnswersFloor),

@@ -32,6 +32,39 @@ fn an_answer_to_another_question_leaves_a_write_unknown() {
     }
 }
 
+/// The names of calls and rounds are drawn anew at each start, and may still be the same.
+#[test]
+pub(super) fn an_answer_to_an_earlier_life_is_none_to_this_one_whatever_its_name() {
+    let mut worker = worker(1, 6, 7);
+    let worker_life = worker.kept.life.id;
+    let earlier = |node| Life { hears: worker_life + 1, ..life(node) };
+    let name = elsewhere(&worker);
+    call(&mut worker, 5, &name, put(&name));
+    let (node, call_name) = passed_on(&mut worker);
+    let written = Ok(Answer::Written(crate::key::Version(1)));
+    let answer = Item::ForwardAnswer { call: call_name, outcome: written.clone() };
+    tell_in(&mut worker, 1, node, earlier(node), &answer);
+    assert_eq!(replies(&mut worker), []);
+    tell(&mut worker, 1, node, &answer);
+    assert_eq!(replies(&mut worker), [(5, written)]);
+
+    let (name, _) = entity(&worker, |nodes| nodes.contains(&NodeId(1)));
+    call(&mut worker, 6, &name, Ask::Get(Key { entity: name.clone(), position: Position::Undated }));
+    worker.flush(1);
+    let probed = (2..=6).find_map(|node| {
+        told(&mut worker, node).into_iter().find_map(|item| match item {
+            Item::Probe { round, .. } => Some((node, round)),
+            _ => None,
+        })
+    });
+    let (node, round) = probed.expect("a majority is asked");
+    let answer = Item::ProbeAnswer { round, exceptions: Vec::new() };
+    tell_in(&mut worker, 1, node, earlier(node), &answer);
+    assert_eq!(replies(&mut worker), []);
+    tell(&mut worker, 1, node, &answer);
+    assert_eq!(replies(&mut worker), [(6, Ok(Answer::Got(None)))]);
+}
+
 /// A copy of a write is refused late, when another node has answered and another write has its place among the calls.
 #[test]
 pub(super) fn a_late_refusal_says_nothing_of_the_call_that_has_the_place_now() {

@@ -52,11 +52,8 @@ impl Node {
     /// The same in a life of the peer's.
     fn answer_in(&mut self, from: u16, its: Life, nonce: u64) {
         let answer = Item::FloorAnswer { nonce, buckets: vec![(BUCKET, Slot(1), Slot(1))], learning: vec![] };
-        let mut body = Vec::new();
-        wire::put(&mut body, &Item::Life(Life { hears: self.worker.kept.life.id, ..its }));
-        wire::put(&mut body, &answer);
-        self.worker.frame(0, NodeId(from), body.into());
-        self.worker.flush(0);
+        let its = Life { hears: self.worker.kept.life.id, ..its };
+        tell_in(&mut self.worker, 0, from, its, &answer);
     }
 
     /// A peer remembers a life of a node of which nobody else knows.
@@ -198,6 +195,30 @@ fn what_is_lost_is_not_given_up_before_an_admission_is_written() {
 }
 
 #[test]
+fn a_call_of_a_life_that_is_over_is_answered_to_nobody() {
+    // The life ends before the answer, with the answer in the turn's frame, or not at all.
+    for ends in [Some(false), Some(true), None] {
+        let mut node = Node::new();
+        let ask = Ask::Get(Key { entity: Bytes::from_static(b"entity"), position: Position::Undated });
+        let request = Request { ask, deadline_ms: 100, consistency: Consistency::Linearizable };
+        tell(&mut node.worker, 0, 2, &Item::Forward { call: 9, hops: 1, request });
+        told(&mut node.worker, 2);
+        for is_answered in [false, true] {
+            if ends == Some(is_answered) {
+                node.answer_in(2, Life { id: 22, parent: 2, ..life(2) }, 0);
+                node.run_jobs();
+            }
+            if !is_answered {
+                node.worker.tick(200);
+            }
+        }
+        let answers = told(&mut node.worker, 2);
+        let is_answered = answers.iter().any(|item| matches!(item, Item::ForwardAnswer { call: 9, .. }));
+        assert_eq!(is_answered, ends.is_none());
+    }
+}
+
+#[test]
 fn who_admits_to_have_forgotten_learns_at_once() {
     let mut node = Node::new();
     assert_eq!(node.worker.votes(), (BUCKETS, 0));
@@ -218,6 +239,7 @@ fn broken_rules_of_lives_are_noticed() {
         (Plant::GivenUpWhileAdmitting, what_is_lost_is_not_given_up_before_an_admission_is_written),
         (Plant::FloorUnderWayCounted, a_floor_that_was_being_written_does_not_count_after_an_admission),
         (Plant::AnswerOfEarlierLifeCounted, an_answer_for_a_floor_counts_in_the_life_that_asked),
+        (Plant::AnyLifeAnswered, a_call_of_a_life_that_is_over_is_answered_to_nobody),
         (Plant::AdmittedNotForgotten, who_admits_to_have_forgotten_learns_at_once),
     ]);
 }

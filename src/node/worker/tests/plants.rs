@@ -25,6 +25,14 @@ fn an_answer_that_is_mistaken_for_another_is_noticed() {
 }
 
 #[test]
+fn an_answer_of_who_does_not_hear_this_life_is_noticed() {
+    each_is_noticed(&[(
+        Plant::DeafCounted,
+        answers::an_answer_to_an_earlier_life_is_none_to_this_one_whatever_its_name,
+    )]);
+}
+
+#[test]
 fn a_forgotten_write_that_begins_anew_is_noticed() {
     each_is_noticed(&[(
         Plant::ForgottenBeginsAnew,

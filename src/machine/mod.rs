@@ -318,7 +318,7 @@ impl Machine {
         turn.replies.extend(effects.replies.drain(..).map(|(call, outcome)| (call, call::reply(outcome))));
         turn.foundings.extend(effects.founding.drain(..).map(|(from, founding)| Founding { from, founding }));
         turn.witnessed = effects.witnessed.replace(Vec::new()).unwrap_or_default();
-        for peer in self.workers[worker].peers() {
+        for peer in self.workers[worker].due_peers(now) {
             turn.frames.extend(peer.bodies().map(|body| (peer.node, Bytes::copy_from_slice(body))));
             peer.out.clear();
         }

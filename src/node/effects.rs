@@ -271,6 +271,8 @@ pub(crate) struct Peer {
     pub(crate) up: bool,
     /// Items for the next frames' bodies.
     pub(crate) out: Vec<u8>,
+    /// When they are to leave, if there are any: 0 for at once.
+    due: u64,
     /// Where in `out` a body ends before its own end does.
     cuts: Vec<usize>,
     /// What is remembered, durably, of its lives.
@@ -295,6 +297,7 @@ impl Peer {
             node,
             up: false,
             out: Vec::new(),
+            due: 0,
             cuts: Vec::new(),
             known: None,
             remembering: false,
@@ -329,8 +332,15 @@ impl Peer {
         self.known.as_ref().and_then(Witnessed::heard)
     }
 
-    /// Adds an item, in a new body if the last one is long already: a frame has a limit, and all that is in one too many is lost.
+    /// Adds an item that leaves with this turn's frame.
     pub(crate) fn add(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        self.add_by(0, put);
+    }
+
+    /// Adds an item that may wait until `due` for others to share a frame with, in a new body if the last one is long already: a frame has a
+    /// limit, and all that is in one too many is lost.
+    pub(crate) fn add_by(&mut self, due: u64, put: impl FnOnce(&mut Vec<u8>)) {
+        self.due = if self.out.is_empty() { due } else { self.due.min(due) };
         if self.out.is_empty() {
             self.cuts.clear();
             wire::put_life(&mut self.out, &Life::default());
@@ -340,6 +350,11 @@ impl Peer {
             wire::put_life(&mut self.out, &Life::default());
         }
         put(&mut self.out);
+    }
+
+    /// When there is something to tell, at the latest.
+    pub(crate) fn due(&self) -> Option<u64> {
+        (!self.out.is_empty()).then_some(self.due)
     }
 
     /// Says at the head of each body whose life it is from, and how far that is: as of now, because votes that were synced meanwhile are
@@ -368,6 +383,22 @@ const BODY_BYTES: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_wait_leaves_with_what_may_not_and_in_its_order() {
+        let mut peer = Peer::new(NodeId(2));
+        assert_eq!(peer.due(), None);
+        peer.add_by(7, |out| out.push(1));
+        peer.add_by(9, |out| out.push(2));
+        assert_eq!(peer.due(), Some(7));
+        peer.add(|out| out.push(3));
+        peer.add_by(7, |out| out.push(4));
+        assert_eq!(peer.due(), Some(0));
+        assert!(peer.bodies().next().unwrap().ends_with(&[1, 2, 3, 4]));
+        peer.out.clear();
+        peer.add_by(12, |out| out.push(5));
+        assert_eq!(peer.due(), Some(12));
+    }
 
     #[test]
     fn items_are_told_in_bodies_that_stay_far_below_a_frame() {

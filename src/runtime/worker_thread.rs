@@ -149,6 +149,7 @@ impl WorkerThread {
             if stop {
                 self.worker.close();
                 self.end_turn(now);
+                self.tell_peers(u64::MAX);
                 return;
             }
             if !self.mailbox.is_empty() {
@@ -248,10 +249,12 @@ impl WorkerThread {
             let told: Vec<(NodeId, String)> = effects.addresses.drain(..).collect();
             self.dial_elsewhere(&told);
         }
-        for peer in self.worker.peers() {
-            if peer.out.is_empty() {
-                continue;
-            }
+        self.tell_peers(now);
+    }
+
+    /// Sends what is to be told by that time.
+    fn tell_peers(&mut self, by: u64) {
+        for peer in self.worker.due_peers(by) {
             for body in peer.bodies() {
                 self.frame.clear();
                 let start = frame::begin(&mut self.frame);

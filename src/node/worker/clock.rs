@@ -3,6 +3,7 @@
 use thermocline_paxos::{Bucket, Slot};
 
 use super::Worker;
+use crate::node::effects::Peer;
 use crate::node::timers::Timer;
 
 /// How often calls are looked through for deadlines and hedges, in milliseconds.
@@ -78,7 +79,8 @@ impl Worker {
             && self.transfers.is_idle()
             && self.nudges.is_idle();
         let sweep = if is_idle { self.next_sweep + 20 * SWEEP_MS } else { self.next_sweep };
-        self.timers.next().map_or(sweep, |timer| timer.min(sweep))
+        let news = self.peers.iter().filter_map(Peer::due);
+        news.chain(self.timers.next()).fold(sweep, u64::min)
     }
 
     /// Slots that stay open too long: the own proposal is sent again, another's is finished.

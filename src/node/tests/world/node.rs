@@ -142,7 +142,7 @@ impl World {
             running.worker.job_done(now, done);
         }
         let mut sent = Vec::new();
-        for peer in running.worker.peers() {
+        for peer in running.worker.due_peers(now) {
             for body in peer.bodies() {
                 sent.push((usize::from(peer.node.0) - 1, index, Bytes::copy_from_slice(body)));
             }

@@ -23,7 +23,7 @@ pub enum Bug {
 }
 
 /// Bugs that show only where disks are lost, or most often there: they are hunted among such runs first.
-const OF_LOSSES: [Bug; 19] = [
+const OF_LOSSES: [Bug; 20] = [
     Bug::Core(CorePlant::FloorTooLow),
     Bug::Core(CorePlant::FloorFewPeers),
     Bug::Core(CorePlant::LearnerVotes),

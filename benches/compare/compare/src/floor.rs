@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ pub(crate) struct Floor {
     pub(crate) round: u32,
     /// 4 KiB into a zero-filled file, O_DIRECT and O_DSYNC; `None` where the file system has no O_DIRECT.
     pub(crate) synced_write: Option<Latency>,
+    /// Of three such writes that begin together, each to a file and by a thread of its own, until the second is done: what a majority of
+    /// three nodes takes that share one disk.
+    pub(crate) synced_majority: Option<Latency>,
     /// 4 KiB appended to a growing file, then fdatasync.
     pub(crate) append_and_sync: Latency,
     /// 64 bytes there and back over loopback TCP, blocking, both ends on one core.
@@ -39,11 +43,13 @@ impl Floor {
     /// Measures, about four seconds.
     pub(crate) fn measure(round: u32, data: &Path) -> Result<Floor, Failure> {
         let path = data.join("floor");
-        let synced_write = match synced_writes(&path) {
-            Ok(latency) => Some(latency),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => None,
-            Err(error) => return Err(format!("{}: {error}", path.display()).into()),
+        let direct = |measured: io::Result<Latency>| match measured {
+            Ok(latency) => Ok(Some(latency)),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+            Err(error) => Err(format!("{}: {error}", path.display())),
         };
+        let synced_write = direct(synced_writes(&path))?;
+        let synced_majority = direct(synced_majorities(&path))?;
         let append_and_sync = appends(&path)?;
         fs::remove_file(&path)?;
         let cores = own_cores()?;
@@ -52,6 +58,7 @@ impl Floor {
         Ok(Floor {
             round,
             synced_write,
+            synced_majority,
             append_and_sync,
             round_trip: round_trips(one, one)?,
             round_trip_apart: round_trips(one, other)?,
@@ -70,20 +77,61 @@ impl Floor {
 #[repr(align(4096))]
 struct Block([u8; BLOCK]);
 
-fn synced_writes(path: &Path) -> io::Result<Latency> {
-    let zeroed = File::create(path)?;
-    let zeros = vec![0; 1 << 20];
-    for at in (0..FILE_BYTES).step_by(zeros.len()) {
-        zeroed.write_all_at(&zeros, at)?;
+/// A file that is written in place, each write synced.
+struct Synced {
+    file: File,
+    block: Box<Block>,
+    at: u64,
+}
+
+impl Synced {
+    fn new(path: &Path) -> io::Result<Self> {
+        let zeroed = File::create(path)?;
+        let zeros = vec![0; 1 << 20];
+        for at in (0..FILE_BYTES).step_by(zeros.len()) {
+            zeroed.write_all_at(&zeros, at)?;
+        }
+        zeroed.sync_all()?;
+        let file = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT | libc::O_DSYNC).open(path)?;
+        Ok(Self { file, block: Box::new(Block([0x5a; BLOCK])), at: 0 })
     }
-    zeroed.sync_all()?;
-    let file = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT | libc::O_DSYNC).open(path)?;
-    let block = Box::new(Block([0x5a; BLOCK]));
-    let mut at = 0;
-    repeat(|| {
-        file.write_all_at(&block.0, at)?;
-        at = (at + BLOCK as u64) % FILE_BYTES;
+
+    fn write(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.block.0, self.at)?;
+        self.at = (self.at + BLOCK as u64) % FILE_BYTES;
         Ok(())
+    }
+}
+
+fn synced_writes(path: &Path) -> io::Result<Latency> {
+    let mut synced = Synced::new(path)?;
+    repeat(|| synced.write())
+}
+
+fn synced_majorities(path: &Path) -> io::Result<Latency> {
+    let (done, written) = mpsc::channel();
+    let mut writers = Vec::new();
+    for number in 0..3 {
+        let path = path.with_extension(number.to_string());
+        let mut synced = Synced::new(&path)?;
+        fs::remove_file(&path)?;
+        let (go, begin) = mpsc::channel::<()>();
+        let done = done.clone();
+        writers.push(go);
+        // Ends when nobody tells it to write any more.
+        thread::spawn(move || begin.iter().all(|()| done.send(synced.write()).is_ok()));
+    }
+    let gone = || io::Error::other("a writing thread ended");
+    repeat_timed(|| {
+        let begin = Instant::now();
+        for go in &writers {
+            go.send(()).map_err(|_| gone())?;
+        }
+        written.recv().map_err(|_| gone())??;
+        written.recv().map_err(|_| gone())??;
+        let second = begin.elapsed();
+        written.recv().map_err(|_| gone())??;
+        Ok(second)
     })
 }
 
@@ -149,17 +197,23 @@ fn stay_on(core: usize) -> io::Result<()> {
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The best of some windows: a floor is what the machine can do, not what else it was doing.
 fn repeat(mut step: impl FnMut() -> io::Result<()>) -> io::Result<Latency> {
+    repeat_timed(|| {
+        let before = Instant::now();
+        step()?;
+        Ok(before.elapsed())
+    })
+}
+
+/// The best of some windows: a floor is what the machine can do, not what else it was doing.
+fn repeat_timed(mut step: impl FnMut() -> io::Result<Duration>) -> io::Result<Latency> {
     let mut best: Option<Latency> = None;
     let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(io::Error::other)?;
     for _ in 0..WINDOWS {
         histogram.reset();
         let begin = Instant::now();
         while begin.elapsed() < WINDOW {
-            let before = Instant::now();
-            step()?;
-            histogram.saturating_record(before.elapsed().as_nanos() as u64);
+            histogram.saturating_record(step()?.as_nanos() as u64);
         }
         best = best.into_iter().chain(Latency::of(&histogram)).min_by(|a, b| a.p50_us.total_cmp(&b.p50_us));
     }

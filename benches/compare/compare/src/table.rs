@@ -55,11 +55,18 @@ fn head(results: &Results, out: &mut String) {
     if let Some(floor) = median(results.floors.iter().map(|floor| floor.lone_put_us())) {
         let write = p50s(|floor| floor.synced_write.as_ref());
         let append = p50s(|floor| Some(&floor.append_and_sync));
+        let majority = p50s(|floor| floor.synced_majority.as_ref());
         let trip = p50s(|floor| Some(&floor.round_trip));
         let apart = p50s(|floor| Some(&floor.round_trip_apart));
         line(
             "floor, us",
             &format!("synced 4 KiB write (O_DIRECT|O_DSYNC) {write}; p50 of each round, as all of these"),
+        );
+        line(
+            "",
+            &format!(
+                "three of them at once, as three nodes on this one disk do: the second is done after {majority}"
+            ),
         );
         line("", &format!("loopback round trip {trip} on one core, {apart} between two"));
         line(

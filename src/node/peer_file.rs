@@ -19,6 +19,9 @@ const FILE: SmallFile = SmallFile { name: "peers", magic: b"TCPEERS3", bytes_max
 /// The file and what is in it.
 pub(crate) struct PeerFile {
     disk: Arc<dyn Disk>,
+    /// Held while the file is written.
+    writing: Mutex<()>,
+    /// What is in the file. Never held while it is written: workers look here between frames.
     nodes: Mutex<BTreeMap<u16, Witnessed>>,
     /// Raised when anything in it has changed.
     version: AtomicU64,
@@ -39,7 +42,8 @@ impl PeerFile {
             }
             Err(error) => return Err(error),
         };
-        Ok(Arc::new(Self { disk, nodes: Mutex::new(nodes), version: AtomicU64::new(0) }))
+        let (writing, version) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Arc::new(Self { disk, writing, nodes: Mutex::new(nodes), version }))
     }
 
     /// Grows with every change: a worker that has seen a lower one is to look again. A lock would be too much for each frame.
@@ -115,18 +119,18 @@ impl PeerFile {
         node: u16,
         change: impl FnOnce(Option<&Witnessed>) -> Option<Witnessed>,
     ) -> Result<Witnessed, Error> {
-        let mut nodes = self.nodes.lock();
-        let known = nodes.get(&node);
+        let _writing = self.writing.lock();
+        let mut all = self.nodes.lock().clone();
+        let known = all.get(&node);
         let Some(changed) = change(known) else {
             return Err(Error::storage(StorageKind::Io, format!("nothing is remembered of node {node}")));
         };
         if known != Some(&changed) {
-            let mut all = nodes.clone();
             all.insert(node, changed.clone());
             let rest = encoding::encode::<BYTES_MAX, _>(&all)
                 .map_err(|error| Error::storage(StorageKind::Io, format!("peers: {error}")))?;
             FILE.write(&*self.disk, &rest)?;
-            *nodes = all;
+            *self.nodes.lock() = all;
             self.version.fetch_add(1, Ordering::Release);
         }
         Ok(changed)

@@ -14,8 +14,9 @@ use super::wire::Who;
 /// So long nothing may pass until others are asked, in milliseconds.
 const PATIENCE_MS: u64 = 2_000;
 
-/// So many buckets at a time: each is a slot that has to be decided beside what callers want.
-pub(crate) const AT_ONCE: usize = 16;
+/// So many buckets at a time: each is a slot that has to be decided beside what callers want. With this many a node
+/// of 65,536 idle buckets is back in half a minute; with more its callers wait longer meanwhile (`benches/RESULTS.md`).
+pub(crate) const AT_ONCE: usize = 8;
 
 /// Who is whose turn.
 #[derive(Default)]

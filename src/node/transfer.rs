@@ -22,7 +22,7 @@ use crate::plant::{self, Plant};
 const RUNNING_MAX: usize = 32;
 
 /// What a bucket costs beside its bytes, in bytes: its source has to look for it in each of its files.
-const BUCKET_BYTES: u64 = 32 << 10;
+const BUCKET_BYTES: u64 = 48 << 10;
 
 /// A bucket is gathered in memory up to so many bytes.
 const GATHERED_BYTES_MAX: usize = 512 << 10;

@@ -185,7 +185,7 @@ impl Replica {
                 self.late &= !(1 << index);
             }
             (Some((ballot, id)), Some(accepted)) if message.slot == self.chosen && accepted.id == *id => {
-                self.tell_chosen(index, message.slot, (*ballot, *id), None, out);
+                self.tell_chosen(index, message.slot, (*ballot, *id), None, false, out);
             }
             _ => {
                 let peer = self.members.as_slice()[index];
@@ -210,6 +210,7 @@ impl Replica {
                 known: Known::default(),
                 chosen_through: self.chosen,
             },
+            can_wait: false,
         });
     }
 

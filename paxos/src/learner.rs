@@ -82,13 +82,14 @@ impl Replica {
         }
         self.forget_open_slot();
         if announce {
+            let goes_on = self.owner == Some(numbers.me);
             for index in self.others() {
                 if views[index].accepted != ballot {
                     self.late |= 1 << index;
                 }
                 let held = views[index].accepted == ballot || sent_value & (1 << index) != 0;
                 let value = if held { None } else { Some(&command) };
-                self.tell_chosen(index, slot, (ballot, command.id), value, out);
+                self.tell_chosen(index, slot, (ballot, command.id), value, held && goes_on, out);
             }
         }
         let id = command.id;

@@ -338,6 +338,7 @@ impl Replica {
                 known: view,
                 chosen_through: self.chosen,
             },
+            can_wait: false,
         });
     }
 
@@ -348,6 +349,7 @@ impl Replica {
         slot: Slot,
         (ballot, id): (Ballot, Option<CommandId>),
         value: Option<&Command>,
+        can_wait: bool,
         out: &mut Output,
     ) {
         let command = value.cloned();
@@ -364,6 +366,7 @@ impl Replica {
                 known: Known::default(),
                 chosen_through: self.chosen,
             },
+            can_wait,
         });
     }
 }

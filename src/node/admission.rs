@@ -37,9 +37,11 @@ pub(crate) struct Admission {
     /// Whether another directory has taken this one's place.
     replaced: AtomicBool,
     under_way: Mutex<UnderWay>,
+    /// What the directory accounts for since the last one.
+    lives: Mutex<Arc<Lives>>,
 }
 
-/// The admission that is under way, and what came of the last.
+/// The admission that is under way.
 #[derive(Default)]
 struct UnderWay {
     /// Lives that peers remember and the directory lacks, behind those that were over before them.
@@ -47,15 +49,18 @@ struct UnderWay {
     /// How many workers have forgotten, and how far the journal was synced then.
     forgotten: u32,
     behind: Reach,
-    /// What the directory accounts for since the last one.
-    lives: Arc<Lives>,
+}
+
+/// Whether an admission is under way at that step.
+const fn is_under_way(step: u64) -> bool {
+    step % 2 == 1
 }
 
 impl Admission {
     /// For a node of so many workers.
     pub(crate) fn new(workers: u32) -> Arc<Self> {
         let (step, replaced) = (AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { workers, step, replaced, under_way: Mutex::default() })
+        Arc::new(Self { workers, step, replaced, under_way: Mutex::default(), lives: Mutex::default() })
     }
 
     fn step(&self) -> u64 {
@@ -65,8 +70,8 @@ impl Admission {
     /// A peer has told of lives that the directory lacks.
     fn begin(&self, told: &Witnessed) {
         let mut under_way = self.under_way.lock();
-        if self.step().is_multiple_of(2) {
-            *under_way = UnderWay { lives: under_way.lives.clone(), ..UnderWay::default() };
+        if !is_under_way(self.step()) {
+            *under_way = UnderWay::default();
             self.step.fetch_add(1, Ordering::AcqRel);
         }
         for id in told.lives() {
@@ -94,20 +99,20 @@ impl Admission {
             (under_way.remembered.clone(), under_way.behind)
         };
         let lives = identity.admit(&remembered, behind, &peers.heard_lives())?;
-        self.under_way.lock().lives = Arc::new(lives);
+        *self.lives.lock() = Arc::new(lives);
         self.step.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 
     fn lives(&self) -> Arc<Lives> {
-        self.under_way.lock().lives.clone()
+        self.lives.lock().clone()
     }
 }
 
 impl Worker {
     /// Whether an amnesia is being written down.
     pub(crate) fn is_admitting(&self) -> bool {
-        self.admissions % 2 == 1
+        is_under_way(self.admissions)
     }
 
     /// What other workers of this node were told concerns this one, too. To be called before anything that a peer said, or the disk, can have an
@@ -209,6 +214,12 @@ impl Worker {
         self.kept.life = self.kept.lives.life(disk, synced);
         self.to_lift = true;
         self.next_floor_question = now;
+        // What others tell the life before counts no more: neither how much they know, nor their answers to what they were passed.
+        self.forget_what_was_told_of_losses();
+        let peers: Vec<NodeId> = self.peers.iter().map(|peer| peer.node).collect();
+        for peer in peers {
+            self.reroute_forwarded(now, Some(peer));
+        }
     }
 
     /// A peer knows that another directory has taken this one's place.

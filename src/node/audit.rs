@@ -351,7 +351,7 @@ impl Worker {
     pub(super) fn repair(&mut self, bucket: Bucket, at: Slot, source: NodeId) {
         if self.owns(bucket) && self.founded && self.failed.insert(bucket.0) {
             let at_least = at.max(self.core.status(bucket).chosen);
-            self.want_transfer(bucket, at_least, None);
+            self.want_transfer(bucket, at_least);
             self.prefer_source(bucket, source);
         }
     }

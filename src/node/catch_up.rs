@@ -47,7 +47,7 @@ impl Worker {
             return;
         }
         if reached == Slot(0) && through.0 > transfer::SLOTS_MAX {
-            return self.want_transfer(bucket, through.min(Slot(1)), None);
+            return self.want_transfer(bucket, through.min(Slot(1)));
         }
         if self.active.get_mut(bucket).is_some_and(|active| active.fetching.is_some()) {
             return;
@@ -138,7 +138,7 @@ impl Worker {
         self.end_fetch(bucket, from);
         if commands.is_empty() && chosen >= first && self.applied(bucket).next() == first {
             self.counters.beyond_journal += 1;
-            self.want_transfer(bucket, first, None);
+            self.want_transfer(bucket, first);
         }
         for (slot, command) in (first.0..).map(Slot).zip(commands) {
             if self.core.status(bucket).chosen >= slot {

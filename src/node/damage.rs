@@ -17,7 +17,7 @@ impl Worker {
     /// Recovery could not read the bucket's state.
     pub(super) fn found_damaged(&mut self, bucket: Bucket) {
         self.failed.insert(bucket.0);
-        self.want_transfer(bucket, self.core.status(bucket).chosen, None);
+        self.want_transfer(bucket, self.core.status(bucket).chosen);
     }
 
     /// A bucket's state cannot be read. It is not served from here until it was taken over from another replica; what waits for it
@@ -28,7 +28,7 @@ impl Worker {
             return;
         }
         tracing::error!(bucket = bucket.0, %error, "the bucket's state cannot be read; it is copied from another replica");
-        self.want_transfer(bucket, self.core.status(bucket).chosen, None);
+        self.want_transfer(bucket, self.core.status(bucket).chosen);
         if let Some(active) = self.active.get_mut(bucket) {
             active.proposed = None;
         }

@@ -273,8 +273,8 @@ pub(crate) struct Peer {
     pub(crate) out: Vec<u8>,
     /// When they are to leave, if there are any: 0 for at once.
     due: u64,
-    /// Where in `out` a body ends before its own end does.
-    cuts: Vec<usize>,
+    /// Where in `out` bodies begin, and which life of the node they are for.
+    heads: Vec<(usize, u64)>,
     /// What is remembered, durably, of its lives.
     pub(crate) known: Option<Witnessed>,
     /// Whether a life of it is being written down.
@@ -298,7 +298,7 @@ impl Peer {
             up: false,
             out: Vec::new(),
             due: 0,
-            cuts: Vec::new(),
+            heads: Vec::new(),
             known: None,
             remembering: false,
             to_spread: false,
@@ -311,20 +311,10 @@ impl Peer {
 
     /// This is written down of its lives. What was heard in between, or further by this worker alone, is not unheard.
     pub(crate) fn written(&mut self, known: Witnessed) {
-        self.know(match &self.known {
+        self.known = Some(match &self.known {
             Some(heard) => Witnessed::hearing(Some(&known), heard, None),
             None => known,
         });
-    }
-
-    /// From here on this is known of its lives.
-    pub(crate) fn know(&mut self, known: Witnessed) {
-        let before = self.life();
-        self.known = Some(known);
-        if before.is_some() && before != self.life() && !plant::on(Plant::AnyLifeAnswered) {
-            // It is for the life that was heard. The next one would take an answer for one to a question of its own that has the same name.
-            self.out.clear();
-        }
     }
 
     /// The life in which it is heard.
@@ -337,16 +327,20 @@ impl Peer {
         self.add_by(0, put);
     }
 
-    /// Adds an item that may wait until `due` for others to share a frame with, in a new body if the last one is long already: a frame has a
-    /// limit, and all that is in one too many is lost.
+    /// Adds an item that may wait until `due` for others to share a frame with.
+    ///
+    /// It goes into a new body if the last one is long already: a frame has a limit, and all that is in one too many is lost. So it does if that
+    /// one is for an earlier life of the node, as the next would take an answer for one to a question of its own that has the same name.
     pub(crate) fn add_by(&mut self, due: u64, put: impl FnOnce(&mut Vec<u8>)) {
-        self.due = if self.out.is_empty() { due } else { self.due.min(due) };
         if self.out.is_empty() {
-            self.cuts.clear();
-            wire::put_life(&mut self.out, &Life::default());
+            self.heads.clear();
+            self.due = due;
         }
-        if self.out.len() - self.cuts.last().copied().unwrap_or(0) >= BODY_BYTES {
-            self.cuts.push(self.out.len());
+        self.due = self.due.min(due);
+        let (end, hears) = (self.out.len(), self.life().unwrap_or_default());
+        let goes_on = |&(start, life): &(usize, u64)| life == hears && end - start < BODY_BYTES;
+        if !self.heads.last().is_some_and(goes_on) {
+            self.heads.push((end, hears));
             wire::put_life(&mut self.out, &Life::default());
         }
         put(&mut self.out);
@@ -361,19 +355,20 @@ impl Peer {
     /// in it.
     pub(crate) fn sign(&mut self, life: &Life) {
         let mut head = Vec::with_capacity(64);
-        let hears = self.life().unwrap_or_default();
-        wire::put_life(&mut head, &Life { hears, ..*life });
-        for start in std::iter::once(0).chain(self.cuts.iter().copied()) {
+        for &(start, hears) in &self.heads {
+            let now_heard = plant::on(Plant::AnyLifeAnswered).then(|| self.life().unwrap_or_default());
+            head.clear();
+            wire::put_life(&mut head, &Life { hears: now_heard.unwrap_or(hears), ..*life });
             self.out[start..start + head.len()].copy_from_slice(&head);
         }
     }
 
     /// What there is to tell, in bodies of frames.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &[u8]> {
-        let cuts = if self.out.is_empty() { &[] } else { &self.cuts[..] };
-        let starts = std::iter::once(0).chain(cuts.iter().copied());
-        let ends = cuts.iter().copied().chain(std::iter::once(self.out.len()));
-        starts.zip(ends).map(|(start, end)| &self.out[start..end]).filter(|body| !body.is_empty())
+        let heads = if self.out.is_empty() { &[] } else { &self.heads[..] };
+        let starts = heads.iter().map(|(start, _)| *start);
+        let ends = starts.clone().skip(1).chain(std::iter::once(self.out.len()));
+        starts.zip(ends).map(|(start, end)| &self.out[start..end])
     }
 }
 

@@ -37,6 +37,11 @@ impl Worker {
         }
     }
 
+    /// Nothing is known any more of what the others have.
+    pub(super) fn forget_what_was_told_of_losses(&mut self) {
+        self.losses.told.clear();
+    }
+
     /// Whether so many of the others learn that there will never be a floor.
     fn has_lost_majority(&self, bucket: Bucket) -> bool {
         let others = self.route.replicas(bucket).len() - 1;

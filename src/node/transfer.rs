@@ -124,13 +124,13 @@ fn next_source(
 
 impl Worker {
     /// A bucket is to be taken over from another replica, at a slot from `at_least` on.
-    pub(super) fn want_transfer(&mut self, bucket: Bucket, at_least: Slot, asked_last: Option<NodeId>) {
+    pub(super) fn want_transfer(&mut self, bucket: Bucket, at_least: Slot) {
         if self.transfers.running.contains_key(&bucket.0) || self.route.replicas(bucket).len() == 1 {
             return;
         }
         // Who is waited for already is not asked any sooner, nor is another preferred.
         let known = self.transfers.wants.get(&bucket.0).filter(|_| !plant::on(Plant::WantBeginsAnew));
-        let want = known.map_or(Want { at_least, asked_last, ..Want::default() }, |known| Want {
+        let want = known.map_or(Want { at_least, ..Want::default() }, |known| Want {
             at_least: known.at_least.max(at_least),
             ..*known
         });
@@ -176,7 +176,7 @@ impl Worker {
             self.begin_transfer(now, bucket);
         }
         if self.transfers.left() == 0 && std::mem::take(&mut self.transfers.unflushed) {
-            // Until they are flushed, a crash makes the buckets learners again.
+            // Until they are flushed, a start takes the buckets over again.
             self.flush_parts();
         }
     }

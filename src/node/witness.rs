@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use thermocline_paxos::NodeId;
 
-use super::effects::Job;
+use super::effects::{Job, Peer};
 use super::lives::{Life, Lived, Reach};
 use super::wire::{self, Item};
 use super::witnessed::{Judgement, Witnessed, judge};
@@ -162,18 +162,22 @@ impl Worker {
         }
     }
 
-    /// This is written down of a peer. Says whether another life of it is heard now, or none.
+    /// This is written down of a peer. Says whether another life of it is heard now.
     fn take_memory(&mut self, node: NodeId, written: Witnessed) -> bool {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return false };
         peer.reach_written = written.heads.first().map_or(Reach::default(), |head| head.synced);
-        let before = peer.life();
+        let address = |peer: &Peer| peer.known.as_ref().and_then(|known| known.address.clone());
+        let (life, there) = (peer.life(), address(peer));
         peer.written(written);
-        let begins = before != peer.life();
-        if begins {
+        let (is_other_life, is_heard) = (peer.life() != life, peer.life().is_some());
+        if let Some((_, dialled)) = address(peer).filter(|now_there| Some(now_there) != there.as_ref()) {
+            self.effects.addresses.push((node, dialled));
+        }
+        if is_other_life {
             // It may have forgotten what the life before it told: what still holds, it tells again.
             self.core.disregard(node);
         }
-        begins
+        is_other_life && is_heard
     }
 
     /// Tells the others of a new life of a node: should its directory be put back while this node is away, they remember it.
@@ -237,7 +241,7 @@ impl Worker {
         }
         let is_heard_still = peer.known.is_none() || heard.heard().is_some();
         if peer.known.is_some() {
-            peer.know(heard);
+            peer.known = Some(heard);
         }
         peer.remembering = true;
         let file = self.kept.peers.clone();
@@ -289,13 +293,9 @@ impl Worker {
 
     /// An address is written down: from here on the peer is dialled there.
     pub(super) fn address_remembered(&mut self, node: NodeId, result: Result<Witnessed, Error>) {
-        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
         match result {
             Ok(known) => {
-                if let Some((_, address)) = &known.address {
-                    self.effects.addresses.push((node, address.clone()));
-                }
-                peer.written(known);
+                self.take_memory(node, known);
             }
             Err(error) => tracing::warn!(peer = node.0, %error, "a peer's address could not be written down"),
         }

@@ -13,6 +13,8 @@ mod status;
 mod tests;
 mod turn;
 
+pub(super) use turn::NEWS_MS;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -87,7 +89,7 @@ impl Settings {
     }
 }
 
-/// What a worker shares with the others of its node.
+/// What a worker has of what its node keeps. The life is its own copy; the files and admissions are shared with the node's other workers.
 #[derive(Clone)]
 pub(crate) struct Kept {
     /// What this node says of itself in each frame.

@@ -1,6 +1,6 @@
 //! The end of a worker's turn: what has gathered is proposed and asked, and what the core wants is laid out as effects.
 
-use thermocline_paxos::{Event, Message, NodeId};
+use thermocline_paxos::{Event, NodeId};
 
 use super::Worker;
 use crate::node::apply;
@@ -15,15 +15,9 @@ const UNDECIDED_MS: u64 = 1_000;
 /// The first backoff after a preemption is drawn from up to so many milliseconds; it doubles up to four times.
 const BACKOFF_MS: u64 = 2;
 
-/// That a slot is decided may wait so long, in milliseconds, for a frame that leaves anyway: no write depends on it, and with few callers it
-/// would cost each of them two frames more, just before its answer. A read elsewhere that depends on it waits longer than that before it has
-/// the slot decided by itself.
-const NEWS_MS: u64 = 2;
-
-/// Whether a message only tells a decision to who has voted for it, or was sent it.
-fn is_news_only(message: &Message) -> bool {
-    message.chosen && message.accepted.as_ref().is_some_and(|accepted| accepted.command.is_none())
-}
+/// That a slot is decided may wait so long, in milliseconds, for a frame that leaves anyway: with few callers it would cost each of them two
+/// frames more, just before its answer. A read elsewhere that depends on it waits longer than that before it has the slot decided by itself.
+pub(in crate::node) const NEWS_MS: u64 = 2;
 
 impl Worker {
     /// Ends a turn: proposes what has gathered, asks what reads need. Effects are complete after it.
@@ -85,7 +79,7 @@ impl Worker {
                 if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == send.to)
                     && peer.up
                 {
-                    let due = if is_news_only(&send.message) { now + NEWS_MS } else { 0 };
+                    let due = if send.can_wait { now + NEWS_MS } else { 0 };
                     peer.add_by(due, |out| wire::put_paxos(out, &send.message));
                 }
             }

@@ -96,7 +96,8 @@ fn a_transfer_that_waits_for_this_disk_is_not_given_up() {
         worker.flush_parts();
     }
     assert!(worker.parts[0].is_full());
-    worker.want_transfer(bucket, Slot(1), Some(NodeId(3)));
+    worker.want_transfer(bucket, Slot(1));
+    worker.prefer_source(bucket, NodeId(2));
     worker.tick(5);
     worker.flush(5);
     while let Some(ask) = asked_piece(&mut worker, 2) {
@@ -123,7 +124,8 @@ fn nothing_is_open_any_more_through_a_slot_that_is_installed() {
     tell(&mut worker, 0, 2, &first_slot(bucket, 2, 0, false));
     let open = |worker: &mut Worker| worker.active.get_mut(bucket).and_then(|active| active.open);
     assert_eq!(open(&mut worker).map(|open| open.slot), Some(Slot(1)));
-    worker.want_transfer(bucket, Slot(1), Some(NodeId(3)));
+    worker.want_transfer(bucket, Slot(1));
+    worker.prefer_source(bucket, NodeId(2));
     worker.tick(5);
     worker.flush(5);
     let ask = asked_piece(&mut worker, 2).unwrap();
@@ -162,7 +164,7 @@ fn a_want_that_begins_anew_is_noticed() {
 #[test]
 fn a_bucket_that_all_refuse_is_asked_for_again_after_a_while() {
     let mut worker = worker(1, 3, 7);
-    worker.want_transfer(Bucket(3), Slot(1), None);
+    worker.want_transfer(Bucket(3), Slot(1));
     let mut asked = Vec::new();
     for now in (0..200).step_by(5) {
         worker.tick(now);

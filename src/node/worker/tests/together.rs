@@ -139,6 +139,27 @@ fn a_life_that_one_worker_has_written_down_every_worker_hears() {
     }
 }
 
+/// Each has links of its own, which it dials by itself.
+#[test]
+fn where_a_peer_is_now_every_worker_dials_it() {
+    let mut node = Together::new();
+    // What is written down of it begins with a life.
+    node.answers(0, 2, Life { id: 22, parent: 2, ..life(2) });
+    node.run_jobs(0);
+    tell_in(
+        &mut node.workers[0],
+        0,
+        2,
+        Life { id: 22, parent: 2, ..life(2) },
+        &Item::Address { epoch: 6, address: "new:1".into() },
+    );
+    node.run_jobs(0);
+    for worker in &mut node.workers {
+        worker.tick(1);
+        assert_eq!(std::mem::take(&mut worker.effects().addresses), [(NodeId(2), "new:1".to_owned())]);
+    }
+}
+
 /// Each worker hears of the records of its own buckets how far they are synced. A copy of the peer's directory was put back that has all that
 /// one worker was told of, and not all that the other was.
 #[test]
@@ -179,6 +200,7 @@ fn a_worker_that_goes_its_own_way_is_noticed() {
             all_workers_have_forgotten_before_another_life_begins_and_they_forget_once,
         ),
         (Plant::OtherWorkersUnheeded, a_peer_that_one_worker_does_not_hear_any_more_no_worker_hears),
+        (Plant::OtherWorkersUnheeded, where_a_peer_is_now_every_worker_dials_it),
         (Plant::OtherWorkersUnheeded, a_directory_that_was_replaced_takes_no_part_with_any_worker),
         (Plant::AnyReachAccounts, a_life_has_to_account_for_what_each_worker_was_told_of_the_one_before),
     ]);

@@ -1,6 +1,7 @@
 //! Slots that others want, too.
 
 use super::*;
+use crate::node::worker::NEWS_MS;
 
 /// Node 2 has promised a ballot of its own in slot 1.
 fn preempts(bucket: Bucket, round: u32) -> Item {
@@ -36,4 +37,29 @@ fn a_write_that_waited_for_an_empty_slot_goes_on_when_that_is_given_up() {
         worker.flush(now + 35);
     }
     assert_eq!(worker.counters.proposals, 1, "the write is proposed");
+}
+
+#[test]
+fn news_of_a_decision_waits_for_a_frame_and_not_for_ever() {
+    let mut worker = worker(1, 3, 7);
+    let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
+    call(&mut worker, 1, &name, put(&name));
+    worker.flush(0);
+    let question = told(&mut worker, 2).into_iter().find_map(|item| match item {
+        Item::Paxos(message) if message.bucket == bucket => Some(message),
+        _ => None,
+    });
+    told(&mut worker, 3);
+    sync(&mut worker, 1);
+    let vote = Message { durable: true, ..question.unwrap() };
+    tell(&mut worker, 10, 2, &Item::Paxos(vote));
+    assert_eq!(replies(&mut worker).len(), 1, "the slot is decided");
+    assert_eq!(worker.due_peers(10).count(), 0);
+    assert!(worker.next_timer() <= 10 + NEWS_MS);
+    assert_eq!(worker.due_peers(10 + NEWS_MS).count(), 2);
+    // What somebody waits for takes it along.
+    tell(&mut worker, 10, 3, &Item::Probe { round: 9, buckets: vec![(bucket, Slot(0))] });
+    assert_eq!(worker.due_peers(10).map(|peer| peer.node).collect::<Vec<_>>(), [NodeId(3)]);
+    let is_news = |item: &Item| matches!(item, Item::Paxos(message) if message.chosen);
+    assert!(told(&mut worker, 3).iter().any(is_news));
 }

@@ -76,7 +76,7 @@ impl Journal {
     }
 
     /// Writes an empty commit: a witness that the one before it was durable, so that its corruption is not taken for a
-    /// torn tail. Worth a write when the journal falls idle, and before an orderly end.
+    /// torn tail. Worth a write when the journal falls idle, and before an orderly end. It may use the headroom.
     ///
     /// # Errors
     /// As [`commit`](Journal::commit).
@@ -84,7 +84,7 @@ impl Journal {
         self.check()?;
         let mut committed = self.nothing_committed();
         if self.room() < BLOCK_BYTES {
-            self.make_ready(1, Room::Ordinary)?;
+            self.make_ready(1, Room::Headroom)?;
             self.roll(&mut committed)?;
         }
         self.write_commit(&mut [], &mut committed)?;

@@ -204,6 +204,8 @@ fn a_full_disk_is_no_poison_and_keeps_the_headroom() {
     disk.set_capacity(Some(disk.used_bytes() + 5000));
     let written = fill(&mut opened.journal);
     assert_eq!(written, 4, "the next segment is used, the one behind it is headroom");
+    while opened.journal.witness().is_ok_and(|committed| !committed.rolled) {}
+    assert_eq!(opened.journal.active_generation(), Some(Generation(3)), "a witness may use it");
     disk.set_capacity(Some(disk.used_bytes() + 40_000));
     let mut more = batch(&config(), &[(1, 5, 9000)]);
     opened.journal.commit(&mut [&mut more]).unwrap();

@@ -174,10 +174,17 @@ fn peers(config: &Config) -> Vec<(u16, String)> {
         .collect()
 }
 
-/// Writes the first commit of a start: from then on, an unused journal means a lost one. On a full disk, what only peers may want gives way for it.
+/// Writes the first commit of a start: from then on, an unused journal means a lost one. On a disk that the journal has filled, what was replayed is
+/// written to the state first, and what only peers may still want gives way.
 fn write_first_commit(journal: &mut Journal, workers: &mut [Worker]) -> Result<(), Error> {
     let mut written = journal.witness();
     if let Err(JournalError::Full { .. }) = written {
+        for worker in &mut *workers {
+            worker.flush_parts();
+            for job in std::mem::take(&mut worker.effects().jobs) {
+                worker.job_done(0, job.run(&journal.reader()));
+            }
+        }
         let needed = workers.iter().map(|worker| worker.needed_segment(false)).fold(u64::MAX, u64::min);
         if let Some(first) = reclaim::plan(&journal.segments(), 0, needed).first {
             journal.preparer().reclaim(first).map_err(|error| crate::node::journal_error(&error))?;

@@ -213,8 +213,7 @@ impl Machine {
             clients: (0..config.workers).map(|_| random()).collect(),
         };
         let mut recovered = recover(plan)?;
-        // From here on, an unused journal means a lost one.
-        recovered.journal.witness().map_err(|error| crate::node::journal_error(&error))?;
+        recovered.write_first_commit()?;
         for worker in &mut recovered.workers {
             worker.effects().witnessed = Some(Vec::new());
         }

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Slot, Vote};
 use thermocline_tiers::disk::Disk;
 use thermocline_tiers::hot::journal::{
-    Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalIdentity, Position, Record,
+    Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalError, JournalIdentity,
+    Position, Record,
 };
 use thermocline_tiers::hot::state::{Part, StateConfig, StateError};
 
@@ -22,6 +23,7 @@ use super::identity::{Identity, IdentityFile};
 use super::journal_index::JournalIndex;
 use super::lives::Reach;
 use super::peer_file::PeerFile;
+use super::reclaim;
 use super::record_codec;
 use super::route::{Dealing, Route};
 use super::state_parts;
@@ -54,6 +56,38 @@ pub(crate) struct Recovered {
     pub(crate) workers: Vec<Worker>,
     pub(crate) dealing: Dealing,
     pub(crate) report: Report,
+}
+
+impl Recovered {
+    /// Writes the first commit of this start: from then on, an unused journal means a lost one. On a disk that the journal has filled, what was
+    /// replayed is written to the state first, and what only peers may still want gives way.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], of the kind full when there is no room all the same.
+    pub(crate) fn write_first_commit(&mut self) -> Result<(), Error> {
+        let mut written = self.journal.witness();
+        if let Err(JournalError::Full { .. }) = written {
+            self.make_room()?;
+            written = self.journal.witness();
+        }
+        written.map(drop).map_err(|error| super::journal_error(&error))
+    }
+
+    fn make_room(&mut self) -> Result<(), Error> {
+        let reader = self.journal.reader();
+        for worker in &mut self.workers {
+            worker.flush_parts();
+            for job in std::mem::take(&mut worker.effects().jobs) {
+                worker.job_done(0, job.run(&reader));
+            }
+        }
+        let needed = self.workers.iter().map(|worker| worker.needed_segment(false)).fold(u64::MAX, u64::min);
+        if let Some(first) = reclaim::plan(&self.journal.segments(), 0, needed).first {
+            self.journal.preparer().reclaim(first).map_err(|error| super::journal_error(&error))?;
+            self.workers.iter_mut().for_each(|worker| worker.segments_reclaimed(first.0));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(any(test, feature = "test-util"))]
@@ -159,16 +193,17 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
                 replay.wiped();
             }
             let mut restored = replay.finish();
-            if restored.chosen > applied {
-                // What was installed did not last, or cannot be read: the log goes on, and the state is taken over again.
+            let is_ahead = restored.chosen > applied;
+            if is_ahead || is_installing {
+                // What was installed did not last, or cannot be read: it is taken over again.
                 failed.insert(bucket.0);
             }
             if !founded {
                 // Whether it is new or has lost everything, only the others can tell.
                 restored.vote = Vote::LearnerOnly;
             }
-            if is_installing && failed.insert(bucket.0) {
-                // What the state should say of it came only in part, and the journal does not tell how far the log is.
+            if is_installing && !is_ahead {
+                // The journal does not tell how far the log is, of which the state should say more.
                 restored.vote = Vote::LearnerOnly;
             }
             if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thermocline_paxos::NodeId;
 use thermocline_routing_table::{GroupCount, Machine, Placement, ReplicaCount, Table, Zone};
 use thermocline_tiers::disk::{Disk, File, Lock, OpenMode, RealDisk};
-use thermocline_tiers::hot::journal::{Journal, JournalConfig, JournalError};
+use thermocline_tiers::hot::journal::JournalConfig;
 use thermocline_tiers::hot::state::StateConfig;
 use tokio::sync::mpsc;
 
@@ -24,11 +24,10 @@ use crate::error::{Error, StorageKind};
 use crate::node::command::VALUE_BYTES_LIMIT;
 use crate::node::founding::{Founder, Told};
 use crate::node::identity::Identity;
-use crate::node::reclaim;
 use crate::node::recovery::{self, Plan, Recovered};
 use crate::node::route::Route;
 use crate::node::wire::Founding;
-use crate::node::worker::{Settings, Worker};
+use crate::node::worker::Settings;
 use crate::token::OUTCOME_SLOTS;
 use crate::topology::Topology;
 use crate::transport::{self, Counts, Hello, Limits, Listener, PROTOCOL_VERSION, Setup};
@@ -174,32 +173,11 @@ fn peers(config: &Config) -> Vec<(u16, String)> {
         .collect()
 }
 
-/// Writes the first commit of a start: from then on, an unused journal means a lost one. On a disk that the journal has filled, what was replayed is
-/// written to the state first, and what only peers may still want gives way.
-fn write_first_commit(journal: &mut Journal, workers: &mut [Worker]) -> Result<(), Error> {
-    let mut written = journal.witness();
-    if let Err(JournalError::Full { .. }) = written {
-        for worker in &mut *workers {
-            worker.flush_parts();
-            for job in std::mem::take(&mut worker.effects().jobs) {
-                worker.job_done(0, job.run(&journal.reader()));
-            }
-        }
-        let needed = workers.iter().map(|worker| worker.needed_segment(false)).fold(u64::MAX, u64::min);
-        if let Some(first) = reclaim::plan(&journal.segments(), 0, needed).first {
-            journal.preparer().reclaim(first).map_err(|error| crate::node::journal_error(&error))?;
-            workers.iter_mut().for_each(|worker| worker.segments_reclaimed(first.0));
-        }
-        written = journal.witness();
-    }
-    written.map(drop).map_err(|error| crate::node::journal_error(&error))
-}
-
 async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
-    let Opened { recovered, route, table, lock } = opened;
-    let Recovered { identity: file, peers: remembered, mut journal, mut workers, dealing, .. } = recovered;
+    let Opened { mut recovered, route, table, lock } = opened;
+    recovered.write_first_commit()?;
+    let Recovered { identity: file, peers: remembered, journal, workers, dealing, .. } = recovered;
     let identity = file.read();
-    write_first_commit(&mut journal, &mut workers)?;
     let mailboxes: Vec<Arc<Mailbox>> = workers.iter().map(|_| Arc::default()).collect();
     let gate = JournalGate::new(workers.len());
     let lock: Arc<dyn Lock> = Arc::from(lock);
@@ -456,31 +434,4 @@ fn random() -> Result<u64, Error> {
         Error::storage(StorageKind::System, format!("the system gives no random numbers: {error}"))
     })?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use thermocline_tiers::disk::MemoryDisk;
-    use thermocline_tiers::hot::journal::JournalIdentity;
-
-    /// Its segments are all kept for peers: nothing in them is needed for recovery.
-    #[test]
-    fn a_node_starts_on_a_disk_that_its_journal_has_filled() {
-        let disk = MemoryDisk::new(1);
-        let open = || {
-            let config = JournalConfig { segments_max: 1000, ..JournalConfig::with_segment_bytes(256 << 10) };
-            let identity = JournalIdentity { cluster: 1, node: 1, disk: 1 };
-            let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-            Journal::open(shared, Path::new("journal"), config, identity, |_, _| {}).unwrap().0
-        };
-        let mut journal = open();
-        disk.set_capacity(Some(disk.used_bytes() + (1 << 20)));
-        while journal.witness().is_ok() {}
-        assert!(journal.segments().len() > 3);
-        drop(journal);
-        let mut journal = open();
-        assert!(matches!(journal.witness(), Err(JournalError::Full { .. })));
-        write_first_commit(&mut journal, &mut []).unwrap();
-    }
 }

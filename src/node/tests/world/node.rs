@@ -77,7 +77,7 @@ impl World {
         };
         let mut recovered = recover(plan)?;
         self.nodes[index].damage = recovered.report.damage.len();
-        recovered.journal.witness().unwrap();
+        recovered.write_first_commit().unwrap();
         let boot = recovered.boot();
         assert!(self.boots.insert((boot.disk, boot.count)), "a boot is repeated");
         let mut founder = Founder::new(recovered.identity, others);

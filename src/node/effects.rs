@@ -355,10 +355,11 @@ impl Peer {
     /// in it.
     pub(crate) fn sign(&mut self, life: &Life) {
         let mut head = Vec::with_capacity(64);
-        for &(start, hears) in &self.heads {
-            let now_heard = plant::on(Plant::AnyLifeAnswered).then(|| self.life().unwrap_or_default());
+        for &(start, heard) in &self.heads {
+            let hears =
+                if plant::on(Plant::AnyLifeAnswered) { self.life().unwrap_or_default() } else { heard };
             head.clear();
-            wire::put_life(&mut head, &Life { hears: now_heard.unwrap_or(hears), ..*life });
+            wire::put_life(&mut head, &Life { hears, ..*life });
             self.out[start..start + head.len()].copy_from_slice(&head);
         }
     }

@@ -8,7 +8,7 @@ use thermocline_paxos::{
 };
 use thermocline_routing_table::{BucketCount, GroupCount, Machine, Placement, ReplicaCount, Table, Zone};
 use thermocline_tiers::disk::MemoryDisk;
-use thermocline_tiers::hot::journal::{Generation, JournalConfig, Position as Place};
+use thermocline_tiers::hot::journal::{Generation, Journal, JournalConfig, Position as Place};
 use thermocline_tiers::hot::state::{Key as StateKey, Position as StatePosition, StateConfig};
 
 use crate::error::Error;
@@ -28,6 +28,7 @@ mod addresses;
 mod answers;
 mod bounds;
 mod copied;
+mod full;
 mod lives;
 mod losses;
 mod lost;
@@ -126,16 +127,53 @@ fn told(worker: &mut Worker, node: u16) -> Vec<Item> {
 /// A node that hears this life of the worker tells it something.
 fn tell(worker: &mut Worker, now: u64, from: u16, item: &Item) {
     let hears = worker.kept.life.id;
-    tell_in(worker, now, from, Life { hears, ..life(from) }, item);
+    tell_in(worker, now, from, Life { hears, ..life(from) }, std::slice::from_ref(item));
 }
 
-/// The same in a life of that node's.
-fn tell_in(worker: &mut Worker, now: u64, from: u16, its: Life, item: &Item) {
+/// A node tells something, in one frame, in a life of its own.
+fn tell_in(worker: &mut Worker, now: u64, from: u16, its: Life, items: &[Item]) {
     let mut body = Vec::new();
     wire::put(&mut body, &Item::Life(its));
-    wire::put(&mut body, item);
+    items.iter().for_each(|item| wire::put(&mut body, item));
     worker.frame(now, NodeId(from), body.into());
     worker.flush(now);
+}
+
+/// The life after the one in which a node is known.
+fn next_life(node: u16) -> Life {
+    Life { id: 22, parent: u64::from(node), ..life(node) }
+}
+
+/// Whether it says that this next life of a node is heard.
+fn is_of_next_life(item: &Item, node: u16) -> bool {
+    let is_next =
+        |(of, known): &(NodeId, Witnessed)| of.0 == node && known.heard() == Some(next_life(node).id);
+    matches!(item, Item::Witnessed(all) if all.iter().any(is_next))
+}
+
+/// What a node says that remembers a life of a node of which nobody else knows.
+fn of_an_unknown_life(node: u16) -> Item {
+    let life = Life { disk: u64::from(node), id: 77, ..Life::default() };
+    Item::Witnessed(vec![(NodeId(node), Witnessed::after(None, &life, None))])
+}
+
+/// Does what the worker wants done, as disk threads would.
+fn run_jobs(worker: &mut Worker, journal: &Journal) {
+    for job in std::mem::take(&mut worker.effects().jobs) {
+        worker.job_done(0, job.run(&journal.reader()));
+    }
+}
+
+/// Has a write to a bucket of the worker's own proposed; which bucket, and what node 2 is asked.
+fn proposed_write(worker: &mut Worker, number: u64) -> (Bucket, Message) {
+    let (name, bucket) = entity(worker, |nodes| nodes[0] == NodeId(1));
+    call(worker, number, &name, put(&name));
+    worker.flush(0);
+    let question = told(worker, 2).into_iter().find_map(|item| match item {
+        Item::Paxos(message) if message.bucket == bucket => Some(message),
+        _ => None,
+    });
+    (bucket, question.expect("the write is proposed"))
 }
 
 fn call(worker: &mut Worker, number: u64, entity: &[u8], ask: Ask) {

@@ -52,11 +52,7 @@ fn where_a_new_machine_is_is_believed_before_it_is_heard() {
     let mut worker = of_epoch_5();
     let newcomer = Life { disk: 77, id: 78, ..life(2) };
     for (epoch, there) in [(5, None), (6, Some("new:1"))] {
-        let mut body = Vec::new();
-        wire::put(&mut body, &Item::Life(newcomer));
-        wire::put(&mut body, &Item::Address { epoch, address: "new:1".into() });
-        worker.frame(0, NodeId(2), body.into());
-        worker.flush(0);
+        tell_in(&mut worker, 0, 2, newcomer, &[Item::Address { epoch, address: "new:1".into() }]);
         assert_eq!(worker.counters.frames_of_old_lives, epoch - 4, "it is asked first");
         let told = worker.effects().jobs.drain(..).find_map(|job| match job {
             Job::RememberAddress { address, .. } => Some(address),

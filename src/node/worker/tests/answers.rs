@@ -43,7 +43,7 @@ pub(super) fn an_answer_to_an_earlier_life_is_none_to_this_one_whatever_its_name
     let (node, call_name) = passed_on(&mut worker);
     let written = Ok(Answer::Written(crate::key::Version(1)));
     let answer = Item::ForwardAnswer { call: call_name, outcome: written.clone() };
-    tell_in(&mut worker, 1, node, earlier(node), &answer);
+    tell_in(&mut worker, 1, node, earlier(node), std::slice::from_ref(&answer));
     assert_eq!(replies(&mut worker), []);
     tell(&mut worker, 1, node, &answer);
     assert_eq!(replies(&mut worker), [(5, written)]);
@@ -59,7 +59,7 @@ pub(super) fn an_answer_to_an_earlier_life_is_none_to_this_one_whatever_its_name
     });
     let (node, round) = probed.expect("a majority is asked");
     let answer = Item::ProbeAnswer { round, exceptions: Vec::new() };
-    tell_in(&mut worker, 1, node, earlier(node), &answer);
+    tell_in(&mut worker, 1, node, earlier(node), std::slice::from_ref(&answer));
     assert_eq!(replies(&mut worker), []);
     tell(&mut worker, 1, node, &answer);
     assert_eq!(replies(&mut worker), [(6, Ok(Answer::Got(None)))]);

@@ -37,11 +37,7 @@ impl Node {
     }
 
     fn run_jobs(&mut self) {
-        let jobs: Vec<Job> = self.worker.effects().jobs.drain(..).collect();
-        for job in jobs {
-            let done = job.run(&self.recovered.journal.reader());
-            self.worker.job_done(0, done);
-        }
+        run_jobs(&mut self.worker, &self.recovered.journal);
     }
 
     /// A peer answers the question for a floor that a life of this node asked.
@@ -53,14 +49,12 @@ impl Node {
     fn answer_in(&mut self, from: u16, its: Life, nonce: u64) {
         let answer = Item::FloorAnswer { nonce, buckets: vec![(BUCKET, Slot(1), Slot(1))], learning: vec![] };
         let its = Life { hears: self.worker.kept.life.id, ..its };
-        tell_in(&mut self.worker, 0, from, its, &answer);
+        tell_in(&mut self.worker, 0, from, its, &[answer]);
     }
 
     /// A peer remembers a life of a node of which nobody else knows.
     fn tell_of_a_life(&mut self, from: u16, node: u16) {
-        let life = Life { disk: u64::from(node), id: 77, ..Life::default() };
-        let told = Witnessed::after(None, &life, None);
-        tell(&mut self.worker, 0, from, &Item::Witnessed(vec![(NodeId(node), told)]));
+        tell(&mut self.worker, 0, from, &of_an_unknown_life(node));
     }
 
     /// For which life of a peer there is an answer to a call of it.
@@ -85,20 +79,14 @@ impl Node {
 fn a_new_life_is_heard_once_it_is_written_down() {
     let mut node = Node::new();
     told(&mut node.worker, 2);
-    let mut body = Vec::new();
-    wire::put(&mut body, &Item::Life(Life { id: 22, parent: 2, ..life(2) }));
-    wire::put(&mut body, &Item::FloorAsk { nonce: 5, buckets: vec![BUCKET] });
-    node.worker.frame(0, NodeId(2), body.into());
+    tell_in(&mut node.worker, 0, 2, next_life(2), &[Item::FloorAsk { nonce: 5, buckets: vec![BUCKET] }]);
     assert_eq!(told(&mut node.worker, 2), []);
     node.run_jobs();
     let answers = told(&mut node.worker, 2);
     assert!(matches!(answers[..], [Item::FloorAnswer { .. }]), "{answers:?}");
     assert_eq!(node.recovered.peers.of(2).and_then(|known| known.heard()), Some(22));
     // And the third is told.
-    let spread = told(&mut node.worker, 3).into_iter().any(|item| {
-        matches!(item, Item::Witnessed(all) if all.iter().any(|(of, known)| of.0 == 2 && known.heard() == Some(22)))
-    });
-    assert!(spread);
+    assert!(told(&mut node.worker, 3).iter().any(|item| is_of_next_life(item, 2)));
 }
 
 #[test]
@@ -131,9 +119,7 @@ fn an_answer_for_a_floor_counts_in_the_life_that_asked() {
     let after = node.worker.kept.life.id;
     assert_ne!(after, before);
     for from in [2, 3] {
-        let mut body = Vec::new();
-        wire::put(&mut body, &Item::Life(life(from)));
-        node.worker.frame(0, NodeId(from), body.into());
+        tell_in(&mut node.worker, 0, from, life(from), &[]);
         node.answer(from, after);
     }
     assert!(!node.needs_floor());
@@ -144,7 +130,7 @@ fn what_a_life_answered_does_not_count_once_the_next_is_heard() {
     let mut node = Node::learner();
     let asked = node.worker.kept.life.id;
     node.answer(2, asked);
-    let next = Life { id: 22, parent: 2, ..life(2) };
+    let next = next_life(2);
     node.answer_in(2, next, asked + 1);
     node.run_jobs();
     assert_eq!(node.worker.peers().iter().find_map(|peer| peer.known.as_ref()?.heard()), Some(22));
@@ -224,7 +210,7 @@ fn a_call_of_a_life_that_is_over_is_answered_to_nobody() {
         told(&mut node.worker, 2);
         for is_answered in [false, true] {
             if ends == Some(is_answered) {
-                node.answer_in(2, Life { id: 22, parent: 2, ..life(2) }, 0);
+                node.answer_in(2, next_life(2), 0);
                 node.run_jobs();
             }
             if !is_answered {

@@ -95,21 +95,11 @@ fn the_owner_of_an_idle_bucket_passes_it_and_stays_the_owner() {
 #[test]
 fn a_nudge_in_the_frame_that_decides_a_write_does_not_hide_its_decision() {
     let mut worker = worker(1, 3, 7);
-    let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
-    call(&mut worker, 5, &name, put(&name));
-    worker.flush(0);
+    let (bucket, question) = proposed_write(&mut worker, 5);
     sync(&mut worker, 9);
-    let vote = told(&mut worker, 2).into_iter().find_map(|item| match item {
-        Item::Paxos(message) if message.bucket == bucket && message.accepted.is_some() => Some(message),
-        _ => None,
-    });
-    let decided = Message { durable: true, chosen: true, ..vote.expect("the write is proposed") };
-    let mut body = Vec::new();
-    wire::put(&mut body, &Item::Life(Life { hears: worker.kept.life.id, ..life(2) }));
-    wire::put(&mut body, &Item::Paxos(decided));
-    wire::put(&mut body, &Item::Nudge { who: Who::You, buckets: vec![bucket] });
-    worker.frame(0, NodeId(2), body.into());
-    worker.flush(0);
+    let decided = Item::Paxos(Message { durable: true, chosen: true, ..question });
+    let its = Life { hears: worker.kept.life.id, ..life(2) };
+    tell_in(&mut worker, 0, 2, its, &[decided, Item::Nudge { who: Who::You, buckets: vec![bucket] }]);
     assert!(matches!(replies(&mut worker)[..], [(5, Ok(Answer::Written(_)))]));
     sync(&mut worker, 9);
     assert_eq!(worker.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0, 1);

@@ -42,16 +42,10 @@ fn a_write_that_waited_for_an_empty_slot_goes_on_when_that_is_given_up() {
 #[test]
 fn news_of_a_decision_waits_for_a_frame_and_not_for_ever() {
     let mut worker = worker(1, 3, 7);
-    let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
-    call(&mut worker, 1, &name, put(&name));
-    worker.flush(0);
-    let question = told(&mut worker, 2).into_iter().find_map(|item| match item {
-        Item::Paxos(message) if message.bucket == bucket => Some(message),
-        _ => None,
-    });
+    let (bucket, question) = proposed_write(&mut worker, 1);
     told(&mut worker, 3);
     sync(&mut worker, 1);
-    let vote = Message { durable: true, ..question.unwrap() };
+    let vote = Message { durable: true, ..question };
     tell(&mut worker, 10, 2, &Item::Paxos(vote));
     assert_eq!(replies(&mut worker).len(), 1, "the slot is decided");
     assert_eq!(worker.due_peers(10).count(), 0);

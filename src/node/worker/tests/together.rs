@@ -29,21 +29,12 @@ impl Together {
     }
 
     fn run_jobs(&mut self, index: usize) {
-        let jobs: Vec<Job> = self.workers[index].effects().jobs.drain(..).collect();
-        for job in jobs {
-            let done = job.run(&self.recovered.journal.reader());
-            self.workers[index].job_done(0, done);
-        }
+        run_jobs(&mut self.workers[index], &self.recovered.journal);
     }
 
     /// A peer tells a worker that it remembers a life of a node of which nobody else knows.
     fn tell_of_a_life(&mut self, index: usize, from: u16, node: u16) {
-        let life = Life { disk: u64::from(node), id: 77, ..Life::default() };
-        self.tell_of(index, from, node, Witnessed::after(None, &life, None));
-    }
-
-    fn tell_of(&mut self, index: usize, from: u16, node: u16, told: Witnessed) {
-        tell(&mut self.workers[index], 0, from, &Item::Witnessed(vec![(NodeId(node), told)]));
+        tell(&mut self.workers[index], 0, from, &of_an_unknown_life(node));
     }
 
     /// A worker hears a frame of a peer's life that asks for the floor of one of its buckets. Says whether it answers.
@@ -51,10 +42,8 @@ impl Together {
         let worker = &mut self.workers[index];
         let bucket = worker.own_buckets().next().unwrap();
         told(worker, from);
-        let mut body = Vec::new();
-        wire::put(&mut body, &Item::Life(Life { hears: worker.kept.life.id, ..its }));
-        wire::put(&mut body, &Item::FloorAsk { nonce: 5, buckets: vec![bucket] });
-        worker.frame(0, NodeId(from), body.into());
+        let its = Life { hears: worker.kept.life.id, ..its };
+        tell_in(worker, 0, from, its, &[Item::FloorAsk { nonce: 5, buckets: vec![bucket] }]);
         let items = told(worker, from);
         items.iter().any(|item| matches!(item, Item::FloorAnswer { .. }))
     }
@@ -128,14 +117,16 @@ fn a_peer_that_one_worker_does_not_hear_any_more_no_worker_hears() {
 #[test]
 fn a_life_that_one_worker_has_written_down_every_worker_hears() {
     let mut node = Together::new();
-    let next = Life { id: 22, parent: 2, ..life(2) };
+    let next = next_life(2);
     assert!(!node.answers(1, 2, next));
     node.run_jobs(1);
     assert!(node.answers(0, 2, next) && node.answers(1, 2, next));
     assert!(!node.answers(0, 2, life(2)), "it is over");
-    let spread = |item: &Item| matches!(item, Item::Witnessed(all) if all.iter().any(|(of, known)| of.0 == 2 && known.heard() == Some(22)));
     for worker in &mut node.workers {
-        assert!(told(worker, 3).iter().any(spread), "each has a link of its own to node 3");
+        assert!(
+            told(worker, 3).iter().any(|item| is_of_next_life(item, 2)),
+            "each has a link of its own to node 3"
+        );
     }
 }
 
@@ -144,15 +135,10 @@ fn a_life_that_one_worker_has_written_down_every_worker_hears() {
 fn where_a_peer_is_now_every_worker_dials_it() {
     let mut node = Together::new();
     // What is written down of it begins with a life.
-    node.answers(0, 2, Life { id: 22, parent: 2, ..life(2) });
+    node.answers(0, 2, next_life(2));
     node.run_jobs(0);
-    tell_in(
-        &mut node.workers[0],
-        0,
-        2,
-        Life { id: 22, parent: 2, ..life(2) },
-        &Item::Address { epoch: 6, address: "new:1".into() },
-    );
+    let address = Item::Address { epoch: 6, address: "new:1".into() };
+    tell_in(&mut node.workers[0], 0, 2, next_life(2), &[address]);
     node.run_jobs(0);
     for worker in &mut node.workers {
         worker.tick(1);
@@ -166,7 +152,7 @@ fn where_a_peer_is_now_every_worker_dials_it() {
 fn a_life_has_to_account_for_what_each_worker_was_told_of_the_one_before() {
     let mut node = Together::new();
     let reach = |offset| Reach { generation: 1, offset };
-    let next = Life { id: 22, parent: 2, ..life(2) };
+    let next = next_life(2);
     node.answers(1, 2, next);
     node.run_jobs(1);
     assert!(node.answers(0, 2, Life { synced: reach(500), ..next }));
@@ -186,7 +172,8 @@ fn a_directory_that_was_replaced_takes_no_part_with_any_worker() {
     let mut node = Together::new();
     let known = Witnessed::after(None, &life(1), None);
     let new = Life { disk: 9, id: 99, ..Life::default() };
-    node.tell_of(1, 2, 1, Witnessed::after(Some(&known), &new, None));
+    let told = Item::Witnessed(vec![(NodeId(1), Witnessed::after(Some(&known), &new, None))]);
+    tell(&mut node.workers[1], 0, 2, &told);
     node.workers[0].tick(1);
     assert!(node.workers.iter().all(|worker| worker.replaced && !worker.founded));
 }

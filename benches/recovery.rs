@@ -70,11 +70,17 @@ async fn run(records: u64, away: Duration) -> Result<(), Failure> {
     let begun = Instant::now();
     let catching_up = async {
         nodes.open(VICTIM).await?;
+        let opened = begun.elapsed();
         nodes.caught_up(VICTIM, &sample).await?;
-        Ok::<_, Failure>(begun.elapsed())
+        Ok::<_, Failure>((opened, begun.elapsed()))
     };
     let (caught_up, during) = under_load(&nodes, catching_up).await?;
-    println!("caught up {:.1} s after its start; load meanwhile: {during}", caught_up?.as_secs_f64());
+    let (opened, caught_up) = caught_up?;
+    println!(
+        "caught up {:.1} s after its start, of which opening took {:.1} s; load meanwhile: {during}",
+        caught_up.as_secs_f64(),
+        opened.as_secs_f64()
+    );
 
     let begun = Instant::now();
     let report = nodes.at(VICTIM).await?.verify().await?;

@@ -38,6 +38,8 @@ thermocline_tiers::plants! {
     FetchServesUnsynced,
     /// Of a slot with several records, the first is served and not the last.
     FirstRecordServed,
+    /// Of a slot with several records, any is streamed.
+    AnyRecordStreamed,
     /// The founding is told before it is written down.
     FoundingNotWritten,
     /// Whose directory it is, and that it was started, is written down after the journal was opened.

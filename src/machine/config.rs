@@ -41,6 +41,12 @@ pub struct MachineConfig {
     pub hedge_ms: u64,
     /// See [`Config`](crate::Config).
     pub resend_ms: u64,
+    /// At most so many buckets are fetched at the same time.
+    pub fetches_max: usize,
+    /// When so many buckets wait to be fetched, they get what they lack as a stream.
+    pub stream_from: usize,
+    /// About so much of the journal is read for each part of a stream, in bytes.
+    pub stream_bytes: u32,
 }
 
 impl MachineConfig {
@@ -61,6 +67,9 @@ impl MachineConfig {
             command_bytes_max: 8 << 10,
             hedge_ms: 25,
             resend_ms: 100,
+            fetches_max: 64,
+            stream_from: 4,
+            stream_bytes: 8 << 10,
         }
     }
 

@@ -199,6 +199,9 @@ impl Machine {
             command_bytes_max: config.command_bytes_max,
             hedge_ms: config.hedge_ms,
             resend_ms: config.resend_ms,
+            fetches_max: config.fetches_max,
+            stream_from: config.stream_from,
+            stream_bytes: config.stream_bytes,
             ..Settings::new(NodeId(config.node), random())
         };
         let plan = Plan {

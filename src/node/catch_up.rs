@@ -1,6 +1,6 @@
 //! Catching up: missing slots are pulled from a peer's journal.
 //!
-//! A bucket whose missing slots are in that journal no more, or that is empty and lacks many, is taken over whole
+//! A few buckets are fetched one by one; many get what they lack in the journal's own order (`stream.rs`). A bucket whose missing slots are in that journal no more, or that is empty and lacks many, is taken over whole
 //! (`transfer.rs`).
 
 use bytes::Bytes;
@@ -36,6 +36,16 @@ const HINT_TURNS: u32 = 30;
 /// A fetch without an answer is asked of another peer after so long, in milliseconds.
 const FETCH_MS: u64 = 100;
 
+/// A bucket that waits to be fetched.
+pub(super) struct Lack {
+    pub(super) bucket: Bucket,
+    /// Who knows that slots through this one are chosen.
+    pub(super) peer: NodeId,
+    pub(super) through: Slot,
+    /// Whether it is to be fetched by itself, because a stream has brought nothing of it.
+    pub(super) alone: bool,
+}
+
 impl Worker {
     /// This replica lacks slots that `peer` knows to be chosen.
     pub(super) fn behind(&mut self, now: u64, bucket: Bucket, peer: NodeId, through: Slot) {
@@ -46,17 +56,18 @@ impl Worker {
         if reached >= through || self.transfers.concerns(bucket) {
             return;
         }
+        let is_waited_for = self.active.get_mut(bucket).is_some_and(|active| !active.waiting.is_empty());
+        if self.streams.brings(bucket, through) && !is_waited_for {
+            return;
+        }
         if reached == Slot(0) && through.0 > transfer::SLOTS_MAX {
             return self.want_transfer(bucket, through.min(Slot(1)));
         }
         if self.active.get_mut(bucket).is_some_and(|active| active.fetching.is_some()) {
             return;
         }
-        if self.fetches >= FETCHES_MAX {
-            if self.catch_up_holds.insert(bucket.0) {
-                self.catch_up.push_back((bucket, peer, through));
-            }
-            return;
+        if self.fetches >= self.settings.fetches_max {
+            return self.lacks(Lack { bucket, peer, through, alone: false });
         }
         self.fetches += 1;
         self.counters.fetches += 1;
@@ -65,10 +76,17 @@ impl Worker {
         self.say(peer, &Item::Fetch { bucket, from: reached.next(), through });
     }
 
+    /// A bucket waits for its turn.
+    pub(super) fn lacks(&mut self, lack: Lack) {
+        if self.catch_up_holds.insert(lack.bucket.0) {
+            self.catch_up.push_back(lack);
+        }
+    }
+
     /// Starts fetches that had to wait for others.
     pub(super) fn continue_catch_up(&mut self, now: u64) {
-        while self.fetches < FETCHES_MAX {
-            let Some((bucket, peer, through)) = self.catch_up.pop_front() else { break };
+        while self.fetches < self.settings.fetches_max {
+            let Some(Lack { bucket, peer, through, .. }) = self.catch_up.pop_front() else { break };
             self.catch_up_holds.remove(&bucket.0);
             self.behind(now, bucket, peer, through);
         }
@@ -107,8 +125,6 @@ impl Worker {
                 from: first,
                 places,
                 bytes_max: FETCH_BYTES_MAX,
-                // What others were away for lies in the same parts of the journal.
-                among: self.fetch_jobs >= FETCH_JOBS_MAX / 2,
             });
         }
     }
@@ -159,9 +175,10 @@ impl Worker {
     pub(crate) fn describe_catching_up(&mut self, bucket: Bucket) -> String {
         let fetching = self.active.get_mut(bucket).and_then(|active| active.fetching);
         format!(
-            "fetching {fetching:?}, {} fetches, {} wait, transferred {}, {} transfers, failed {}, full {}",
+            "fetching {fetching:?}, {} fetches, {} wait, {} streamed, transferred {}, {} transfers, failed {}, full {}",
             self.fetches,
             self.catch_up.len(),
+            self.streams.left(),
             self.transfers.concerns(bucket),
             self.transfers.left(),
             self.failed.contains(&bucket.0),
@@ -248,12 +265,16 @@ impl Worker {
         }
     }
 
-    pub(super) fn fetch_from_another(&mut self, now: u64, bucket: Bucket, not: NodeId) {
+    /// Another replica that is up, not this one if it can be.
+    pub(super) fn another_source(&self, bucket: Bucket, not: NodeId) -> Option<NodeId> {
         let me = self.settings.me;
         let others = self.route.replicas(bucket).iter().copied().filter(|node| *node != me);
-        let other = others.filter(|node| self.is_up(*node)).max_by_key(|node| *node != not);
+        others.filter(|node| self.is_up(*node)).max_by_key(|node| *node != not)
+    }
+
+    pub(super) fn fetch_from_another(&mut self, now: u64, bucket: Bucket, not: NodeId) {
         // How far the other is, is not known: one slot is asked for, and its answer tells.
-        if let Some(other) = other {
+        if let Some(other) = self.another_source(bucket, not) {
             let next = self.applied(bucket).next();
             self.behind(now, bucket, other, next);
         }

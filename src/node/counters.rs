@@ -43,6 +43,8 @@ counters! {
     dropped_full,
     /// Catch-up questions asked.
     fetches,
+    /// Streams opened, to catch up in many buckets.
+    streams,
     /// Undecided slots that this node set out to decide.
     finished_slots,
     /// Frames from lives of peers that are over, or that began from an old copy.

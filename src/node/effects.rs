@@ -19,6 +19,7 @@ use super::identity::IdentityFile;
 use super::lives::{Life, Lived, Reach};
 use super::peer_file::PeerFile;
 use super::record_codec;
+use super::stream::{Stretch, StretchWanted};
 use super::wire::{self, Founding};
 use super::witnessed::Witnessed;
 use crate::error::Error;
@@ -137,6 +138,11 @@ impl Effects {
         }
     }
 
+    /// The length of a segment of the journal.
+    pub(super) fn segment_bytes(&self) -> u32 {
+        self.config.segment_bytes
+    }
+
     /// Takes what is to be written.
     pub(crate) fn take_submissions(&mut self) -> std::vec::Drain<'_, Submission> {
         self.submissions.drain(..)
@@ -170,8 +176,10 @@ pub(crate) enum Job {
     Scan(CallKey, ScanJob),
     /// A flush, merge or sweep of a part, by its place at this worker.
     State(usize, StateJob),
-    /// Chosen commands for another node, from the journal, from slot `from` on without a gap. `among`: one of many such.
-    Fetch { to: NodeId, bucket: Bucket, from: Slot, places: Vec<Position>, bytes_max: usize, among: bool },
+    /// Chosen commands for another node, from the journal, from slot `from` on without a gap.
+    Fetch { to: NodeId, bucket: Bucket, from: Slot, places: Vec<Position>, bytes_max: usize },
+    /// The next part of a stream.
+    Stream(StretchWanted),
     /// The next piece of a bucket for another replica.
     Copy { to: NodeId, session: u64, copying: Box<Copying> },
     /// What is on the disk of some buckets, for an audit.
@@ -196,10 +204,11 @@ impl Job {
             Self::Get(key, get) => Done::Got(key, get.run()),
             Self::Scan(key, scan) => Done::Scanned(key, scan.run()),
             Self::State(part, job) => Done::State(part, job.run()),
-            Self::Fetch { to, bucket, from, places, bytes_max, among } => {
-                let commands = read_commands(reader, &places, bytes_max, among);
+            Self::Fetch { to, bucket, from, places, bytes_max } => {
+                let commands = read_commands(reader, &places, bytes_max);
                 Done::Fetched { to, bucket, from, commands }
             }
+            Self::Stream(wanted) => Done::Streamed(wanted.read(reader)),
             Self::Copy { to, session, mut copying } => {
                 let piece = copying.read();
                 Done::Copied { to, session, copying, piece }
@@ -223,13 +232,11 @@ impl Job {
 }
 
 /// Reads commands until one is missing or damaged, or the bytes are enough.
-fn read_commands(reader: &JournalReader, places: &[Position], bytes_max: usize, among: bool) -> Vec<Command> {
+fn read_commands(reader: &JournalReader, places: &[Position], bytes_max: usize) -> Vec<Command> {
     let mut commands = Vec::new();
     let (mut buffer, mut bytes) = (Vec::new(), 0);
     for place in places {
-        let read =
-            if among { reader.read_nearby(*place, &mut buffer) } else { reader.read(*place, &mut buffer) };
-        let record = match read {
+        let record = match reader.read(*place, &mut buffer) {
             Ok(record) => record,
             Err(error) => {
                 tracing::debug!(%error, "a command for a peer could not be read");
@@ -239,10 +246,8 @@ fn read_commands(reader: &JournalReader, places: &[Position], bytes_max: usize, 
         let slot = Slot(record.head.slot.0);
         let payload = Bytes::copy_from_slice(record.payload);
         bytes += payload.len();
-        match record_codec::decode(record.head.kind.0, slot, payload) {
-            Ok(Record::Accept { command, .. } | Record::Chosen { command, .. }) => commands.push(command),
-            _ => break,
-        }
+        let Some(command) = record_codec::command(record.head.kind.0, slot, payload) else { break };
+        commands.push(command);
         if bytes >= bytes_max {
             break;
         }
@@ -256,6 +261,7 @@ pub(crate) enum Done {
     Scanned(CallKey, Result<Page, StateError>),
     State(usize, Finished),
     Fetched { to: NodeId, bucket: Bucket, from: Slot, commands: Vec<Command> },
+    Streamed(Stretch),
     Copied { to: NodeId, session: u64, copying: Box<Copying>, piece: Result<Piece, StateError> },
     Audited { to: NodeId, round: u64, read: Vec<(Finding, Option<StateError>)> },
     Remembered(NodeId, Result<Witnessed, Error>),

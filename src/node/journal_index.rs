@@ -139,6 +139,14 @@ impl JournalIndex {
         commands.places.range(start..).take(wanted).copied().collect()
     }
 
+    /// Where the command of a slot lies, if its segment is still there.
+    pub(crate) fn place(&self, bucket: Bucket, slot: Slot) -> Option<Position> {
+        let commands = self.commands.get(bucket.0 as usize)?;
+        let at = slot.0.checked_sub(commands.first.0)?;
+        let place = commands.places.get(usize::try_from(at).ok()?).copied();
+        place.filter(|place| place.generation.0 >= self.first_segment)
+    }
+
     /// The first and the last slot that there are commands of, and how many there are.
     #[cfg(feature = "test-util")]
     pub(crate) fn span(&self, bucket: Bucket) -> Option<(Slot, Slot, u64)> {

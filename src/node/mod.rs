@@ -37,6 +37,7 @@ pub(crate) mod request_codec;
 pub(crate) mod route;
 mod small_file;
 mod state_parts;
+pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -13,7 +13,7 @@
 //! An originator is node u16 · disk u64 · boot count u32. A command's bits: 1, it has an id; 2, it has an heir too.
 
 use bytes::Bytes;
-use thermocline_paxos::{Record, Slot};
+use thermocline_paxos::{Command, Record, Slot};
 
 use super::wire::{Malformed, get_ballot, get_command, put_ballot, put_command};
 
@@ -64,6 +64,14 @@ pub(crate) fn encode(out: &mut Vec<u8>, record: &Record) {
         }
         Record::Chosen { command, .. } => put_command(out, command),
         Record::Floor { .. } | Record::Installed { .. } => {}
+    }
+}
+
+/// Reads the slot's command back; `None` where there is none.
+pub(crate) fn command(kind: u8, slot: Slot, payload: Bytes) -> Option<Command> {
+    match decode(kind, slot, payload) {
+        Ok(Record::Accept { command, .. } | Record::Chosen { command, .. }) => Some(command),
+        _ => None,
     }
 }
 

@@ -420,7 +420,8 @@ impl Worker {
     /// Whether nothing is left to be fetched, copied or mended.
     #[cfg(test)]
     pub(super) fn is_whole(&self) -> bool {
-        self.transfers.left() == 0 && self.failed.is_empty() && self.fetches == 0 && self.catch_up.is_empty()
+        let is_caught_up = self.fetches == 0 && self.catch_up.is_empty() && self.streams.is_idle();
+        self.transfers.left() == 0 && self.failed.is_empty() && is_caught_up
     }
 }
 

@@ -62,7 +62,7 @@ impl DiskPool {
     pub(super) fn submit(&self, mailbox: &Arc<Mailbox>, job: Job) {
         let queue = match job {
             Job::State(..) => &self.upkeep,
-            Job::Fetch { .. } | Job::Copy { .. } => &self.help,
+            Job::Fetch { .. } | Job::Stream(_) | Job::Copy { .. } => &self.help,
             Job::Audit { .. } => &self.audits,
             _ => &self.reads,
         };

@@ -19,6 +19,7 @@ use crate::key::{Key, Position, Version};
 use crate::node::command::{self, Change, EntryKind};
 use crate::node::identity::{Amnesia, Identity};
 use crate::node::lives::{Life, Lived, Lives, Reach};
+use crate::node::stream::{StreamPart, Streamed};
 use crate::node::wire::{self, BucketPiece, Founding, Item, ProbeException};
 use crate::node::witnessed::Witnessed;
 use crate::node::{record_codec, request_codec};
@@ -318,6 +319,8 @@ fn item_seeds() -> Vec<Vec<u8>> {
         hears: 8,
         ..Witnessed::default()
     };
+    let commands = vec![Streamed { bucket, slot, command: command.clone() }];
+    let part = StreamPart { stream: 1, part: 2, commands, ended: true };
     let items = [
         Item::Paxos(message),
         Item::Probe { round: 1, buckets: vec![(bucket, slot)] },
@@ -334,6 +337,9 @@ fn item_seeds() -> Vec<Vec<u8>> {
         Item::ForwardAnswer { call: 1, outcome: Ok(Answer::Written(Version(4))) },
         Item::Fetch { bucket, from: slot, through: slot },
         Item::FetchAnswer { bucket, from: slot, commands: vec![command.clone(), command], chosen: slot },
+        Item::StreamAsk { stream: 1, of: 2, buckets: vec![(bucket, slot)] },
+        Item::StreamNext { stream: 1, part: 2, through: 3, again: true },
+        Item::StreamPart(part),
         Item::Hint { bucket, chosen: slot },
         Item::Founding(founding),
         Item::FloorAsk { nonce: 1, buckets: vec![bucket] },

@@ -15,12 +15,14 @@ mod floors;
 mod introductions;
 mod missing;
 mod probes;
+mod streams;
 
 use bytes::{Buf, Bytes};
 use thermocline_paxos::{Boot, Bucket, Command, Message, NodeId, Slot};
 
 use super::audit::Finding;
 use super::lives::{Life, Lived};
+use super::stream::StreamPart;
 use super::witnessed::Witnessed;
 use crate::request::{Outcome, Request};
 
@@ -59,6 +61,13 @@ pub(crate) enum Item {
     Fetch { bucket: Bucket, from: Slot, through: Slot },
     /// Chosen commands in slot order from `from`; empty when they are no longer there.
     FetchAnswer { bucket: Bucket, from: Slot, commands: Vec<Command>, chosen: Slot },
+    /// "Send me, part by part, what is chosen in these buckets from these slots on, as it comes in your journal." They are some of `of`
+    /// buckets; without any: no more.
+    StreamAsk { stream: u64, of: u32, buckets: Vec<(Bucket, Slot)> },
+    /// "I have the parts before `part`: send me those before `through`." `again`: they do not come, and count as lost.
+    StreamNext { stream: u64, part: u32, through: u32, again: bool },
+    /// One of them.
+    StreamPart(StreamPart),
     /// "You lack commands: I know slots through `chosen` to be chosen."
     Hint { bucket: Bucket, chosen: Slot },
     /// Who was there when the group was founded, told at the start of a connection.
@@ -121,6 +130,9 @@ mod kind {
     pub(super) const REPAIR: u8 = 21;
     pub(super) const ADDRESS: u8 = 22;
     pub(super) const ACCOUNTS: u8 = 23;
+    pub(super) const STREAM_ASK: u8 = 24;
+    pub(super) const STREAM_NEXT: u8 = 25;
+    pub(super) const STREAM_PART: u8 = 26;
 }
 
 /// Appends any item.
@@ -141,6 +153,11 @@ pub(crate) fn put(out: &mut Vec<u8>, item: &Item) {
         Item::FetchAnswer { bucket, from, commands, chosen } => {
             missing::put_answer(out, *bucket, *from, commands, *chosen);
         }
+        Item::StreamAsk { stream, of, buckets } => streams::put_ask(out, *stream, *of, buckets),
+        Item::StreamNext { stream, part, through, again } => {
+            streams::put_next(out, *stream, *part, *through, *again);
+        }
+        Item::StreamPart(part) => streams::put_part(out, part),
         Item::Hint { bucket, chosen } => missing::put_hint(out, *bucket, *chosen),
         Item::Founding(founding) => introductions::put_founding(out, founding),
         Item::FloorAsk { nonce, buckets } => floors::put_ask(out, *nonce, buckets),
@@ -172,6 +189,9 @@ pub(crate) fn take(body: &mut Bytes) -> Result<Option<Item>, Malformed> {
         kind::FORWARD_ANSWER => calls::take_answer,
         kind::FETCH => missing::take_fetch,
         kind::FETCH_ANSWER => missing::take_answer,
+        kind::STREAM_ASK => streams::take_ask,
+        kind::STREAM_NEXT => streams::take_next,
+        kind::STREAM_PART => streams::take_part,
         kind::HINT => missing::take_hint,
         kind::FOUNDING => introductions::take_founding,
         kind::FLOOR_ASK => floors::take_ask,

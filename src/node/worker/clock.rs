@@ -29,12 +29,15 @@ impl Worker {
         while let Some(timer) = self.timers.due(now) {
             self.timer(now, timer);
         }
+        self.look_after_stream(now);
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP_MS;
             self.look_after_open_slots(now);
             self.expire_calls(now);
             self.reroute_forwarded(now, None);
             self.widen_rounds(now, None);
+            self.sweep_streams(now);
+            self.open_stream(now);
             self.continue_catch_up(now);
             if now >= self.next_parked {
                 self.next_parked = now + PARKED_MS;
@@ -76,9 +79,13 @@ impl Worker {
     pub(crate) fn next_timer(&self) -> u64 {
         let is_idle = self.calls.len() == 0
             && self.catch_up.is_empty()
+            && self.streams.is_idle()
             && self.transfers.is_idle()
             && self.nudges.is_idle();
         let sweep = if is_idle { self.next_sweep + 20 * SWEEP_MS } else { self.next_sweep };
+        if self.streams.has_come() && !self.journal_is_behind() {
+            return self.last_tick;
+        }
         let news = self.peers.iter().filter_map(Peer::due);
         news.chain(self.timers.next()).fold(sweep, u64::min)
     }

@@ -92,6 +92,11 @@ impl Worker {
             Item::FetchAnswer { bucket, from: first, commands, chosen } => {
                 self.fetched(now, from, bucket, first, commands, chosen);
             }
+            Item::StreamAsk { stream, of, buckets } => self.stream_asked(now, from, stream, of, &buckets),
+            Item::StreamNext { stream, part, through, again } => {
+                self.part_asked(now, from, stream, part, through, again);
+            }
+            Item::StreamPart(part) => self.part_came(now, from, part),
             Item::Hint { bucket, chosen } => self.hinted(now, from, bucket, chosen),
             Item::Founding(founding) => self.founding_heard(from, founding),
             Item::FloorAsk { nonce, buckets } => self.floor_asked(from, nonce, &buckets),
@@ -135,6 +140,8 @@ impl Worker {
         self.reroute_forwarded(now, Some(node));
         self.widen_rounds(now, Some(node));
         self.fetch_from_others(now, node);
+        self.stream_from_others(now, node);
+        self.forget_streams_of(node);
         self.pump(now);
     }
 
@@ -159,6 +166,7 @@ impl Worker {
         self.synced = submission.through;
         self.core.persisted(submission.through, &mut self.out);
         self.answer_fetches();
+        self.read_for_streams();
         self.release_state_jobs();
         self.effects.recycle(submission);
         self.pump(now);
@@ -183,6 +191,7 @@ impl Worker {
             Done::AddressRemembered(node, result) => self.address_remembered(node, result),
             Done::Admitted(result) => self.admitted(now, result),
             Done::Lifted(result) => self.lifted(result),
+            Done::Streamed(stretch) => self.stretch_read(stretch),
             Done::Fetched { to, bucket, from, commands } => {
                 self.fetch_jobs -= 1;
                 self.answer_fetches();

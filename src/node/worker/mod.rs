@@ -26,6 +26,7 @@ use super::admission::Admission;
 use super::apply::Decision;
 use super::audit::Audits;
 use super::calls::{CallKey, Calls};
+use super::catch_up::{FETCHES_MAX, Lack};
 use super::copies::Copies;
 use super::counters::Counters;
 use super::effects::{Effects, Peer};
@@ -37,6 +38,7 @@ use super::nudges::Nudges;
 use super::peer_file::PeerFile;
 use super::read::Rounds;
 use super::route::{Dealing, Route};
+use super::stream::{STRETCH_BYTES, Streams};
 use super::timers::Timers;
 use super::transfer::Transfers;
 use super::upkeep::Upkeep;
@@ -63,6 +65,12 @@ pub(crate) struct Settings {
     pub(crate) resend_ms: u64,
     /// At most so many bytes a second are copied to this worker from other replicas.
     pub(crate) transfer_bytes_s_max: u64,
+    /// At most so many buckets are fetched at the same time.
+    pub(crate) fetches_max: usize,
+    /// When so many buckets wait to be fetched, they get what they lack as a stream.
+    pub(crate) stream_from: usize,
+    /// About so much of the journal is read for each part of a stream, in bytes.
+    pub(crate) stream_bytes: u32,
     /// How often the replicas are compared without being asked to, in milliseconds; 0 for never.
     pub(crate) audit_every_ms: u64,
     /// Where this node can be reached, as of an epoch of the topology: peers may have another address of it.
@@ -83,6 +91,9 @@ impl Settings {
             hedge_ms: 20,
             resend_ms: 100,
             transfer_bytes_s_max: 64 << 20,
+            fetches_max: FETCHES_MAX,
+            stream_from: 256,
+            stream_bytes: STRETCH_BYTES,
             audit_every_ms: 0,
             address: None,
         }
@@ -173,10 +184,11 @@ pub(crate) struct Worker {
     pub(super) upkeep: Vec<Upkeep>,
     /// Wall clock of the last event, in milliseconds since the Unix epoch: only for expiry.
     pub(super) wall_ms: u64,
-    pub(super) catch_up: VecDeque<(Bucket, NodeId, Slot)>,
+    pub(super) catch_up: VecDeque<Lack>,
     /// The buckets in `catch_up`, each once.
     pub(super) catch_up_holds: HashSet<u32>,
     pub(super) fetches: usize,
+    pub(super) streams: Streams,
     /// Reads of the journal for other nodes that are under way.
     pub(super) fetch_jobs: usize,
     /// Fetches of other nodes that wait until what was recorded before them is synced.

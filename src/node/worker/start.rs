@@ -19,6 +19,7 @@ use crate::node::loss::Losses;
 use crate::node::nudges::Nudges;
 use crate::node::read::Rounds;
 use crate::node::route::Route;
+use crate::node::stream::Streams;
 use crate::node::timers::Timers;
 use crate::node::transfer::Transfers;
 use crate::node::upkeep::Upkeep;
@@ -111,6 +112,7 @@ impl Worker {
             catch_up: VecDeque::new(),
             catch_up_holds: HashSet::new(),
             fetches: 0,
+            streams: Streams::default(),
             fetch_jobs: 0,
             fetches_asked: VecDeque::new(),
             held_jobs: VecDeque::new(),

@@ -57,7 +57,7 @@ impl Worker {
 
     /// How many buckets are yet to be caught up, copied or mended.
     pub(crate) fn buckets_behind(&self) -> u32 {
-        (self.transfers.left() + self.fetches + self.catch_up.len()) as u32
+        (self.transfers.left() + self.streams.left() + self.fetches + self.catch_up.len()) as u32
     }
 
     /// Since when buckets learn, and how many did then; `None` when none does.

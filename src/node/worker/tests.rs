@@ -37,6 +37,7 @@ mod nudged;
 mod plants;
 mod rounds;
 mod slots;
+mod streamed;
 mod together;
 mod tokens;
 
@@ -386,6 +387,8 @@ fn numbers_at_the_end_of_their_range_do_no_harm() {
         Item::FetchAnswer { bucket: Bucket(u32::MAX), from: end, commands: Vec::new(), chosen: end },
         Item::Fetch { bucket, from: end, through: end },
         Item::Fetch { bucket: Bucket(u32::MAX), from: Slot(0), through: end },
+        Item::StreamAsk { stream: 1, of: 1, buckets: vec![(bucket, end), (Bucket(u32::MAX), Slot(0))] },
+        Item::StreamNext { stream: 1, part: u32::MAX, through: u32::MAX, again: true },
         Item::Hint { bucket, chosen: end },
         Item::Hint { bucket: Bucket(u32::MAX), chosen: end },
         Item::Probe { round: u64::MAX, buckets: vec![(bucket, end), (Bucket(u32::MAX), end)] },

@@ -55,9 +55,6 @@ pub trait Disk: Send + Sync + 'static {
 /// What a direct file's offsets, lengths and buffer addresses are multiples of, in bytes.
 pub const DIRECT_ALIGNMENT: usize = 4096;
 
-/// How much is brought into memory at a time where more is read from nearby, in bytes: what a disk reads in the time of a few seeks.
-pub const NEARBY_BYTES: u64 = 512 << 10;
-
 /// Whether a call found no room on the disk, which is no failure of what is already written.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
@@ -68,11 +65,6 @@ pub fn is_full(error: &io::Error) -> bool {
 pub trait File: Send + Sync {
     /// Fills the whole buffer from `offset`; [`io::ErrorKind::UnexpectedEof`] when the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-    /// The same, where more will be read from nearby soon: what is not in memory is brought there with what lies around it, in blocks of
-    /// [`NEARBY_BYTES`].
-    fn read_nearby(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.read_exact_at(buffer, offset)
-    }
     /// Writes the whole buffer at `offset`, growing the file where needed.
     fn write_all_at(&self, buffer: &[u8], offset: u64) -> io::Result<()>;
     /// Makes everything written so far durable (data and length; not the directory entry).

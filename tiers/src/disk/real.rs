@@ -9,8 +9,6 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::{Errno, retry_on_intr};
 
-#[cfg(target_os = "linux")]
-use super::NEARBY_BYTES;
 use super::{Disk, File, Lock, OpenMode, check_alignment, relative};
 
 /// A directory of the operating system as a [`Disk`].
@@ -120,14 +118,6 @@ impl File for RealFile {
         self.file.read_exact_at(buffer, offset)
     }
 
-    fn read_nearby(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        if !is_in_memory(&self.file, buffer, offset) {
-            bring_near(&self.file, offset);
-            self.file.read_exact_at(buffer, offset)?;
-        }
-        Ok(())
-    }
-
     fn write_all_at(&self, buffer: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(buffer, offset)
     }
@@ -144,31 +134,6 @@ impl File for RealFile {
         self.file.set_len(len)
     }
 }
-
-/// Reads what is in the page cache; whether that was all.
-#[cfg(target_os = "linux")]
-fn is_in_memory(file: &fs::File, buffer: &mut [u8], offset: u64) -> bool {
-    use rustix::io::{ReadWriteFlags, preadv2};
-    let wanted = buffer.len();
-    let into = &mut [io::IoSliceMut::new(buffer)];
-    preadv2(file, into, offset, ReadWriteFlags::NOWAIT).is_ok_and(|read| read == wanted)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_in_memory(_file: &fs::File, _buffer: &mut [u8], _offset: u64) -> bool {
-    false
-}
-
-/// Has the system begin to read the blocks around; no more than advice, so that its failure means nothing.
-#[cfg(target_os = "linux")]
-fn bring_near(file: &fs::File, offset: u64) {
-    use rustix::fs::{Advice, fadvise};
-    let block = offset / NEARBY_BYTES * NEARBY_BYTES;
-    let _ = fadvise(file, block, std::num::NonZeroU64::new(NEARBY_BYTES), Advice::WillNeed);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn bring_near(_file: &fs::File, _offset: u64) {}
 
 /// Opened with O_DSYNC, and with O_DIRECT where the file system takes it.
 struct DirectFile {
@@ -219,21 +184,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let disk = RealDisk::new(directory.path().join("root")).unwrap();
         (directory, disk)
-    }
-
-    #[test]
-    fn what_is_read_nearby_is_what_is_there() {
-        let (_directory, disk) = disk();
-        let file = disk.open(Path::new("x"), OpenMode::CreateNew).unwrap();
-        let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
-        file.write_all_at(&bytes, 0).unwrap();
-        for (offset, length) in [(0, 0), (0, 1), (524_287, 2), (1_000_003, 700_000), (2_999_999, 1)] {
-            let mut read = vec![0; length];
-            file.read_nearby(&mut read, offset as u64).unwrap();
-            assert_eq!(read, bytes[offset..offset + length], "{length} bytes at {offset}");
-        }
-        let beyond = file.read_nearby(&mut [0; 2], 2_999_999);
-        assert_eq!(beyond.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

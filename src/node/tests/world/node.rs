@@ -55,8 +55,14 @@ impl World {
             parts: 2,
             ..Identity::default()
         };
-        let settings =
-            Settings { command_bytes_max: 1 << 16, hedge_ms: 25, ..Settings::new(NodeId(node), self.random) };
+        let settings = Settings {
+            command_bytes_max: 1 << 16,
+            hedge_ms: 25,
+            fetches_max: 4,
+            stream_from: 2,
+            stream_bytes: 32 << 10,
+            ..Settings::new(NodeId(node), self.random)
+        };
         let all = 1..=self.nodes.len() as u16;
         let others: Vec<u16> = all.filter(|peer| *peer != node).collect();
         let plan = Plan {

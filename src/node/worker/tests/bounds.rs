@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::config::Config;
+
 use crate::node::catch_up::{FETCH_BYTES_MAX, FETCH_JOBS_MAX, FETCHES_MAX};
 use crate::node::effects::Done;
 use crate::node::load::UNSYNCED_BYTES_MAX;
+use crate::node::stream::{PART_BYTES, PARTS_AHEAD, READ_BYTES};
 use crate::token::Token;
 
 /// Buckets of which a node is the first replica, and so the owner of the first slot.
@@ -127,7 +129,10 @@ fn what_is_fetched_at_the_same_time_fits_the_buffer_of_a_link() {
     }
     let fetches = told(&mut worker, 2).iter().filter(|item| matches!(item, Item::Fetch { .. })).count();
     assert_eq!(fetches, FETCHES_MAX);
-    assert!((fetches * FETCH_BYTES_MAX) as u64 <= Config::embedded("data").peer_buffer_bytes_max / 2);
+    let buffer = Config::embedded("data").peer_buffer_bytes_max;
+    assert!((fetches * FETCH_BYTES_MAX) as u64 <= buffer / 2);
+    // What a part is closed by may be as long as what is read at a time.
+    assert!(u64::from(PARTS_AHEAD) * (PART_BYTES as u64 + u64::from(READ_BYTES)) <= buffer * 3 / 8);
 }
 
 #[test]

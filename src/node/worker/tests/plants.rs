@@ -3,7 +3,7 @@
 use super::{
     a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it,
     a_refusal_of_the_second_copy_says_nothing_of_the_first, a_vote_that_lost_is_never_fetched_as_chosen,
-    addresses, answers, tokens,
+    addresses, answers, streamed, tokens,
 };
 use crate::node::tests::plants::each_is_noticed;
 use crate::plant::Plant;
@@ -56,4 +56,10 @@ fn a_flush_ahead_of_the_journal_is_noticed() {
 #[test]
 fn a_fetch_of_what_is_not_known_to_be_chosen_is_noticed() {
     each_is_noticed(&[(Plant::FetchServesUnsynced, a_vote_that_lost_is_never_fetched_as_chosen)]);
+    each_is_noticed(&[(Plant::FetchServesUnsynced, streamed::a_vote_that_lost_is_never_streamed)]);
+}
+
+#[test]
+fn a_stream_of_any_record_of_a_slot_is_noticed() {
+    each_is_noticed(&[(Plant::AnyRecordStreamed, streamed::a_vote_that_lost_is_never_streamed)]);
 }

@@ -52,6 +52,7 @@ mod recovery;
 mod scan;
 mod segment;
 mod sync;
+mod walk;
 mod writer;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -68,7 +69,7 @@ pub use self::layout::{
 };
 pub use self::reader::JournalReader;
 pub use self::recovery::{Damage, DamageReason, DamageScope, Recovered, Tail, identity_of, inspect};
-pub use self::segment::{Position, SegmentInfo};
+pub use self::segment::{Bookmark, Position, SegmentInfo};
 pub use self::writer::{Committed, Journal};
 
 /// What recovery finds, in the order of writing.

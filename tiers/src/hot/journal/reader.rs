@@ -7,7 +7,6 @@ use super::directory::Directory;
 use super::error::JournalError;
 use super::layout::{BLOCK_BYTES, COMMIT_HEADER_BYTES, RECORD_HEADER_BYTES, RecordHeader};
 use super::segment::{Position, Segment};
-use crate::disk::File;
 
 /// Reads records by position; cheap to clone, usable from any thread. Takes no part in the journal's poisoning: what was
 /// committed can still be read.
@@ -23,27 +22,6 @@ impl JournalReader {
     /// [`JournalError::Gone`] when its segment was reclaimed, [`JournalError::NoSuchRecord`] when the position was never given
     /// out, [`JournalError::Corrupt`] when its bytes do not verify, [`JournalError::Io`].
     pub fn read<'a>(&self, position: Position, buffer: &'a mut Vec<u8>) -> Result<Record<'a>, JournalError> {
-        self.read_by(position, buffer, |file, bytes, at| file.read_exact_at(bytes, at))
-    }
-
-    /// The same, for one of many records that are read soon: what is not in memory comes there with what lies around it.
-    ///
-    /// # Errors
-    /// As [`JournalReader::read`].
-    pub fn read_nearby<'a>(
-        &self,
-        position: Position,
-        buffer: &'a mut Vec<u8>,
-    ) -> Result<Record<'a>, JournalError> {
-        self.read_by(position, buffer, |file, bytes, at| file.read_nearby(bytes, at))
-    }
-
-    fn read_by<'a>(
-        &self,
-        position: Position,
-        buffer: &'a mut Vec<u8>,
-        read: impl Fn(&dyn File, &mut [u8], u64) -> std::io::Result<()>,
-    ) -> Result<Record<'a>, JournalError> {
         let segment = self.segment(position)?;
         let first = BLOCK_BYTES + COMMIT_HEADER_BYTES;
         let end = u64::from(position.offset) + u64::from(position.length);
@@ -53,7 +31,7 @@ impl JournalReader {
         }
         buffer.clear();
         buffer.resize(position.length as usize, 0);
-        let read = read(&*segment.file, buffer, position.offset.into());
+        let read = segment.file.read_exact_at(buffer, position.offset.into());
         let decoded = read.map(|()| verify(&segment, position, buffer));
         let head = match decoded {
             Ok(Some(header)) => header,
@@ -73,7 +51,7 @@ impl JournalReader {
         Ok(Record { head: head.head, payload: &buffer[RECORD_HEADER_BYTES as usize..] })
     }
 
-    fn segment(&self, position: Position) -> Result<Arc<Segment>, JournalError> {
+    pub(super) fn segment(&self, position: Position) -> Result<Arc<Segment>, JournalError> {
         let segments = self.directory.segments.read();
         match segments.get(&position.generation) {
             Some(segment) => Ok(Arc::clone(segment)),

@@ -19,6 +19,22 @@ pub struct Position {
     pub length: u32,
 }
 
+/// Where somebody who reads the journal in its order goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bookmark {
+    /// The segment.
+    pub generation: Generation,
+    /// From where in it, in bytes.
+    pub offset: u32,
+}
+
+impl From<Position> for Bookmark {
+    /// To begin with the record at this position.
+    fn from(Position { generation, offset, .. }: Position) -> Self {
+        Self { generation, offset }
+    }
+}
+
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentInfo {

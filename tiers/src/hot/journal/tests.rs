@@ -6,4 +6,5 @@ mod crash;
 mod recovery;
 mod scene;
 mod threads;
+mod walking;
 mod writing;

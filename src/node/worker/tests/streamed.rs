@@ -1,0 +1,281 @@
+//! Many buckets that lack something.
+
+use thermocline_tiers::hot::journal::JournalBatch;
+
+use super::*;
+use crate::node::catch_up::FETCHES_MAX;
+use crate::node::stream::{StreamPart, Streamed};
+
+/// The buckets that nodes 1 and 2 share.
+fn shared(worker: &Worker) -> Vec<Bucket> {
+    let holds = |bucket: &Bucket| [1, 2].iter().all(|node| worker.route.holds(NodeId(*node), *bucket));
+    (0..BUCKETS).map(Bucket).filter(holds).collect()
+}
+
+fn command(bucket: Bucket, slot: u64) -> Command {
+    let originator = Originator { node: NodeId(3), boot: Boot { disk: 3, count: 1 } };
+    let payload = Bytes::from(vec![bucket.0 as u8; 100]);
+    Command { id: Some(CommandId { originator, sequence: slot }), heir: None, payload }
+}
+
+/// Slots that were decided elsewhere.
+fn decided(bucket: Bucket, from: u64, through: u64) -> Item {
+    let commands = (from..=through).map(|slot| command(bucket, slot)).collect();
+    Item::FetchAnswer { bucket, from: Slot(from), commands, chosen: Slot(through) }
+}
+
+fn applied(worker: &Worker, bucket: Bucket) -> u64 {
+    worker.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0
+}
+
+/// Has the journal sync what the worker wants recorded.
+fn commit(worker: &mut Worker, journal: &mut Journal) {
+    let mut submissions: Vec<Submission> = worker.effects().take_submissions().collect();
+    let mut batches: Vec<&mut JournalBatch> =
+        submissions.iter_mut().map(|submission| &mut submission.batch).collect();
+    journal.commit(&mut batches).unwrap();
+    for mut submission in submissions {
+        for (record, position) in submission.records.iter_mut().zip(submission.batch.positions()) {
+            record.position = Some(position);
+        }
+        worker.journal_synced(0, submission);
+    }
+}
+
+/// Node 2, which has a journal, with links to the others.
+fn source() -> (Worker, Journal) {
+    let mut node = recovered(Arc::new(MemoryDisk::new(1)), 2, 3, 7);
+    let mut worker = node.workers.remove(0);
+    found(&mut worker, 2);
+    worker.peer_up(0, NodeId(1));
+    worker.peer_up(0, NodeId(3));
+    told(&mut worker, 1);
+    (worker, node.journal)
+}
+
+/// Node 1, to which node 2 has said that it lacks slots through this one in all these buckets, and what it asked node 2 then.
+fn behind(buckets: &[Bucket], chosen: u64) -> (Worker, Vec<Item>) {
+    let mut worker = worker(1, 3, 8);
+    for bucket in buckets {
+        tell(&mut worker, 0, 2, &Item::Hint { bucket: *bucket, chosen: Slot(chosen) });
+    }
+    worker.tick(10);
+    let asked = told(&mut worker, 2);
+    (worker, asked)
+}
+
+fn next(stream: u64, part: u32, through: u32, again: bool) -> Item {
+    Item::StreamNext { stream, part, through, again }
+}
+
+fn part(stream: u64, part: u32, commands: Vec<Streamed>, ended: bool) -> Item {
+    Item::StreamPart(StreamPart { stream, part, commands, ended })
+}
+
+fn streams(items: &[Item]) -> usize {
+    items.iter().filter(|item| matches!(item, Item::StreamAsk { buckets, .. } if !buckets.is_empty())).count()
+}
+
+fn fetched(items: &[Item]) -> Vec<Bucket> {
+    let fetches = items.iter().filter_map(|item| match item {
+        Item::Fetch { bucket, .. } => Some(*bucket),
+        _ => None,
+    });
+    fetches.collect()
+}
+
+#[test]
+fn many_buckets_get_what_they_lack_in_the_journals_order() {
+    let (mut source, mut journal) = source();
+    source.settings.stream_bytes = 16 << 10;
+    let buckets = shared(&source);
+    assert!(buckets.len() > 500);
+    for slot in 1..=3 {
+        for bucket in &buckets {
+            tell(&mut source, 0, 3, &decided(*bucket, slot, slot));
+        }
+        commit(&mut source, &mut journal);
+    }
+    told(&mut source, 1);
+    let (mut worker, mut asked) = behind(&buckets, 3);
+    assert_eq!(streams(&asked), 1);
+    let mut parts = 0;
+    for now in 11..200 {
+        for item in std::mem::take(&mut asked) {
+            tell(&mut source, now, 1, &item);
+        }
+        while !source.effects().jobs.is_empty() {
+            run_jobs(&mut source, &journal);
+        }
+        for item in told(&mut source, 1) {
+            parts += usize::from(matches!(item, Item::StreamPart(_)));
+            tell(&mut worker, now, 2, &item);
+        }
+        worker.tick(now);
+        worker.flush(now);
+        asked = told(&mut worker, 2);
+    }
+    assert!(buckets.iter().all(|bucket| applied(&worker, *bucket) == 3));
+    assert!(worker.is_whole() && worker.streams.is_idle());
+    assert!(parts > 10, "{parts} parts");
+    assert_eq!((worker.counters.streams, worker.counters.transfers), (1, 0));
+    assert!(worker.counters.fetches < 100, "{} fetches", worker.counters.fetches);
+}
+
+#[test]
+pub(super) fn a_vote_that_lost_is_never_streamed() {
+    let (mut source, mut journal) = source();
+    let first_is = |node: u16| {
+        shared(&source).into_iter().find(|bucket| source.route.replicas(*bucket)[0] == NodeId(node)).unwrap()
+    };
+    let (other, bucket) = (first_is(3), first_is(1));
+    tell(&mut source, 0, 3, &decided(other, 1, 1));
+    tell(&mut source, 0, 1, &first_slot(bucket, 1, 0, false));
+    commit(&mut source, &mut journal);
+    assert!(source.index.place(bucket, Slot(1)).is_some(), "the vote stands in the index");
+    tell(&mut source, 0, 3, &first_slot(bucket, 3, 1, true));
+    told(&mut source, 1);
+    let buckets = vec![(other, Slot(1)), (bucket, Slot(1))];
+    tell(&mut source, 0, 1, &Item::StreamAsk { stream: 5, of: 2, buckets });
+    tell(&mut source, 0, 1, &next(5, 0, 1, false));
+    assert!(source.effects().jobs.is_empty(), "what was chosen is not in the index yet");
+    commit(&mut source, &mut journal);
+    run_jobs(&mut source, &journal);
+    let parts = told(&mut source, 1);
+    let [Item::StreamPart(part)] = &parts[..] else { panic!("{parts:?}") };
+    assert!((part.stream, part.part, part.ended) == (5, 0, true));
+    let by: Vec<(Bucket, Option<NodeId>)> = part
+        .commands
+        .iter()
+        .map(|streamed| (streamed.bucket, streamed.command.originator().map(|originator| originator.node)))
+        .collect();
+    assert_eq!(by, [(other, Some(NodeId(3))), (bucket, Some(NodeId(3)))]);
+}
+
+#[test]
+fn what_a_stream_did_not_bring_is_fetched_alone() {
+    let buckets: Vec<Bucket> = (0..1000).map(Bucket).collect();
+    let (mut worker, asked) = behind(&buckets, 3);
+    let named = asked.iter().find_map(|item| match item {
+        Item::StreamAsk { stream, buckets, .. } => Some((*stream, buckets.clone())),
+        _ => None,
+    });
+    let (stream, named) = named.unwrap();
+    // Of half of them the first slot comes, of the others a later one only.
+    let commands = named.iter().map(|(bucket, _)| {
+        let slot = 1 + u64::from(bucket.0 % 2);
+        Streamed { bucket: *bucket, slot: Slot(slot), command: command(*bucket, slot) }
+    });
+    let part = part(stream, 0, commands.collect(), true);
+    let stranger = self::part(stream ^ 1, 0, Vec::new(), true);
+    tell(&mut worker, 11, 2, &stranger);
+    tell(&mut worker, 11, 3, &part);
+    worker.tick(11);
+    assert!(!worker.streams.is_idle(), "that was not for this stream, or not from its source");
+    tell(&mut worker, 12, 2, &part);
+    worker.tick(12);
+    assert!(named.iter().all(|(bucket, _)| applied(&worker, *bucket) == u64::from(bucket.0 % 2 == 0)));
+    // What the first fetches ask for has come as well by then, and those that moved get another stream.
+    for bucket in fetched(&asked) {
+        tell(&mut worker, 13, 2, &decided(bucket, 1, 3));
+    }
+    worker.tick(20);
+    let asked = told(&mut worker, 2);
+    assert_eq!(streams(&asked), 1);
+    let streamed = asked.iter().find_map(|item| match item {
+        Item::StreamAsk { buckets, .. } => Some(buckets.clone()),
+        _ => None,
+    });
+    assert!(streamed.unwrap().iter().all(|(bucket, slot)| bucket.0 % 2 == 0 && *slot == Slot(2)));
+    let alone: Vec<Bucket> = fetched(&asked).into_iter().filter(|bucket| bucket.0 % 2 == 1).collect();
+    assert!(!alone.is_empty());
+}
+
+#[test]
+fn a_stream_whose_source_is_silent_or_gone_goes_on_elsewhere() {
+    let buckets: Vec<Bucket> = (0..1000).map(Bucket).collect();
+    for is_gone in [false, true] {
+        let (mut worker, asked) = behind(&buckets, 3);
+        assert_eq!(streams(&asked), 1);
+        told(&mut worker, 3);
+        if is_gone {
+            worker.peer_down(20, NodeId(2));
+            worker.tick(30);
+        } else {
+            // It is asked again, after longer and longer times.
+            for now in (20..1_600).step_by(5) {
+                worker.tick(now);
+                assert_eq!(streams(&told(&mut worker, 3)), 0, "it may still come at {now}");
+            }
+            let agains = told(&mut worker, 2);
+            let is_again = |item: &&Item| matches!(item, Item::StreamNext { part: 0, again: true, .. });
+            assert_eq!((streams(&agains), agains.iter().filter(is_again).count()), (4, 4));
+            for now in (3_000..3_500).step_by(5) {
+                worker.tick(now);
+            }
+        }
+        assert!(streams(&told(&mut worker, 3)) > 0);
+    }
+}
+
+#[test]
+fn a_source_that_sends_more_than_was_asked_for_fills_no_memory() {
+    let buckets: Vec<Bucket> = (0..1000).map(Bucket).collect();
+    let (mut worker, asked) = behind(&buckets, 3);
+    let Some(Item::StreamNext { stream, part: 0, through, .. }) = asked.last() else { panic!("{asked:?}") };
+    let command = |part: u64| {
+        let bucket = Bucket(part as u32);
+        vec![Streamed { bucket, slot: Slot(1), command: command(bucket, 1) }]
+    };
+    let parts = (0..1_000).map(|number| part(*stream, number, command(number.into()), false));
+    let its = Life { hears: worker.kept.life.id, ..life(2) };
+    tell_in(&mut worker, 11, 2, its, &parts.collect::<Vec<_>>());
+    worker.tick(12);
+    let came = buckets.iter().filter(|bucket| applied(&worker, **bucket) > 0).count();
+    assert_eq!(came, *through as usize);
+}
+
+/// Frames between the two are lost now and then, in each direction.
+#[test]
+fn parts_that_are_lost_are_sent_again() {
+    for lost in [3_u64, 5, 8, 10] {
+        let (mut source, mut journal) = source();
+        source.settings.stream_bytes = 4 << 10;
+        let buckets = shared(&source);
+        for bucket in &buckets {
+            tell(&mut source, 0, 3, &decided(*bucket, 1, 1));
+        }
+        commit(&mut source, &mut journal);
+        told(&mut source, 1);
+        let mut state = lost;
+        let mut comes = |_: &Item| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % 100 >= lost
+        };
+        let (mut worker, mut asked) = behind(&buckets, 1);
+        let stream = worker.counters.streams;
+        let mut now = 10;
+        while worker.counters.streams == stream && !worker.streams.is_idle() && now < 20_000 {
+            now += 1;
+            // The first buckets are fetched one by one; that is another test.
+            let of_streams = |item: &Item| !matches!(item, Item::Fetch { .. });
+            let asks = std::mem::take(&mut asked).into_iter().filter(of_streams);
+            for item in asks.filter(&mut comes).collect::<Vec<_>>() {
+                tell(&mut source, now, 1, &item);
+            }
+            while !source.effects().jobs.is_empty() {
+                run_jobs(&mut source, &journal);
+            }
+            let items: Vec<Item> = told(&mut source, 1).into_iter().filter(&mut comes).collect();
+            for item in items {
+                tell(&mut worker, now, 2, &item);
+            }
+            worker.tick(now);
+            worker.flush(now);
+            asked = told(&mut worker, 2);
+        }
+        assert!(worker.streams.is_idle(), "{lost} of 100 frames are lost");
+        let missing = buckets.iter().filter(|bucket| applied(&worker, **bucket) == 0).count();
+        assert_eq!(missing, FETCHES_MAX, "{lost} of 100 frames are lost");
+    }
+}

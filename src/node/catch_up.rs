@@ -1,7 +1,7 @@
 //! Catching up: missing slots are pulled from a peer's journal.
 //!
-//! A few buckets are fetched one by one; many get what they lack in the journal's own order (`stream.rs`). A bucket whose missing slots are in that journal no more, or that is empty and lacks many, is taken over whole
-//! (`transfer.rs`).
+//! A few buckets are fetched one by one; many get what they lack in the journal's own order (`stream/`). A bucket whose missing slots
+//! are in that journal no more, or that is empty and lacks many, is taken over whole (`transfer.rs`).
 
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, Command, NodeId, Slot, Status, Vote};

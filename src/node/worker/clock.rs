@@ -83,7 +83,7 @@ impl Worker {
             && self.transfers.is_idle()
             && self.nudges.is_idle();
         let sweep = if is_idle { self.next_sweep + 20 * SWEEP_MS } else { self.next_sweep };
-        if self.streams.has_come() && !self.journal_is_behind() {
+        if self.streams.has_come() && self.founded && !self.journal_is_behind() {
             return self.last_tick;
         }
         let news = self.peers.iter().filter_map(Peer::due);

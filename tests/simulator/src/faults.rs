@@ -291,6 +291,9 @@ impl World {
         if let Some(earlier) = self.nodes[node].earlier.take() {
             self.nodes[node].disk = Arc::new(earlier.disk);
         }
+        // How much room there is belongs to the disk and not to the copy.
+        let room = self.nodes[node].is_full.then(|| self.nodes[node].disk.used_bytes());
+        self.nodes[node].disk.set_capacity(room);
         self.invariants.note_put_back(node);
         let takes = self.random.spread(1_000, 2_000_000);
         self.queue.push(self.now + takes, Event::Start { node });

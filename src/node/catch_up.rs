@@ -157,17 +157,23 @@ impl Worker {
             self.want_transfer(bucket, first);
         }
         for (slot, command) in (first.0..).map(Slot).zip(commands) {
-            if self.core.status(bucket).chosen >= slot {
-                // The log has it, and the state, which was copied from another replica, does not.
-                self.chosen(now, bucket, slot, &command);
-            } else {
-                self.core.learn(bucket, slot, command, &mut self.out);
-                self.pump(now);
-            }
+            self.learn_missing(now, bucket, slot, command);
+            self.pump(now);
         }
-        self.pump(now);
         self.behind(now, bucket, from, chosen);
         self.continue_catch_up(now);
+    }
+
+    /// Takes in a command that was chosen, whatever the log or the state has of it. What comes of it is to be pumped.
+    pub(super) fn learn_missing(&mut self, now: u64, bucket: Bucket, slot: Slot, command: Command) {
+        if self.core.status(bucket).chosen < slot {
+            return self.core.learn(bucket, slot, command, &mut self.out);
+        }
+        // The log has it. The state, which was copied from another replica, may not.
+        self.pump(now);
+        if self.applied(bucket).next() == slot {
+            self.chosen(now, bucket, slot, &command);
+        }
     }
 
     /// What may keep a bucket from catching up, for a test that looks on.

@@ -10,6 +10,7 @@ pub(crate) mod admission;
 mod answers;
 pub(crate) mod apply;
 mod audit;
+mod bucket_set;
 pub(crate) mod calls;
 pub(crate) mod catch_up;
 pub(crate) mod command;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::vec;
 
-use thermocline_paxos::{Bucket, Command, NodeId, Slot};
+use thermocline_paxos::{Bucket, NodeId, Slot};
 
 use super::{PARTS_AHEAD, StreamPart, Streamed};
 use crate::node::catch_up::Lack;
@@ -192,7 +192,7 @@ impl Worker {
                     self.counters.dropped_full += 1;
                     continue;
                 }
-                self.learn_streamed(now, bucket, slot, command);
+                self.learn_missing(now, bucket, slot, command);
             }
             self.pump(now);
         }
@@ -212,18 +212,6 @@ impl Worker {
         }
     }
 
-    fn learn_streamed(&mut self, now: u64, bucket: Bucket, slot: Slot, command: Command) {
-        if self.core.status(bucket).chosen >= slot {
-            // The log has it. The state, which was copied from another replica, may not.
-            self.pump(now);
-            if self.applied(bucket).next() == slot {
-                self.chosen(now, bucket, slot, &command);
-            }
-        } else {
-            self.core.learn(bucket, slot, command, &mut self.out);
-        }
-    }
-
     /// The stream has ended: what is still missing is asked for anew, one by one where nothing came.
     fn end_stream(&mut self, now: u64) {
         let Some(Incoming { source: peer, number, wants, .. }) = self.streams.incoming.take() else { return };
@@ -239,10 +227,8 @@ impl Worker {
 
     /// A peer is gone, or silent: what it was to stream is fetched from others.
     pub(in crate::node) fn stream_from_others(&mut self, now: u64, lost: NodeId) {
-        if self.streams.incoming.as_ref().is_none_or(|incoming| incoming.source != lost) {
-            return;
-        }
-        let Some(Incoming { number, wants, .. }) = self.streams.incoming.take() else { return };
+        let incoming = self.streams.incoming.take_if(|incoming| incoming.source == lost);
+        let Some(Incoming { number, wants, .. }) = incoming else { return };
         self.say(lost, &Item::StreamAsk { stream: number, of: 0, buckets: Vec::new() });
         for (bucket, _, through) in in_order(wants) {
             if let Some(other) = self.another_source(bucket, lost) {

@@ -10,6 +10,7 @@ use thermocline_tiers::hot::journal::{
 };
 
 use super::{PART_BYTES, READ_BYTES, SENT_MAX, StreamPart, Streamed};
+use crate::node::bucket_set::BucketSet;
 use crate::node::effects::Job;
 use crate::node::journal_index::JournalIndex;
 use crate::node::record_codec;
@@ -26,6 +27,9 @@ const STREAMS_MAX: usize = 4;
 /// Where more of the journal would be read than this for each record that is wanted, in bytes, there is no stream: records are read one by one
 /// for less.
 const SPARSE_BYTES: u64 = 16 << 10;
+
+/// A read counts as so many bytes at least, also where there was nothing to be read.
+const READ_BYTES_MIN: u32 = 4 << 10;
 
 /// A stream on its way to another node.
 pub(super) struct Outgoing {
@@ -47,8 +51,8 @@ pub(super) struct Outgoing {
 }
 
 struct Sending {
-    /// A bit for each bucket: whether it is wanted.
-    buckets: Arc<Vec<u64>>,
+    /// The buckets of which something is wanted.
+    buckets: Arc<BucketSet>,
     /// The last record that is wanted begins here.
     until: Bookmark,
     /// The next part, and where it begins if there is any.
@@ -96,11 +100,11 @@ impl Sending {
         if is_sparse(at, until, records) {
             return None;
         }
-        let mut bits = vec![0; (buckets as usize).div_ceil(64)];
+        let mut wanted = BucketSet::new(buckets);
         for (.., bucket, _) in found {
-            bits[*bucket as usize / 64] |= 1 << (bucket % 64);
+            wanted.insert(Bucket(*bucket));
         }
-        Some(Self { buckets: Arc::new(bits), until, part: 0, at: Some(at), sent: VecDeque::new() })
+        Some(Self { buckets: Arc::new(wanted), until, part: 0, at: Some(at), sent: VecDeque::new() })
     }
 
     /// Begins again with an earlier part, if it is known where that begins.
@@ -132,7 +136,7 @@ pub(crate) struct StretchWanted {
     part: u32,
     from: Bookmark,
     bytes: u32,
-    buckets: Arc<Vec<u64>>,
+    buckets: Arc<BucketSet>,
 }
 
 /// What was read for it.
@@ -157,13 +161,10 @@ impl StretchWanted {
             && read_bytes < bytes
         {
             let at_once = READ_BYTES.min(bytes);
-            read_bytes += at_once;
             let read = reader.read_on(from, at_once, &mut buffer, |record, position| {
                 let RecordHead { bucket, slot, kind } = record.head;
-                let word = buckets.get(bucket.0 as usize / 64);
-                let is_wanted = word.is_some_and(|bits| bits >> (bucket.0 % 64) & 1 != 0);
-                if is_wanted && record_codec::has_command(kind.0) {
-                    let (bucket, slot) = (Bucket(bucket.0), Slot(slot.0));
+                let (bucket, slot) = (Bucket(bucket.0), Slot(slot.0));
+                if buckets.contains(bucket) && record_codec::has_command(kind.0) {
                     let payload = Bytes::copy_from_slice(record.payload);
                     found_bytes += payload.len();
                     if let Some(command) = record_codec::command(kind.0, slot, payload) {
@@ -171,6 +172,8 @@ impl StretchWanted {
                     }
                 }
             });
+            // A read ends with its segment, which may be much smaller.
+            read_bytes += (buffer.len() as u32).max(READ_BYTES_MIN);
             next = match read {
                 Ok(next) => next,
                 Err(JournalError::NoSuchRecord { .. }) => None,
@@ -346,8 +349,8 @@ mod tests {
         Sending::new(&wants, &index, 1024, segment_bytes)
     }
 
-    fn wanted(sending: &Sending) -> u32 {
-        sending.buckets.iter().map(|bits| bits.count_ones()).sum()
+    fn wanted(sending: &Sending) -> usize {
+        (0..1024).filter(|bucket| sending.buckets.contains(Bucket(*bucket))).count()
     }
 
     fn at(generation: u64, offset: u32) -> Bookmark {

@@ -25,6 +25,7 @@ use super::active::ActiveBuckets;
 use super::admission::Admission;
 use super::apply::Decision;
 use super::audit::Audits;
+use super::bucket_set::BucketSet;
 use super::calls::{CallKey, Calls};
 use super::catch_up::{FETCHES_MAX, Lack};
 use super::copies::Copies;
@@ -116,8 +117,8 @@ pub(crate) struct Kept {
 pub(crate) struct Worker {
     pub(super) settings: Settings,
     pub(super) route: Arc<Route>,
-    /// A bit for each bucket: whether it is this worker's.
-    owned: Vec<u64>,
+    /// This worker's buckets.
+    owned: BucketSet,
     pub(super) core: Core,
     pub(super) parts: Vec<Part>,
     pub(super) peers: Vec<Peer>,

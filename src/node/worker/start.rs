@@ -9,6 +9,7 @@ use thermocline_tiers::hot::state::Part;
 use super::{Kept, Settings, Worker};
 use crate::node::active::ActiveBuckets;
 use crate::node::audit::Audits;
+use crate::node::bucket_set::BucketSet;
 use crate::node::calls::Calls;
 use crate::node::copies::Copies;
 use crate::node::counters::Counters;
@@ -41,10 +42,10 @@ impl Worker {
     ) -> Self {
         index.recovered(|bucket| core.status(bucket));
         let buckets = route.buckets();
-        let mut owned = vec![0; buckets as usize / 64 + 1];
+        let mut owned = BucketSet::new(buckets);
         for bucket in (0..buckets).map(Bucket) {
             if settings.dealing.worker(bucket) == settings.index && route.holds(settings.me, bucket) {
-                owned[bucket.0 as usize / 64] |= 1 << (bucket.0 % 64);
+                owned.insert(bucket);
             }
         }
         let to_lift = !kept.identity.read().amnesia.is_empty();

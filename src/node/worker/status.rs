@@ -9,7 +9,7 @@ use crate::node::counters::Counters;
 impl Worker {
     /// Whether the bucket is one of this worker's. A peer with another number of workers sends all items to all of ours.
     pub(in crate::node) fn owns(&self, bucket: Bucket) -> bool {
-        self.owned.get(bucket.0 as usize / 64).is_some_and(|bits| bits >> (bucket.0 % 64) & 1 != 0)
+        self.owned.contains(bucket)
     }
 
     /// This worker's buckets, in order.

@@ -35,6 +35,7 @@ fn seeds_that_were_red_stay_green() {
     for (seed, bias) in [
         (200_017, Bias::None),
         (202_744, Bias::None),
+        (651_001_073_607, Bias::None),
         (446, Bias::Losses),
         (7135, Bias::Losses),
         (7282, Bias::Losses),
@@ -54,6 +55,7 @@ fn seeds_that_were_red_stay_green() {
         (1_001_382, Bias::Losses),
         (1_002_292, Bias::Losses),
         (1_000_174, Bias::Losses),
+        (10_090, Bias::Losses),
     ] {
         assert_eq!(run(seed, bias, false).failure, None, "cargo sim {seed}, {bias:?}");
     }

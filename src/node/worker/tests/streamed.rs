@@ -24,6 +24,14 @@ fn decided(bucket: Bucket, from: u64, through: u64) -> Item {
     Item::FetchAnswer { bucket, from: Slot(from), commands, chosen: Slot(through) }
 }
 
+/// Node 3 asks for a vote in that slot, which is its own.
+fn vote(bucket: Bucket, slot: u64) -> Item {
+    let Item::Paxos(mut message) = first_slot(bucket, 3, 0, false) else { unreachable!() };
+    message.slot = Slot(slot);
+    message.chosen_through = Slot(slot - 1);
+    Item::Paxos(message)
+}
+
 fn applied(worker: &Worker, bucket: Bucket) -> u64 {
     worker.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0
 }
@@ -150,6 +158,25 @@ pub(super) fn a_vote_that_lost_is_never_streamed() {
         .map(|streamed| (streamed.bucket, streamed.command.originator().map(|originator| originator.node)))
         .collect();
     assert_eq!(by, [(other, Some(NodeId(3))), (bucket, Some(NodeId(3)))]);
+}
+
+/// One of three has voted in that slot, and it may never be chosen.
+#[test]
+fn a_vote_of_which_nothing_is_known_is_never_streamed() {
+    let (mut source, mut journal) = source();
+    let bucket = shared(&source)[0];
+    tell(&mut source, 0, 3, &decided(bucket, 1, 2));
+    tell(&mut source, 0, 3, &vote(bucket, 3));
+    commit(&mut source, &mut journal);
+    assert!(source.index.place(bucket, Slot(3)).is_some(), "the vote stands in the index");
+    told(&mut source, 1);
+    tell(&mut source, 0, 1, &Item::StreamAsk { stream: 5, of: 1, buckets: vec![(bucket, Slot(1))] });
+    tell(&mut source, 0, 1, &next(5, 0, 1, false));
+    run_jobs(&mut source, &journal);
+    let parts = told(&mut source, 1);
+    let [Item::StreamPart(part)] = &parts[..] else { panic!("{parts:?}") };
+    let slots: Vec<u64> = part.commands.iter().map(|streamed| streamed.slot.0).collect();
+    assert_eq!((slots, part.ended), (vec![1, 2], true));
 }
 
 #[test]

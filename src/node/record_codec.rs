@@ -15,7 +15,7 @@
 use bytes::Bytes;
 use thermocline_paxos::{Command, Record, Slot};
 
-use super::wire::{Malformed, get_ballot, get_command, put_ballot, put_command};
+use super::wire::{BALLOT_BYTES, Malformed, get_ballot, get_command, put_ballot, put_command};
 
 const PROMISE: u8 = 1;
 const ACCEPT: u8 = 2;
@@ -67,6 +67,15 @@ pub(crate) fn encode(out: &mut Vec<u8>, record: &Record) {
     }
 }
 
+/// The bytes of the slot's command, as [`put_command`] writes them; `None` where there is none. Nothing says that they are a command.
+pub(crate) fn command_bytes(kind: u8, payload: &[u8]) -> Option<&[u8]> {
+    match kind {
+        ACCEPT => payload.get(BALLOT_BYTES..),
+        CHOSEN => Some(payload),
+        _ => None,
+    }
+}
+
 /// Reads the slot's command back; `None` where there is none.
 pub(crate) fn command(kind: u8, slot: Slot, payload: Bytes) -> Option<Command> {
     match decode(kind, slot, payload) {
@@ -87,4 +96,36 @@ pub(crate) fn decode(kind: u8, slot: Slot, mut payload: Bytes) -> Result<Record,
         _ => return Err(Malformed { what: "record kind" }),
     };
     if payload.is_empty() { Ok(record) } else { Err(Malformed { what: "record is longer than its fields" }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use thermocline_paxos::{Ballot, Boot, CommandId, NodeId, Originator};
+
+    use super::*;
+
+    #[test]
+    fn a_commands_bytes_are_those_of_a_frame() {
+        let boot = Boot { disk: 3, count: 4 };
+        let originator = Originator { node: NodeId(2), boot };
+        let id = Some(CommandId { originator, sequence: 9 });
+        let command =
+            Command { id, heir: Some(originator), payload: Bytes::from_static(b"what was written") };
+        let (slot, ballot) = (Slot(5), Ballot { round: 1, node: NodeId(2), boot });
+        let mut framed = Vec::new();
+        put_command(&mut framed, &command);
+        let with_command =
+            [Record::Accept { slot, ballot, command: command.clone() }, Record::Chosen { slot, command }];
+        for record in with_command {
+            let mut payload = Vec::new();
+            encode(&mut payload, &record);
+            assert_eq!(command_bytes(head(&record).0, &payload), Some(&framed[..]));
+        }
+        for record in [Record::Promise { slot, ballot }, Record::Floor { slot }, Record::Installed { slot }] {
+            let mut payload = Vec::new();
+            encode(&mut payload, &record);
+            assert_eq!(command_bytes(head(&record).0, &payload), None);
+        }
+        assert_eq!(command_bytes(ACCEPT, &[0; BALLOT_BYTES - 1]), None);
+    }
 }

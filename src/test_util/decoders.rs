@@ -19,7 +19,7 @@ use crate::key::{Key, Position, Version};
 use crate::node::command::{self, Change, EntryKind};
 use crate::node::identity::{Amnesia, Identity};
 use crate::node::lives::{Life, Lived, Lives, Reach};
-use crate::node::stream::{StreamPart, Streamed};
+use crate::node::stream::{Commands, StreamPart, Streamed};
 use crate::node::wire::{self, BucketPiece, Founding, Item, ProbeException};
 use crate::node::witnessed::Witnessed;
 use crate::node::{record_codec, request_codec};
@@ -123,12 +123,24 @@ pub fn greeting(bytes: &[u8]) {
 pub fn item(bytes: &[u8]) {
     let mut body = Bytes::copy_from_slice(bytes);
     while let Ok(Some(found)) = wire::take(&mut body) {
+        if let Item::StreamPart(part) = &found {
+            streamed(&part.commands);
+        }
         let mut again = Vec::new();
         wire::put(&mut again, &found);
         let mut again = Bytes::from(again);
         assert_eq!(wire::take(&mut again).as_ref(), Ok(&Some(found)));
         assert!(again.is_empty());
     }
+}
+
+/// The commands of a part, which who catches up reads later than the frame.
+fn streamed(commands: &Commands) {
+    let mut taken = Vec::new();
+    let whole = commands.clone().take(usize::MAX, &mut taken).is_ok();
+    let again: Commands = taken.into_iter().collect();
+    assert!(commands.as_bytes().starts_with(again.as_bytes()));
+    assert!(!whole || commands.as_bytes().len() == again.as_bytes().len());
 }
 
 /// A request that is passed on.
@@ -319,7 +331,7 @@ fn item_seeds() -> Vec<Vec<u8>> {
         hears: 8,
         ..Witnessed::default()
     };
-    let commands = vec![Streamed { bucket, slot, command: command.clone() }];
+    let commands = [Streamed { bucket, slot, command: command.clone() }].into_iter().collect();
     let part = StreamPart { stream: 1, part: 2, commands, ended: true };
     let items = [
         Item::Paxos(message),

@@ -1,13 +1,12 @@
 //! Catching up by a stream.
 
 use std::collections::{HashMap, VecDeque};
-use std::vec;
 
 use thermocline_paxos::{Bucket, NodeId, Slot};
 
-use super::{PARTS_AHEAD, StreamPart, Streamed};
+use super::{Commands, PARTS_AHEAD, StreamPart, Streamed};
 use crate::node::catch_up::Lack;
-use crate::node::wire::Item;
+use crate::node::wire::{Item, Malformed};
 use crate::node::worker::Worker;
 
 /// So many buckets are named at a time.
@@ -31,7 +30,7 @@ pub(super) struct Incoming {
     /// For each bucket, the next slot that was missing when the stream was opened and the last one that is.
     wants: HashMap<u32, (Slot, Slot)>,
     /// Parts that have come and are not taken in yet.
-    came: VecDeque<vec::IntoIter<Streamed>>,
+    came: VecDeque<Commands>,
     /// The next part that is to come, and the first one that is not asked for.
     part: u32,
     asked: u32,
@@ -60,14 +59,16 @@ impl Incoming {
     }
 
     /// Moves the next commands of a part.
-    fn take(&mut self, count: usize, into: &mut Vec<Streamed>) {
+    fn take(&mut self, count: usize, into: &mut Vec<Streamed>) -> Result<(), Malformed> {
         while let Some(part) = self.came.front_mut() {
-            into.extend(part.take(count));
-            if !into.is_empty() {
-                return;
+            let taken = part.take(count, into);
+            if taken.is_ok() && !into.is_empty() {
+                break;
             }
             self.came.pop_front();
+            taken?;
         }
+        Ok(())
     }
 
     /// From now on parts are waited for.
@@ -143,7 +144,7 @@ impl Worker {
             incoming.agains = 0;
             incoming.wait(now);
             incoming.ended = part.ended;
-            incoming.came.push_back(part.commands.into_iter());
+            incoming.came.push_back(part.commands);
         }
     }
 
@@ -178,8 +179,10 @@ impl Worker {
                 break;
             }
             let Some(incoming) = &mut self.streams.incoming else { break };
-            incoming.take(COMMANDS_AT_ONCE, &mut some);
-            if some.is_empty() {
+            if incoming.take(COMMANDS_AT_ONCE, &mut some).is_err() {
+                // What follows in that part counts as lost.
+                self.counters.malformed_items += 1;
+            } else if some.is_empty() {
                 break;
             }
             self.core.warm(some.iter().map(|streamed| streamed.bucket));

@@ -9,25 +9,27 @@
 //! known to be chosen. So only what was chosen when a stream was asked for is sent, once all that was recorded until then is synced; and of
 //! the records of a slot only the last, which is where the journal's index says.
 
+mod commands;
 mod incoming;
 mod outgoing;
 
 use std::collections::BTreeMap;
 
-use thermocline_paxos::{Bucket, Command, NodeId, Slot};
+use thermocline_paxos::{Bucket, NodeId, Slot};
 
 use self::incoming::Incoming;
 use self::outgoing::Outgoing;
 
+pub(crate) use self::commands::{Commands, Streamed};
 pub(crate) use self::outgoing::{Stretch, StretchWanted};
 
 /// So many parts are asked for ahead of the one that is taken in: a question and its answer each wait for a turn at both nodes, and for a
 /// read.
-pub(crate) const PARTS_AHEAD: u32 = 3;
+pub(crate) const PARTS_AHEAD: u32 = 8;
 
 /// A part is closed when it has so many bytes of commands, or so much of the journal was read for it. So all that is under way fits the
 /// buffer of a link, beside what is fetched bucket by bucket.
-pub(crate) const PART_BYTES: usize = 1 << 20;
+pub(crate) const PART_BYTES: usize = 256 << 10;
 
 /// So much of the journal is read for a part at most, about, in bytes; and so much at a time.
 pub(crate) const STRETCH_BYTES: u32 = 4 << 20;
@@ -49,21 +51,13 @@ pub(super) struct Streams {
     some: Vec<Streamed>,
 }
 
-/// A command that was chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Streamed {
-    pub(crate) bucket: Bucket,
-    pub(crate) slot: Slot,
-    pub(crate) command: Command,
-}
-
-/// A part of a stream: in each bucket the slots are in order.
+/// A part of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StreamPart {
     pub(crate) stream: u64,
     /// Which one it is, from 0.
     pub(crate) part: u32,
-    pub(crate) commands: Vec<Streamed>,
+    pub(crate) commands: Commands,
     /// Whether it is the last one.
     pub(crate) ended: bool,
 }

@@ -1,15 +1,15 @@
 //! Serving a stream.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use thermocline_paxos::{Bucket, NodeId, Slot, Ticket};
 use thermocline_tiers::hot::journal::{
     Bookmark, Generation, JournalError, JournalReader, Position, RecordHead,
 };
 
-use super::{PART_BYTES, READ_BYTES, SENT_MAX, StreamPart, Streamed};
+use super::{Commands, PART_BYTES, READ_BYTES, SENT_MAX, StreamPart};
 use crate::node::bucket_set::BucketSet;
 use crate::node::effects::Job;
 use crate::node::journal_index::JournalIndex;
@@ -145,31 +145,41 @@ pub(crate) struct Stretch {
     stream: u64,
     serial: u64,
     part: u32,
-    found: Vec<(Streamed, Position)>,
+    /// Commands, one behind the other, and what they are.
+    bytes: Vec<u8>,
+    found: Vec<Found>,
     /// Where the next one begins.
     next: Option<Bookmark>,
+}
+
+/// A command of a stretch: where it lies in the journal, and among the bytes that were read.
+struct Found {
+    bucket: Bucket,
+    slot: Slot,
+    position: Position,
+    at: Range<usize>,
 }
 
 impl StretchWanted {
     /// Reads on in the journal, and takes out the commands of some buckets. Blocks.
     pub(crate) fn read(self, reader: &JournalReader) -> Stretch {
         let Self { to, stream, serial, part, from, bytes, buckets } = self;
-        let (mut found, mut buffer, mut found_bytes, mut read_bytes) = (Vec::new(), Vec::new(), 0, 0);
+        let (mut found, mut commands, mut buffer, mut read_bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let mut next = Some(from);
         while let Some(from) = next
-            && found_bytes < PART_BYTES
+            && commands.len() < PART_BYTES
             && read_bytes < bytes
         {
             let at_once = READ_BYTES.min(bytes);
             let read = reader.read_on(from, at_once, &mut buffer, |record, position| {
                 let RecordHead { bucket, slot, kind } = record.head;
                 let (bucket, slot) = (Bucket(bucket.0), Slot(slot.0));
-                if buckets.contains(bucket) && record_codec::has_command(kind.0) {
-                    let payload = Bytes::copy_from_slice(record.payload);
-                    found_bytes += payload.len();
-                    if let Some(command) = record_codec::command(kind.0, slot, payload) {
-                        found.push((Streamed { bucket, slot, command }, position));
-                    }
+                if buckets.contains(bucket)
+                    && let Some(command) = record_codec::command_bytes(kind.0, record.payload)
+                {
+                    let begins = commands.len();
+                    Commands::put(&mut commands, bucket, slot, command);
+                    found.push(Found { bucket, slot, position, at: begins..commands.len() });
                 }
             });
             // A read ends with its segment, which may be much smaller.
@@ -184,7 +194,7 @@ impl StretchWanted {
                 }
             };
         }
-        Stretch { to, stream, serial, part, found, next }
+        Stretch { to, stream, serial, part, bytes: commands, found, next }
     }
 }
 
@@ -285,14 +295,14 @@ impl Worker {
         }
         for (to, stream) in empty {
             self.streams.outgoing.remove(&(to, stream));
-            let part = StreamPart { stream, part: 0, commands: Vec::new(), ended: true };
+            let part = StreamPart { stream, part: 0, commands: Commands::default(), ended: true };
             self.say(to, &Item::StreamPart(part));
         }
     }
 
     /// A part of the journal has been read for a stream.
     pub(in crate::node) fn stretch_read(&mut self, stretch: Stretch) {
-        let Stretch { to, stream, serial, part, found, next } = stretch;
+        let Stretch { to, stream, serial, part, bytes, found, next } = stretch;
         let Some(outgoing) = self.streams.outgoing.get_mut(&(to, stream)) else { return };
         if outgoing.serial != serial {
             return;
@@ -301,15 +311,17 @@ impl Worker {
         if let Some(sending) = outgoing.sending.as_mut().filter(|sending| sending.part == part) {
             sending.advance(next);
             let ended = sending.at.is_none();
-            let is_wanted = |(streamed, position): &(Streamed, Position)| {
-                let Streamed { bucket, slot, .. } = streamed;
+            let is_wanted = |Found { bucket, slot, position, .. }: &Found| {
                 let want = outgoing.wants.get(&bucket.0);
                 let is_missing = want.is_some_and(|(first, last)| (first..=last).contains(&slot));
                 let is_last_of_slot = self.index.place(*bucket, *slot) == Some(*position);
                 is_missing && (is_last_of_slot || plant::on(Plant::AnyRecordStreamed))
             };
-            let wanted = found.into_iter().filter(is_wanted);
-            let commands = wanted.map(|(streamed, _)| streamed).collect();
+            let mut wanted = Vec::with_capacity(bytes.len());
+            for Found { at, .. } in found.into_iter().filter(is_wanted) {
+                wanted.extend_from_slice(&bytes[at]);
+            }
+            let commands = Commands::new(wanted.into());
             self.say(to, &Item::StreamPart(StreamPart { stream, part, commands, ended }));
         }
         self.read_for_streams();

@@ -49,6 +49,9 @@ pub(in crate::node) fn get_bytes(body: &mut Bytes) -> Result<Bytes, Malformed> {
     Ok(body.split_to(length))
 }
 
+/// The length of a ballot.
+pub(in crate::node) const BALLOT_BYTES: usize = 18;
+
 pub(in crate::node) fn put_ballot(out: &mut Vec<u8>, ballot: &Ballot) {
     out.put_u32_le(ballot.round);
     out.put_u16_le(ballot.node.0);
@@ -56,7 +59,7 @@ pub(in crate::node) fn put_ballot(out: &mut Vec<u8>, ballot: &Ballot) {
 }
 
 pub(in crate::node) fn get_ballot(body: &mut Bytes) -> Result<Ballot, Malformed> {
-    need(body, 18)?;
+    need(body, BALLOT_BYTES)?;
     Ok(Ballot { round: body.get_u32_le(), node: NodeId(body.get_u16_le()), boot: get_boot(body) })
 }
 

@@ -3,9 +3,9 @@
 use bytes::{Buf, BufMut, Bytes};
 use thermocline_paxos::{Bucket, Slot};
 
-use super::fields::{get_command, length, need, put_command};
+use super::fields::{get_bytes, length, need, put_bytes};
 use super::{Item, Malformed, kind, malformed};
-use crate::node::stream::{StreamPart, Streamed};
+use crate::node::stream::{Commands, StreamPart};
 
 pub(super) fn put_ask(out: &mut Vec<u8>, stream: u64, of: u32, buckets: &[(Bucket, Slot)]) {
     out.put_u8(kind::STREAM_ASK);
@@ -32,12 +32,7 @@ pub(super) fn put_part(out: &mut Vec<u8>, part: &StreamPart) {
     out.put_u64_le(*stream);
     out.put_u32_le(*part);
     out.put_u8(u8::from(*ended));
-    out.put_u32_le(length(commands.len()));
-    for Streamed { bucket, slot, command } in commands {
-        out.put_u32_le(bucket.0);
-        out.put_u64_le(slot.0);
-        put_command(out, command);
-    }
+    put_bytes(out, commands.as_bytes());
 }
 
 pub(super) fn take_ask(body: &mut Bytes) -> Result<Item, Malformed> {
@@ -60,17 +55,11 @@ pub(super) fn take_next(body: &mut Bytes) -> Result<Item, Malformed> {
 }
 
 pub(super) fn take_part(body: &mut Bytes) -> Result<Item, Malformed> {
-    need(body, 17)?;
+    need(body, 13)?;
     let stream = body.get_u64_le();
     let part = body.get_u32_le();
     let ended = take_flag(body)?;
-    let count = body.get_u32_le();
-    let mut commands = Vec::new();
-    for _ in 0..count {
-        need(body, 12)?;
-        let (bucket, slot) = (Bucket(body.get_u32_le()), Slot(body.get_u64_le()));
-        commands.push(Streamed { bucket, slot, command: get_command(body)? });
-    }
+    let commands = Commands::new(get_bytes(body)?);
     Ok(Item::StreamPart(StreamPart { stream, part, commands, ended }))
 }
 

@@ -4,7 +4,7 @@ use thermocline_tiers::hot::journal::JournalBatch;
 
 use super::*;
 use crate::node::catch_up::FETCHES_MAX;
-use crate::node::stream::{StreamPart, Streamed};
+use crate::node::stream::{Commands, StreamPart, Streamed};
 
 /// The buckets that nodes 1 and 2 share.
 fn shared(worker: &Worker) -> Vec<Bucket> {
@@ -77,7 +77,14 @@ fn next(stream: u64, part: u32, through: u32, again: bool) -> Item {
 }
 
 fn part(stream: u64, part: u32, commands: Vec<Streamed>, ended: bool) -> Item {
+    let commands = commands.into_iter().collect();
     Item::StreamPart(StreamPart { stream, part, commands, ended })
+}
+
+fn streamed(part: &StreamPart) -> Vec<Streamed> {
+    let mut all = Vec::new();
+    part.commands.clone().take(usize::MAX, &mut all).unwrap();
+    all
 }
 
 fn streams(items: &[Item]) -> usize {
@@ -152,8 +159,7 @@ pub(super) fn a_vote_that_lost_is_never_streamed() {
     let parts = told(&mut source, 1);
     let [Item::StreamPart(part)] = &parts[..] else { panic!("{parts:?}") };
     assert!((part.stream, part.part, part.ended) == (5, 0, true));
-    let by: Vec<(Bucket, Option<NodeId>)> = part
-        .commands
+    let by: Vec<(Bucket, Option<NodeId>)> = streamed(part)
         .iter()
         .map(|streamed| (streamed.bucket, streamed.command.originator().map(|originator| originator.node)))
         .collect();
@@ -175,7 +181,7 @@ fn a_vote_of_which_nothing_is_known_is_never_streamed() {
     run_jobs(&mut source, &journal);
     let parts = told(&mut source, 1);
     let [Item::StreamPart(part)] = &parts[..] else { panic!("{parts:?}") };
-    let slots: Vec<u64> = part.commands.iter().map(|streamed| streamed.slot.0).collect();
+    let slots: Vec<u64> = streamed(part).iter().map(|streamed| streamed.slot.0).collect();
     assert_eq!((slots, part.ended), (vec![1, 2], true));
 }
 
@@ -216,6 +222,25 @@ fn what_a_stream_did_not_bring_is_fetched_alone() {
     assert!(streamed.unwrap().iter().all(|(bucket, slot)| bucket.0 % 2 == 0 && *slot == Slot(2)));
     let alone: Vec<Bucket> = fetched(&asked).into_iter().filter(|bucket| bucket.0 % 2 == 1).collect();
     assert!(!alone.is_empty());
+}
+
+/// A source sends bytes that are no command: what is before them counts, and what follows in that part is lost.
+#[test]
+fn a_part_that_is_no_list_of_commands_ends_there() {
+    let buckets: Vec<Bucket> = (0..1000).map(Bucket).collect();
+    let (mut worker, asked) = behind(&buckets, 1);
+    let Some(Item::StreamNext { stream, .. }) = asked.last() else { panic!("{asked:?}") };
+    let one =
+        |bucket: u32| Streamed { bucket: Bucket(bucket), slot: Slot(1), command: command(Bucket(bucket), 1) };
+    let good: Commands = [one(100), one(101), one(102)].into_iter().collect();
+    let cut = Bytes::copy_from_slice(&good.as_bytes()[..good.as_bytes().len() - 1]);
+    let cut = StreamPart { stream: *stream, part: 0, commands: Commands::new(cut), ended: false };
+    tell(&mut worker, 11, 2, &Item::StreamPart(cut));
+    tell(&mut worker, 11, 2, &part(*stream, 1, vec![one(103)], false));
+    worker.tick(12);
+    let came: Vec<u32> = (100..105).filter(|bucket| applied(&worker, Bucket(*bucket)) > 0).collect();
+    assert_eq!((came, worker.counters.malformed_items), (vec![100, 101, 103], 1));
+    assert!(!worker.streams.is_idle());
 }
 
 #[test]

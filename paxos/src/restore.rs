@@ -60,6 +60,13 @@ impl Replay {
         Self { restored: Restored { chosen: applied, ..Restored::default() }, forgets: None, installed: None }
     }
 
+    /// Whether what was promised, accepted or chosen in this slot says nothing more: such a record need not be given to
+    /// [`record`](Replay::record).
+    #[must_use]
+    pub fn is_past(&self, slot: Slot) -> bool {
+        slot < self.restored.chosen
+    }
+
     /// Takes the next record. Adds to `chosen` the commands that are certain now, in the order of their slots.
     pub fn record(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
         let slot = record.slot();
@@ -169,5 +176,33 @@ impl Replay {
             restored.vote = Vote::LearnerOnly;
         }
         restored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Boot, NodeId};
+
+    #[test]
+    fn a_record_that_is_past_changes_nothing() {
+        let ballot = Ballot { round: 7, node: NodeId(2), boot: Boot { disk: 1, count: 1 } };
+        let command = Command { id: None, heir: None, payload: Bytes::new() };
+        let replay = Replay::new(Slot(5));
+        for slot in (1..=6).map(Slot) {
+            let records = [
+                Record::Promise { slot, ballot },
+                Record::Accept { slot, ballot, command: command.clone() },
+                Record::Chosen { slot, command: command.clone() },
+            ];
+            for record in records.into_iter().filter(|_| replay.is_past(slot)) {
+                let (mut after, mut chosen) = (replay.clone(), alloc::vec::Vec::new());
+                after.record(record, &mut chosen);
+                assert_eq!((after, chosen.len()), (replay.clone(), 0));
+            }
+            assert_eq!(replay.is_past(slot), slot < Slot(5));
+        }
     }
 }

@@ -49,6 +49,11 @@ pub(crate) fn starts_anew(kind: u8) -> bool {
     kind == INSTALLED
 }
 
+/// Whether a record of this kind is of what was promised, accepted or chosen in its slot.
+pub(crate) fn is_of_slot(kind: u8) -> bool {
+    matches!(kind, PROMISE | ACCEPT | CHOSEN)
+}
+
 /// Whether a record of this kind carries the slot's command.
 pub(crate) fn has_command(kind: u8) -> bool {
     matches!(kind, ACCEPT | CHOSEN)

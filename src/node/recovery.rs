@@ -425,6 +425,12 @@ impl Replayer<'_> {
         }
         let placed = Placed { position: Some(position), ..Placed::new(bucket, slot, kind) };
         self.indexes[self.dealing.worker(bucket) as usize].insert(&placed);
+        let begun = || (Replay::new(applied(part, bucket)), self.losses);
+        let (replay, _) = self.replicas.entry(bucket.0).or_insert_with(begun);
+        if record_codec::is_of_slot(kind) && replay.is_past(slot) {
+            // Most of a journal is kept for peers.
+            return Ok(());
+        }
         let decoded =
             record_codec::decode(kind, slot, Bytes::copy_from_slice(record.payload)).map_err(|error| {
                 Error::Corrupt {
@@ -432,11 +438,7 @@ impl Replayer<'_> {
                 }
             })?;
         let mut chosen = Vec::new();
-        self.replicas
-            .entry(bucket.0)
-            .or_insert_with(|| (Replay::new(applied(part, bucket)), self.losses))
-            .0
-            .record(decoded, &mut chosen);
+        replay.record(decoded, &mut chosen);
         let mut decisions = Vec::new();
         for (slot, command) in chosen {
             if applied(part, bucket).next() == slot && !self.failed.contains(&bucket.0) {

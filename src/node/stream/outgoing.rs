@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use thermocline_paxos::{Bucket, NodeId, Slot, Ticket};
+use thermocline_tiers::disk::AlignedBuffer;
 use thermocline_tiers::hot::journal::{
     Bookmark, Generation, JournalError, JournalReader, Position, RecordHead,
 };
@@ -164,7 +165,8 @@ impl StretchWanted {
     /// Reads on in the journal, and takes out the commands of some buckets. Blocks.
     pub(crate) fn read(self, reader: &JournalReader) -> Stretch {
         let Self { to, stream, serial, part, from, bytes, buckets } = self;
-        let (mut found, mut commands, mut buffer, mut read_bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut found, mut commands) = (Vec::new(), Vec::new());
+        let (mut buffer, mut read_bytes) = (AlignedBuffer::new(), 0);
         let mut next = Some(from);
         while let Some(from) = next
             && commands.len() < PART_BYTES
@@ -183,7 +185,7 @@ impl StretchWanted {
                 }
             });
             // A read ends with its segment, which may be much smaller.
-            read_bytes += (buffer.len() as u32).max(READ_BYTES_MIN);
+            read_bytes += (buffer.as_slice().len() as u32).max(READ_BYTES_MIN);
             next = match read {
                 Ok(next) => next,
                 Err(JournalError::NoSuchRecord { .. }) => None,

@@ -35,6 +35,12 @@ impl AlignedBuffer {
         &mut self.memory[self.start..self.start + len]
     }
 
+    /// The memory it holds.
+    #[cfg(test)]
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory.capacity()
+    }
+
     /// The bytes as of the last [`resize`](AlignedBuffer::resize).
     pub fn as_slice(&self) -> &[u8] {
         &self.memory[self.start..self.start + self.len]

@@ -205,7 +205,7 @@ impl Journal {
             _ => cannot("lock", directory)(error),
         })?;
         let survey = Survey::new(&*disk, directory, identity)?;
-        let replayed = replay(&survey, identity, &mut visit);
+        let replayed = replay(&*disk, &survey, identity, &mut visit);
         finish::finish(disk, directory, config, identity, lock, survey, replayed)
     }
 }

@@ -6,21 +6,21 @@ use super::layout::{
     BLOCK_BYTES, COMMIT_HEADER_BYTES, CommitHeader, Generation, RECORD_HEADER_BYTES, RecordHead,
     RecordHeader, Seed,
 };
-use crate::disk::File;
+use crate::disk::{AlignedBuffer, File};
 use crate::plant::{Plant, on};
 
 /// How much is read at a time, at least, in bytes.
-const WINDOW_BYTES: u32 = 256 << 10;
+const WINDOW_BYTES: u32 = 1 << 20;
 
 /// The blocks of a segment through a window. Never holds more than a commit or the window, whichever is longer, and never
-/// more than the file has.
+/// more than the file has, each rounded up to a power of two.
 pub(super) struct Scan {
     file: Arc<dyn File>,
     seed: Seed,
     generation: Generation,
     /// What is there to be read, in whole blocks.
     length: u32,
-    window: Vec<u8>,
+    window: AlignedBuffer,
     window_start: u32,
     /// The last block seen that the disk could not read.
     unreadable: Option<u32>,
@@ -42,7 +42,15 @@ pub(super) enum Part {
 impl Scan {
     pub(super) fn new(file: Arc<dyn File>, seed: Seed, generation: Generation, length: u32) -> Scan {
         let length = length / BLOCK_BYTES * BLOCK_BYTES;
-        Scan { file, seed, generation, length, window: Vec::new(), window_start: 0, unreadable: None }
+        Scan {
+            file,
+            seed,
+            generation,
+            length,
+            window: AlignedBuffer::new(),
+            window_start: 0,
+            unreadable: None,
+        }
     }
 
     pub(super) fn unreadable(&self) -> Option<u32> {
@@ -52,7 +60,7 @@ impl Scan {
     /// The memory it holds.
     #[cfg(test)]
     pub(super) fn memory_bytes(&self) -> usize {
-        self.window.capacity()
+        self.window.memory_bytes()
     }
 
     /// The commit header at a block, and its checksum, if there is one.
@@ -129,23 +137,22 @@ impl Scan {
         if u64::from(offset) + u64::from(length) > self.length.into() {
             return None;
         }
-        let window_end = self.window_start + self.window.len() as u32;
+        let window_end = self.window_start + self.window.as_slice().len() as u32;
         if offset < self.window_start || offset + length > window_end {
             let wanted = length.max(WINDOW_BYTES).min(self.length - offset);
             self.fill(offset, wanted);
         }
         let start = (offset - self.window_start) as usize;
-        Some(&self.window[start..start + length as usize])
+        Some(&self.window.as_slice()[start..start + length as usize])
     }
 
     fn fill(&mut self, offset: u32, length: u32) {
         self.window_start = offset;
-        self.window.clear();
-        self.window.resize(length as usize, 0);
-        if self.file.read_exact_at(&mut self.window, offset.into()).is_ok() {
+        let window = self.window.resize(length as usize);
+        if self.file.read_exact_at(window, offset.into()).is_ok() {
             return;
         }
-        for (index, block) in self.window.chunks_mut(BLOCK_BYTES as usize).enumerate() {
+        for (index, block) in window.chunks_mut(BLOCK_BYTES as usize).enumerate() {
             let at = offset + index as u32 * BLOCK_BYTES;
             if self.file.read_exact_at(block, at.into()).is_err() {
                 block.fill(0);

@@ -1,5 +1,6 @@
 //! Reading many records in the order of writing, while the journal is being written.
 
+use std::io;
 use std::ops::Bound;
 
 use super::Record;
@@ -9,11 +10,14 @@ use super::layout::{
 };
 use super::reader::JournalReader;
 use super::segment::{Bookmark, Position, Segment};
+use crate::disk::AlignedBuffer;
 
 impl JournalReader {
     /// Reads on from a bookmark in the order of writing, through about `bytes` bytes of the journal and at least one record, and gives `each`
-    /// what verifies; damage is passed over. Returns where to go on: `None` when all that was committed is read. `buffer` keeps no
-    /// more than `bytes`, or the longest record.
+    /// what verifies; damage is passed over. Returns where to go on: `None` when all that was committed is read. `buffer` has what was
+    /// read: no more than `bytes`, or the longest record, and two blocks.
+    ///
+    /// It reads past the page cache, which commits have passed by too: what is read once is not worth a place there, nor the copying.
     ///
     /// # Errors
     /// [`JournalError::Gone`] when the segment was reclaimed, also while it was read, [`JournalError::NoSuchRecord`] when the bookmark is
@@ -22,7 +26,7 @@ impl JournalReader {
         &self,
         from: Bookmark,
         bytes: u32,
-        buffer: &mut Vec<u8>,
+        buffer: &mut AlignedBuffer,
         mut each: impl FnMut(Record<'_>, Position),
     ) -> Result<Option<Bookmark>, JournalError> {
         let Bookmark { generation, offset } = from;
@@ -35,15 +39,19 @@ impl JournalReader {
         if walk.start >= end {
             return Ok(next);
         }
+        let file = match self.directory.disk.open_direct(&segment.path) {
+            Ok(file) => file,
+            Err(source) => return Err(self.gone_or(&segment, place, "open", source)),
+        };
         let mut wanted = bytes.max(BLOCK_BYTES);
         loop {
-            let length = wanted.min(end - walk.start) as usize;
-            buffer.resize(length, 0);
-            if let Err(source) = segment.file.read_exact_at(buffer, walk.start.into()) {
-                self.segment(place)?;
-                return Err(JournalError::Io { action: "read", path: segment.path.clone(), source });
+            let length = wanted.min(end - walk.start);
+            let in_block = walk.start % BLOCK_BYTES;
+            let read = buffer.resize((in_block + length) as usize);
+            if let Err(source) = file.read_exact_at(read, (walk.start - in_block).into()) {
+                return Err(self.gone_or(&segment, place, "read", source));
             }
-            match walk.go(buffer, &mut each) {
+            match walk.go(&read[in_block as usize..][..length as usize], &mut each) {
                 Walked::Through(start) => walk.start = start,
                 Walked::RecordOf(length) => {
                     wanted = length;
@@ -55,6 +63,17 @@ impl JournalReader {
         // The file may have begun its next life meanwhile: then records were passed over.
         self.segment(place)?;
         Ok(if walk.start < end { Some(Bookmark { generation, offset: walk.start }) } else { next })
+    }
+
+    fn gone_or(
+        &self,
+        segment: &Segment,
+        place: Position,
+        action: &'static str,
+        source: io::Error,
+    ) -> JournalError {
+        let error = JournalError::Io { action, path: segment.path.clone(), source };
+        self.segment(place).err().unwrap_or(error)
     }
 
     /// The first segment after this one that has commits.

@@ -39,7 +39,7 @@ pub fn inspect(
     mut visit: impl FnMut(Record<'_>, Position),
 ) -> Result<Recovered, JournalError> {
     let mut survey = Survey::new(disk, directory, identity)?;
-    let mut replayed = replay(&survey, identity, &mut |found| {
+    let mut replayed = replay(disk, &survey, identity, &mut |found| {
         if let Found::Record(record, position) = found {
             visit(record, position);
         }

@@ -7,6 +7,7 @@ use super::super::segment::Position;
 use super::super::{Found, Record};
 use super::survey::{FoundSegment, Survey};
 use super::{DAMAGES_MAX, Damage, DamageReason, DamageScope, Damages, Tail};
+use crate::disk::Disk;
 use crate::plant::{Plant, on};
 
 /// What the segments hold.
@@ -49,6 +50,7 @@ impl Contents {
 
 /// Reads everything; changes nothing.
 pub(super) fn replay(
+    disk: &dyn Disk,
     survey: &Survey,
     identity: JournalIdentity,
     visit: &mut dyn FnMut(Found<'_>),
@@ -66,6 +68,7 @@ pub(super) fn replay(
         resembles_commit: false,
     };
     let mut replay = Replay {
+        disk,
         segments: &survey.segments,
         identity,
         expected,
@@ -93,6 +96,7 @@ pub(super) fn replay(
 }
 
 struct Replay<'a> {
+    disk: &'a dyn Disk,
     segments: &'a [FoundSegment],
     identity: JournalIdentity,
     /// The next commit's number, when it is known.
@@ -252,7 +256,9 @@ impl Replay<'_> {
     fn scan(&self, index: usize) -> Scan {
         let segment = &self.segments[index];
         let seed = Seed::new(self.identity, segment.generation);
-        Scan::new(segment.file.clone(), seed, segment.generation, segment.capacity)
+        // Past the page cache, if that can be: it has nothing of a journal, and would get all of it, to be read once.
+        let file = self.disk.open_direct(&segment.path).unwrap_or_else(|_| segment.file.clone());
+        Scan::new(file, seed, segment.generation, segment.capacity)
     }
 
     /// Something was lost at this point of the series.

@@ -7,7 +7,7 @@ use super::super::layout::*;
 use super::super::scan::Scan;
 use super::super::*;
 use super::scene::*;
-use crate::disk::{Disk, MemoryDisk, OpenMode};
+use crate::disk::{DIRECT_ALIGNMENT, Disk, MemoryDisk, OpenMode};
 
 fn identities() -> impl Strategy<Value = JournalIdentity> {
     any::<(u128, u16, u64)>().prop_map(|(cluster, node, disk)| JournalIdentity { cluster, node, disk })
@@ -193,7 +193,7 @@ proptest! {
             scan.walk(&header, |_, _| {});
             at = offset + BLOCK_BYTES;
         }
-        prop_assert!(scan.memory_bytes() <= SEGMENT as usize);
+        prop_assert!(scan.memory_bytes() <= SEGMENT.next_power_of_two() as usize + DIRECT_ALIGNMENT);
 
         match try_open(&disk) {
             Ok(mut opened) => {

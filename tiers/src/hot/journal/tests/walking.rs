@@ -2,11 +2,11 @@
 
 use super::super::*;
 use super::scene::*;
-use crate::disk::MemoryDisk;
+use crate::disk::{AlignedBuffer, MemoryDisk};
 
 /// Reads on from a bookmark to the end, by stretches of so many bytes.
 fn walk(reader: &JournalReader, from: Bookmark, bytes: u32) -> Vec<Seen> {
-    let (mut seen, mut buffer, mut next) = (Vec::new(), Vec::new(), Some(from));
+    let (mut seen, mut buffer, mut next) = (Vec::new(), AlignedBuffer::new(), Some(from));
     while let Some(from) = next {
         next = reader
             .read_on(from, bytes, &mut buffer, |record, position| {
@@ -84,7 +84,7 @@ fn damage_is_passed_over_by_whoever_reads_on() {
 fn whoever_reads_on_is_told_what_is_gone_and_what_never_was() {
     let disk = MemoryDisk::new(1);
     let mut journal = filled(&disk);
-    let (reader, mut buffer) = (journal.reader(), Vec::new());
+    let (reader, mut buffer) = (journal.reader(), AlignedBuffer::new());
     let mut read = |generation, offset| {
         let from = Bookmark { generation: Generation(generation), offset };
         reader.read_on(from, 4_096, &mut buffer, |_, _| {})

@@ -33,11 +33,11 @@ pub(crate) enum Phase {
 }
 
 impl World {
-    /// The first phase ends, when every fault has bitten.
+    /// The first phase ends, when every fault has bitten. Some wait for others: a node that has nothing to write until all nodes have met.
     pub(crate) fn heal(&mut self) -> Checked {
         self.look_for_bites();
         let waits = self.bitten.iter().any(|bitten| !bitten);
-        if waits && self.now < 3 * self.plan.duration {
+        if waits && self.now < 6 * self.plan.duration {
             self.queue.push(self.now + self.plan.duration / 10, Event::Heal);
             return Ok(());
         }

@@ -36,6 +36,7 @@ fn seeds_that_were_red_stay_green() {
         (200_017, Bias::None),
         (202_744, Bias::None),
         (651_001_073_607, Bias::None),
+        (9_057_616, Bias::None),
         (446, Bias::Losses),
         (7135, Bias::Losses),
         (7282, Bias::Losses),

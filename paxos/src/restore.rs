@@ -184,12 +184,14 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{Boot, NodeId};
+    use crate::{Boot, CommandId, NodeId};
 
     #[test]
     fn a_record_that_is_past_changes_nothing() {
         let ballot = Ballot { round: 7, node: NodeId(2), boot: Boot { disk: 1, count: 1 } };
-        let command = Command { id: None, heir: None, payload: Bytes::new() };
+        let originator = Originator { node: ballot.node, boot: ballot.boot };
+        let id = Some(CommandId { originator, sequence: 1 });
+        let command = Command { id, heir: None, payload: Bytes::new() };
         let replay = Replay::new(Slot(5));
         for slot in (1..=6).map(Slot) {
             let records = [

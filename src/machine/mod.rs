@@ -376,9 +376,7 @@ impl Machine {
             Err(error) => return Err(crate::node::journal_error(&error)),
         }
         for (_, submission) in &mut self.committing {
-            for (record, position) in submission.records.iter_mut().zip(submission.batch.positions()) {
-                record.position = Some(position);
-            }
+            submission.place();
         }
         Ok(Synced { submissions: std::mem::take(&mut self.committing) })
     }

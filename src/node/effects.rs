@@ -61,6 +61,15 @@ pub(crate) struct Submission {
     pub(crate) through: Ticket,
 }
 
+impl Submission {
+    /// The batch is synced: its records lie where it says.
+    pub(crate) fn place(&mut self) {
+        for (record, position) in self.records.iter_mut().zip(self.batch.positions()) {
+            record.position = Some(position);
+        }
+    }
+}
+
 /// Where a record lies, or will lie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placed {

@@ -51,7 +51,7 @@ pub(crate) fn starts_anew(kind: u8) -> bool {
 
 /// Whether a record of this kind is of what was promised, accepted or chosen in its slot.
 pub(crate) fn is_of_slot(kind: u8) -> bool {
-    matches!(kind, PROMISE | ACCEPT | CHOSEN)
+    kind == PROMISE || has_command(kind)
 }
 
 /// Whether a record of this kind carries the slot's command.

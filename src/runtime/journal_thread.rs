@@ -219,9 +219,7 @@ impl Writer {
             }
         }
         for (worker, mut submission) in self.waiting.drain(..) {
-            for (record, position) in submission.records.iter_mut().zip(submission.batch.positions()) {
-                record.position = Some(position);
-            }
+            submission.place();
             self.mailboxes[worker].push(Input::Synced(submission));
         }
     }

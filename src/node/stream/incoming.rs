@@ -217,9 +217,9 @@ impl Worker {
 
     /// The stream has ended: what is still missing is asked for anew, one by one where nothing came.
     fn end_stream(&mut self, now: u64) {
-        let Some(Incoming { source: peer, number, wants, .. }) = self.streams.incoming.take() else { return };
-        self.say(peer, &Item::StreamAsk { stream: number, of: 0, buckets: Vec::new() });
-        for (bucket, first, through) in in_order(wants) {
+        let Some(incoming) = self.streams.incoming.take() else { return };
+        let peer = incoming.source;
+        for (bucket, first, through) in self.close_stream(incoming) {
             let reached = self.applied(bucket);
             if reached < through {
                 self.lacks(Lack { bucket, peer, through, alone: reached < first });
@@ -231,19 +231,21 @@ impl Worker {
     /// A peer is gone, or silent: what it was to stream is fetched from others.
     pub(in crate::node) fn stream_from_others(&mut self, now: u64, lost: NodeId) {
         let incoming = self.streams.incoming.take_if(|incoming| incoming.source == lost);
-        let Some(Incoming { number, wants, .. }) = incoming else { return };
-        self.say(lost, &Item::StreamAsk { stream: number, of: 0, buckets: Vec::new() });
-        for (bucket, _, through) in in_order(wants) {
+        let Some(incoming) = incoming else { return };
+        for (bucket, _, through) in self.close_stream(incoming) {
             if let Some(other) = self.another_source(bucket, lost) {
                 self.behind(now, bucket, other, through);
             }
         }
     }
-}
 
-fn in_order(wants: HashMap<u32, (Slot, Slot)>) -> Vec<(Bucket, Slot, Slot)> {
-    let mut wants: Vec<_> =
-        wants.into_iter().map(|(bucket, (first, last))| (Bucket(bucket), first, last)).collect();
-    wants.sort_unstable();
-    wants
+    /// Tells the source that no more is wanted. Returns what the stream was to bring, in the order of the buckets.
+    fn close_stream(&mut self, incoming: Incoming) -> Vec<(Bucket, Slot, Slot)> {
+        let Incoming { source, number, wants, .. } = incoming;
+        self.say(source, &Item::StreamAsk { stream: number, of: 0, buckets: Vec::new() });
+        let mut wants: Vec<_> =
+            wants.into_iter().map(|(bucket, (first, last))| (Bucket(bucket), first, last)).collect();
+        wants.sort_unstable();
+        wants
+    }
 }

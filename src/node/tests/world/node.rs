@@ -172,9 +172,7 @@ impl World {
             writing.iter_mut().map(|submission| &mut submission.batch).collect();
         let rolled = running.journal.commit(&mut batches).unwrap().rolled;
         for mut submission in writing {
-            for (record, position) in submission.records.iter_mut().zip(submission.batch.positions()) {
-                record.position = Some(position);
-            }
+            submission.place();
             running.worker.journal_synced(now, submission);
         }
         if rolled && retain != u64::MAX {

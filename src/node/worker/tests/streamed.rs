@@ -43,9 +43,7 @@ fn commit(worker: &mut Worker, journal: &mut Journal) {
         submissions.iter_mut().map(|submission| &mut submission.batch).collect();
     journal.commit(&mut batches).unwrap();
     for mut submission in submissions {
-        for (record, position) in submission.records.iter_mut().zip(submission.batch.positions()) {
-            record.position = Some(position);
-        }
+        submission.place();
         worker.journal_synced(0, submission);
     }
 }

@@ -93,6 +93,7 @@ impl Core {
             me,
             next_ticket: Ticket(1),
             next_sequence: u64::from(worker) << 48,
+            asked_first: Vec::new(),
             withheld: VecDeque::new(),
             refused: 0,
         };
@@ -259,6 +260,18 @@ impl Core {
     /// The driver's timer: goes on after a backoff; otherwise tells the open slot's record to whoever is not known to have it.
     pub fn retry(&mut self, bucket: Bucket, out: &mut Output) {
         self.with(bucket, |replica, numbers| replica.retry(numbers, out));
+    }
+
+    /// From now on fast accepts ask only as many of the others for their votes as make a majority, and these nodes first, the first of them
+    /// before all. Where too few of them are members, everybody is asked, as before any call of this.
+    pub fn ask_first(&mut self, nodes: impl Iterator<Item = NodeId>) {
+        self.numbers.asked_first.clear();
+        self.numbers.asked_first.extend(nodes);
+    }
+
+    /// The driver's timer: asks whoever was not asked yet for a vote on the own proposal, and says who was asked and has not voted.
+    pub fn widen(&mut self, bucket: Bucket, out: &mut Output) -> Vec<NodeId> {
+        self.with(bucket, |replica, _| replica.widen(out)).unwrap_or_default()
     }
 
     /// Who this core proposes as.

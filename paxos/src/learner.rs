@@ -89,7 +89,7 @@ impl Replica {
                 }
                 let held = views[index].accepted == ballot || sent_value & (1 << index) != 0;
                 let value = if held { None } else { Some(&command) };
-                self.tell_chosen(index, slot, (ballot, command.id), value, held && goes_on, out);
+                self.tell_chosen(index, slot, (ballot, command.id), value, goes_on, out);
             }
         }
         let id = command.id;

@@ -41,8 +41,8 @@ pub struct Send {
     pub to: NodeId,
     /// What.
     pub message: Message,
-    /// Whether it may wait for others to the same node: it tells a decision to who has voted for it, or was sent it, and no proposal of another node
-    /// follows from it. Those of this node are sent after it.
+    /// Whether it may wait for others to the same node: it tells a decision, and no proposal of another node follows from it. Those of this
+    /// node are sent after it.
     pub can_wait: bool,
 }
 

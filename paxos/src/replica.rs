@@ -4,6 +4,7 @@
 //! chosen, `floor.rs` comes back from amnesia.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use crate::output::{Output, Persist, Send};
@@ -60,6 +61,8 @@ pub(crate) struct Numbers {
     pub(crate) me: Originator,
     pub(crate) next_ticket: Ticket,
     pub(crate) next_sequence: u64,
+    /// Whom fast accepts ask for votes, best first; all, where these are too few.
+    pub(crate) asked_first: Vec<NodeId>,
     /// Records that are being written, one for each of the last tickets.
     pub(crate) withheld: VecDeque<Withheld>,
     /// Messages that broke a rule of the protocol: a faulty peer's.
@@ -95,9 +98,9 @@ impl Numbers {
 
     /// What a core's behaviour depends on. How many tickets were used up, and how many messages refused, does not belong to it: two
     /// cores that differ in that alone do the same for ever, and are equal.
-    fn state(&self) -> (Originator, u64, &VecDeque<Withheld>) {
-        let Self { me, next_ticket: _, next_sequence, withheld, refused: _ } = self;
-        (*me, *next_sequence, withheld)
+    fn state(&self) -> (Originator, u64, &[NodeId], &VecDeque<Withheld>) {
+        let Self { me, next_ticket: _, next_sequence, asked_first, withheld, refused: _ } = self;
+        (*me, *next_sequence, asked_first, withheld)
     }
 }
 

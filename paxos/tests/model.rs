@@ -53,6 +53,11 @@ mod large {
     }
 
     #[test]
+    fn two_slots_and_an_owner_that_asks_one_of_two() {
+        holds(&models::THRIFTY);
+    }
+
+    #[test]
     fn two_proposers_and_late_messages() {
         holds(&models::LATE);
     }

@@ -270,6 +270,58 @@ fn a_value_is_given_once_and_again_to_who_lacks_it() {
 }
 
 #[test]
+fn an_owner_asks_a_majority_first_and_tells_the_others_what_is_decided() {
+    for (count, asked, rest) in [(3, vec![C], vec![B]), (5, vec![E, C], vec![B, D])] {
+        let mut replica = Replica::founder(A, count);
+        replica.core.ask_first([E, C, B, D].into_iter());
+        let out = replica.propose();
+        assert_eq!((told(&out), given(&out)), (asked.clone(), asked.clone()), "the best of the members");
+        replica.sync();
+        let mut out = Output::default();
+        for from in &asked {
+            out = replica.receive(*from, &vote(fast(A), &command(A)));
+        }
+        let decisions: Vec<NodeId> = told(&out);
+        assert_eq!(decisions.len(), usize::from(count) - 1, "all are told");
+        assert_eq!(given(&out), rest, "those who were not asked get the value with it");
+        assert!(out.send.iter().all(|send| send.can_wait && send.message.chosen));
+    }
+}
+
+#[test]
+fn the_others_are_asked_when_those_asked_first_are_late_and_it_is_said_who_is() {
+    let mut replica = Replica::founder(A, 5);
+    replica.core.ask_first([C, E].into_iter());
+    assert_eq!(told(&replica.propose()), [C, E]);
+    replica.sync();
+    replica.receive(E, &vote(fast(A), &command(A)));
+    let mut silent = vec![];
+    let out = replica.call(|core, out| silent = core.widen(BUCKET, out));
+    assert_eq!((given(&out), silent.clone()), (vec![B, D], vec![C]));
+    // Once all are asked there is nobody left to ask.
+    let out = replica.call(|core, out| silent = core.widen(BUCKET, out));
+    assert_eq!((told(&out), silent), (vec![], vec![B, C, D]));
+    // A timer tells all of them again who have not voted.
+    assert_eq!(told(&replica.retry()), [B, C, D]);
+    // Nothing is under way in a bucket at rest, or in one that only votes.
+    let mut voter = Replica::founder(B, 3);
+    assert_eq!(voter.call(|core, out| assert!(core.widen(BUCKET, out).is_empty())), Output::default());
+    let request = Message { durable: false, ..vote(fast(A), &command(A)) };
+    voter.receive(A, &request);
+    assert_eq!(voter.call(|core, out| assert!(core.widen(BUCKET, out).is_empty())), Output::default());
+}
+
+#[test]
+fn where_too_few_are_named_or_phase_one_was_needed_all_are_asked() {
+    let mut replica = Replica::founder(A, 5);
+    replica.core.ask_first([C, A].into_iter());
+    assert_eq!(told(&replica.propose()), [B, C, D, E], "one is not enough");
+    let mut stranger = Replica::founder(B, 3);
+    stranger.core.ask_first([C, A].into_iter());
+    assert_eq!(told(&stranger.propose()), [A, C]);
+}
+
+#[test]
 fn a_decision_carries_the_value_to_who_may_lack_it() {
     let mut replica = Replica::founder(C, 5);
     replica.propose();

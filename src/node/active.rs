@@ -31,6 +31,10 @@ pub(crate) struct Active {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenSlot {
     pub(crate) slot: Slot,
+    /// When the own proposal in it was made; `u64::MAX` when there is none.
+    pub(crate) proposed_at: u64,
+    /// When others than a majority are asked for their votes on it; `u64::MAX` when they are already, or there is none.
+    widen_at: u64,
     /// When the own proposal in it is sent again; `u64::MAX` when there is none.
     pub(crate) resend_at: u64,
     /// When it may have lost its proposer and is finished from here; `u64::MAX` while nothing is accepted in it.
@@ -54,11 +58,18 @@ pub(crate) struct ActiveBuckets {
     by_bucket: Vec<u32>,
     places: Vec<Active>,
     free: Vec<u32>,
+    /// No own proposal is to be widened before.
+    widen_from: u64,
 }
 
 impl ActiveBuckets {
     pub(crate) fn new(buckets: u32) -> Self {
-        Self { by_bucket: vec![AT_REST; buckets as usize], places: Vec::new(), free: Vec::new() }
+        Self {
+            by_bucket: vec![AT_REST; buckets as usize],
+            places: Vec::new(),
+            free: Vec::new(),
+            widen_from: u64::MAX,
+        }
     }
 
     /// The bucket's place, made active if it was at rest.
@@ -87,7 +98,37 @@ impl ActiveBuckets {
         if open.is_some_and(|open| open.slot != slot) {
             *open = None;
         }
-        open.get_or_insert(OpenSlot { slot, resend_at: u64::MAX, finish_at: u64::MAX })
+        const NEVER: u64 = u64::MAX;
+        let fresh =
+            OpenSlot { slot, proposed_at: NEVER, widen_at: NEVER, resend_at: NEVER, finish_at: NEVER };
+        open.get_or_insert(fresh)
+    }
+
+    /// An own proposal was made in the bucket's open slot.
+    pub(crate) fn proposed(&mut self, bucket: Bucket, slot: Slot, now: u64, widen_at: u64, resend_at: u64) {
+        let open = self.open(bucket, slot);
+        (open.proposed_at, open.widen_at, open.resend_at) = (now, widen_at, resend_at);
+        self.widen_from = self.widen_from.min(widen_at);
+    }
+
+    /// When [`to_widen`](Self::to_widen) may have something, at the earliest.
+    pub(crate) fn widen_from(&self) -> u64 {
+        self.widen_from
+    }
+
+    /// Takes the buckets whose own proposal is to be widened by that time; each is told once.
+    pub(crate) fn to_widen(&mut self, by: u64) -> Vec<Bucket> {
+        self.widen_from = u64::MAX;
+        let mut buckets = Vec::new();
+        for active in &mut self.places {
+            let Some(open) = &mut active.open else { continue };
+            if open.widen_at <= by {
+                open.widen_at = u64::MAX;
+                buckets.push(active.bucket);
+            }
+            self.widen_from = self.widen_from.min(open.widen_at);
+        }
+        buckets
     }
 
     /// The open slots for which it is time, at `now`, with their buckets.

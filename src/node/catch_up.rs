@@ -33,6 +33,9 @@ const FETCHES_ASKED_MAX: usize = 1024;
 const HINT_MS: u64 = 1_000;
 const HINT_TURNS: u32 = 30;
 
+/// Who asks for vote floors is asked for votes after the others for so long, in milliseconds: longer than until it asks again.
+const ASKS_FLOORS_MS: u64 = 500;
+
 /// A fetch without an answer is asked of another peer after so long, in milliseconds.
 const FETCH_MS: u64 = 100;
 
@@ -297,10 +300,11 @@ impl Worker {
     }
 
     /// A learner-only replica asks what this node has touched.
-    pub(super) fn floor_asked(&mut self, from: NodeId, nonce: u64, buckets: &[Bucket]) {
+    pub(super) fn floor_asked(&mut self, now: u64, from: NodeId, nonce: u64, buckets: &[Bucket]) {
         if !self.founded {
             return;
         }
+        self.does_not_count(from, now + ASKS_FLOORS_MS);
         let (mut touched, mut learning) = (Vec::new(), Vec::new());
         for bucket in buckets {
             if !self.owns(*bucket) || !self.route.holds(from, *bucket) {

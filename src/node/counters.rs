@@ -45,6 +45,8 @@ counters! {
     fetches,
     /// Streams opened, to catch up in many buckets.
     streams,
+    /// Own proposals for which more than a majority were asked to vote, because those asked first kept them waiting.
+    widened_proposals,
     /// Undecided slots that this node set out to decide.
     finished_slots,
     /// Frames from lives of peers that are over, or that began from an old copy.

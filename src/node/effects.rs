@@ -12,6 +12,7 @@ use thermocline_tiers::hot::state::{
 };
 
 use super::admission::Admission;
+use super::asking::Avoided;
 use super::audit::{Finding, Reading};
 use super::calls::CallKey;
 use super::copies::{Copying, Piece};
@@ -302,8 +303,8 @@ pub(crate) struct Peer {
     pub(crate) reach_written: Reach,
     /// When it was told last that it is not heard.
     pub(crate) complained: u64,
-    /// When it answered last that it only learns, in some bucket.
-    pub(crate) learned: Option<u64>,
+    /// Whether it is asked after the others for a while.
+    pub(crate) avoided: Avoided,
 }
 
 impl Peer {
@@ -320,7 +321,7 @@ impl Peer {
             held: Vec::new(),
             reach_written: Reach::default(),
             complained: 0,
-            learned: None,
+            avoided: Avoided::default(),
         }
     }
 

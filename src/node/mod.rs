@@ -9,6 +9,7 @@ pub(crate) mod active;
 pub(crate) mod admission;
 mod answers;
 pub(crate) mod apply;
+mod asking;
 mod audit;
 mod bucket_set;
 pub(crate) mod calls;

@@ -59,6 +59,8 @@ pub(crate) struct Model {
     pub(crate) cut: &'static [(usize, usize)],
     /// Whether records are synced as soon as they are written: then nothing happens in between.
     pub(crate) synced_at_once: bool,
+    /// Whether owners ask only as many for votes as make a majority.
+    pub(crate) thrifty: bool,
     /// What may happen, in one history or another: each bound is a beginning of its own.
     pub(crate) bounds: &'static [Bound],
 }

@@ -82,7 +82,7 @@ impl<'a> Search<'a> {
         for bound in model.bounds {
             let mut nodes = [0; REPLICAS_MAX];
             for (index, node) in nodes.iter_mut().enumerate().take(model.replicas) {
-                *node = search.steps.node(Node::founder(index, model.replicas));
+                *node = search.steps.node(Node::founder(index, model.replicas, model.thrifty));
             }
             search
                 .push(Action::Begin, State { nodes, history, read: None, left: *bound, net: Net::default() });

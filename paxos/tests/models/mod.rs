@@ -25,6 +25,7 @@ const THREE: Model = Model {
     kept: 1,
     cut: &[],
     synced_at_once: true,
+    thrifty: false,
     bounds: &[],
 };
 
@@ -61,6 +62,18 @@ pub(crate) const CRASH_IN_SLOT_2: Model = Model {
         Bound { proposals: [1, 1, 0, 0, 0], crashes: once(2), ..NOTHING },
     ],
     ..THREE
+};
+
+/// The same, where the owner asks only one of the others, and both if its timer runs.
+pub(crate) const THRIFTY: Model = Model {
+    name: "two slots, one crash, one asked first",
+    states: 810_755,
+    thrifty: true,
+    bounds: &[
+        Bound { proposals: [2, 0, 0, 0, 0], crashes: once(1), retries: once(0), ..NOTHING },
+        Bound { proposals: [1, 1, 0, 0, 0], crashes: once(2), ..NOTHING },
+    ],
+    ..CRASH_IN_SLOT_2
 };
 
 /// Two slots; the owner, or another replica, loses its disk, and votes again from its floor.

@@ -62,7 +62,9 @@ const STORM: usize = 2000;
 /// Runs the history of a seed.
 pub(crate) fn run(seed: u64, count: usize, steps: usize, disks: Disks) -> Result<Tally, String> {
     let mut random = Random::new(seed);
-    let mut world = World::new(count);
+    // In every other history, owners ask only as many as make a majority.
+    let thrifty = seed % 2 == 1;
+    let mut world = World::new(count, thrifty);
     let mut tally = Tally::default();
     // Each history has a temper of its own: some never crash, some never lose, some sync late.
     let (loss, doubling) = (random.below(25), random.below(25));
@@ -82,6 +84,8 @@ pub(crate) fn run(seed: u64, count: usize, steps: usize, disks: Disks) -> Result
             world.propose(node)?;
         } else if within(15) {
             world.propose_for(node, random.below(count))?;
+        } else if thrifty && within(30) {
+            world.widen(node)?;
         } else if within(50) {
             world.retry(node)?;
         } else if within(30) {

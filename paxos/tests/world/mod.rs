@@ -39,8 +39,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(count: usize) -> Self {
-        let nodes = (0..count).map(|index| Node::founder(index, count)).collect();
+    pub(crate) fn new(count: usize, thrifty: bool) -> Self {
+        let nodes = (0..count).map(|index| Node::founder(index, count, thrifty)).collect();
         Self { nodes, net: vec![], history: History::founded_by(FOUNDER), reads: vec![] }
     }
 
@@ -101,6 +101,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Puts its proposal to those who were not asked yet.
+    pub(crate) fn widen(&mut self, node: usize) -> Checked {
+        self.step(node, Node::widen)
     }
 
     /// The driver's slow round: a replica asks its peers for what it may lack.

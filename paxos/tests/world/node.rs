@@ -56,6 +56,8 @@ pub(crate) struct Node {
     pub(crate) memory: Memory,
     index: usize,
     count: usize,
+    /// Whether it asks only as many for votes as make a majority.
+    thrifty: bool,
     journal: Vec<Record>,
     /// For each record, what was durable in the state when it was written: it may rest on that.
     beneath: Vec<Slot>,
@@ -84,15 +86,16 @@ pub(crate) fn index_of(node: NodeId) -> usize {
 
 impl Node {
     /// A replica of a group that is founded now.
-    pub(crate) fn founder(index: usize, count: usize) -> Self {
+    pub(crate) fn founder(index: usize, count: usize, thrifty: bool) -> Self {
         let boot = Boot { disk: index as u64 + 1, count: 1 };
         let restored = Restored { founder: true, ..Restored::default() };
         Self {
-            core: open(index, count, boot, restored),
+            core: open(index, count, boot, restored, thrifty),
             boot,
             memory: Memory::default(),
             index,
             count,
+            thrifty,
             journal: vec![],
             beneath: vec![],
             synced: 0,
@@ -144,6 +147,12 @@ impl Node {
 
     pub(crate) fn retry(&mut self) -> Result<Step, String> {
         self.call(|core, out| core.retry(BUCKET, out))
+    }
+
+    pub(crate) fn widen(&mut self) -> Result<Step, String> {
+        self.call(|core, out| {
+            core.widen(BUCKET, out);
+        })
     }
 
     pub(crate) fn receive(&mut self, from: usize, message: Message) -> Result<Step, String> {
@@ -260,7 +269,7 @@ impl Node {
     pub(crate) fn retire(&mut self, through: Slot) {
         let vote = self.core.status(BUCKET).vote;
         let restored = Restored { chosen: through, vote, ..Restored::default() };
-        self.core = open(self.index, self.count, self.boot, restored);
+        self.core = open(self.index, self.count, self.boot, restored, self.thrifty);
         self.told = through;
         self.journal.clear();
         self.beneath.clear();
@@ -312,7 +321,7 @@ impl Node {
         }
         self.synced = self.journal.len();
         self.written = Aside(Ticket(0));
-        self.core = open(node, self.count, self.boot, restored);
+        self.core = open(node, self.count, self.boot, restored, self.thrifty);
         Ok(step)
     }
 
@@ -371,9 +380,13 @@ impl Node {
     }
 }
 
-fn open(index: usize, count: usize, boot: Boot, restored: Restored) -> Core {
+fn open(index: usize, count: usize, boot: Boot, restored: Restored, thrifty: bool) -> Core {
     let members = members(count);
     let mut core = Core::new(Originator { node: members[index], boot }, 0, Limits::default());
     core.open(BUCKET, &members, restored).unwrap();
+    if thrifty {
+        // Each asks those after it.
+        core.ask_first((1..count).map(|step| members[(index + step) % count]));
+    }
     core
 }

@@ -35,6 +35,8 @@ struct Round {
     unanswered: usize,
     /// The peers that were asked, each about all the buckets that it holds.
     asked: Vec<NodeId>,
+    /// Those of them that have not answered.
+    silent: Vec<NodeId>,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,8 @@ impl Worker {
             self.rounds.gathered = gathered;
             let unanswered = questions.len();
             let number = self.rounds.first + self.rounds.open.len() as u64;
-            self.rounds.open.push_back(Round { sent: now, questions, unanswered, asked: Vec::new() });
+            let round = Round { sent: now, questions, unanswered, asked: Vec::new(), silent: Vec::new() };
+            self.rounds.open.push_back(round);
             self.counters.read_rounds += 1;
             self.judge(now, number, None);
             self.ask(now, number, false);
@@ -128,21 +131,12 @@ impl Worker {
 
     /// Sends a round's probes: to as few peers as can complete every quorum, or to all that were not asked yet.
     fn ask(&mut self, now: u64, number: u64, everyone: bool) {
+        self.order_peers(now);
         let Some(round) =
             number.checked_sub(self.rounds.first).and_then(|at| self.rounds.open.get_mut(at as usize))
         else {
             return;
         };
-        let me = self.settings.me;
-        // The peers right after this node in number come first, so that the nodes ask different ones; but what learns does not count.
-        let learns = |learned: Option<u64>| learned.is_some_and(|learned| now < learned + LEARNS_MS);
-        let mut order: Vec<(bool, bool, NodeId)> = self
-            .peers
-            .iter()
-            .filter(|peer| peer.up)
-            .map(|peer| (learns(peer.learned), peer.node < me, peer.node))
-            .collect();
-        order.sort_unstable();
         let mut wanted: Vec<u8> = round
             .questions
             .iter()
@@ -152,7 +146,7 @@ impl Worker {
                 false => question.peers,
             })
             .collect();
-        for (_, _, node) in order {
+        for node in self.asking.order().iter().copied() {
             if round.asked.contains(&node) {
                 continue;
             }
@@ -169,6 +163,7 @@ impl Worker {
                 }
             }
             round.asked.push(node);
+            round.silent.push(node);
             if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) {
                 peer.add(|out| wire::put_probe(out, number, about.into_iter()));
             }
@@ -184,6 +179,7 @@ impl Worker {
             }
             let waits_for_lost = lost.is_some_and(|node| round.asked.contains(&node));
             if round.unanswered > 0 && (waits_for_lost || now >= round.sent + WIDEN_MS) {
+                let silent = std::mem::take(&mut round.silent);
                 if let Some(lost) = lost {
                     round.asked.retain(|node| *node != lost);
                 }
@@ -194,6 +190,9 @@ impl Worker {
                 }
                 let number = self.rounds.first + at as u64;
                 self.counters.widened_rounds += 1;
+                if lost.is_none() {
+                    silent.into_iter().for_each(|node| self.kept_waiting(now, node));
+                }
                 self.ask(now, number, true);
             }
         }
@@ -236,9 +235,7 @@ impl Worker {
     ) {
         self.judge(now, number, Some((from, exceptions)));
         if exceptions.iter().any(|exception| !exception.voting) {
-            if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) {
-                peer.learned = Some(now);
-            }
+            self.does_not_count(from, now + LEARNS_MS);
             // What it does not count for is asked of the others, without waiting for the round to be late.
             self.ask(now, number, true);
         }
@@ -252,6 +249,9 @@ impl Worker {
             && !round.asked.contains(&from)
         {
             return;
+        }
+        if let Some((from, _)) = answer {
+            round.silent.retain(|node| *node != from);
         }
         let mut questions = std::mem::take(&mut round.questions);
         let mut settled = 0;

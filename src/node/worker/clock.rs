@@ -30,6 +30,9 @@ impl Worker {
             self.timer(now, timer);
         }
         self.look_after_stream(now);
+        if now >= self.active.widen_from() {
+            self.widen_proposals(now, false);
+        }
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP_MS;
             self.look_after_open_slots(now);
@@ -87,7 +90,7 @@ impl Worker {
             return self.last_tick;
         }
         let news = self.peers.iter().filter_map(Peer::due);
-        news.chain(self.timers.next()).fold(sweep, u64::min)
+        news.chain(self.timers.next()).fold(sweep.min(self.active.widen_from()), u64::min)
     }
 
     /// Slots that stay open too long: the own proposal is sent again, another's is finished.

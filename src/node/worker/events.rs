@@ -99,7 +99,7 @@ impl Worker {
             Item::StreamPart(part) => self.part_came(now, from, part),
             Item::Hint { bucket, chosen } => self.hinted(now, from, bucket, chosen),
             Item::Founding(founding) => self.founding_heard(from, founding),
-            Item::FloorAsk { nonce, buckets } => self.floor_asked(from, nonce, &buckets),
+            Item::FloorAsk { nonce, buckets } => self.floor_asked(now, from, nonce, &buckets),
             Item::FloorAnswer { nonce, buckets, learning } => {
                 self.floor_answered(now, from, nonce, &buckets, &learning);
             }
@@ -124,6 +124,7 @@ impl Worker {
     pub(crate) fn peer_up(&mut self, now: u64, node: NodeId) {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
         peer.up = true;
+        self.asking.has_changed();
         self.introduce(node);
         self.place_parked(now);
         self.pump(now);
@@ -137,6 +138,8 @@ impl Worker {
         }
         peer.out.clear();
         self.counters.peers_lost += 1;
+        self.asking.has_changed();
+        self.widen_proposals(now, true);
         self.reroute_forwarded(now, Some(node));
         self.widen_rounds(now, Some(node));
         self.fetch_from_others(now, node);

@@ -24,6 +24,7 @@ use thermocline_tiers::hot::state::{Job as StateJob, Part};
 use super::active::ActiveBuckets;
 use super::admission::Admission;
 use super::apply::Decision;
+use super::asking::Asking;
 use super::audit::Audits;
 use super::bucket_set::BucketSet;
 use super::calls::{CallKey, Calls};
@@ -122,6 +123,7 @@ pub(crate) struct Worker {
     pub(super) core: Core,
     pub(super) parts: Vec<Part>,
     pub(super) peers: Vec<Peer>,
+    pub(super) asking: Asking,
     pub(super) calls: Calls,
     /// Writes of which a copy may be in another node's command.
     pub(super) tokens: HashMap<(u64, u64), CallKey>,

@@ -8,6 +8,7 @@ use thermocline_tiers::hot::state::Part;
 
 use super::{Kept, Settings, Worker};
 use crate::node::active::ActiveBuckets;
+use crate::node::asking::Asking;
 use crate::node::audit::Audits;
 use crate::node::bucket_set::BucketSet;
 use crate::node::calls::Calls;
@@ -67,6 +68,7 @@ impl Worker {
             upkeep: parts.iter().map(|_| Upkeep::default()).collect(),
             parts,
             peers: peers.iter().map(peer).collect(),
+            asking: Asking::default(),
             calls: Calls::starting_at((settings.client >> 32) as u32),
             tokens: HashMap::new(),
             next_token: 1,

@@ -26,6 +26,7 @@ use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Reques
 
 mod addresses;
 mod answers;
+mod asking;
 mod bounds;
 mod copied;
 mod full;

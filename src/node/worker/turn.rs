@@ -22,6 +22,7 @@ pub(in crate::node) const NEWS_MS: u64 = 2;
 impl Worker {
     /// Ends a turn: proposes what has gathered, asks what reads need. Effects are complete after it.
     pub(crate) fn flush(&mut self, now: u64) {
+        self.order_peers(now);
         self.start_round(now);
         // While the journal is behind, they stay where they are until it has synced something.
         while !self.journal_is_behind()

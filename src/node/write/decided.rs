@@ -12,7 +12,11 @@ impl Worker {
         if let Some(active) = self.active.get_mut(bucket)
             && active.open.is_some_and(|open| open.slot <= slot)
         {
-            active.open = None;
+            if let Some(open) = active.open.take()
+                && open.proposed_at != u64::MAX
+            {
+                self.asking.decided_after(now.saturating_sub(open.proposed_at));
+            }
         }
         self.apply_chosen(now, bucket, slot, command);
         if self.active.get_mut(bucket).is_some_and(|active| active.proposed.is_some()) {

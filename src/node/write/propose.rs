@@ -94,10 +94,11 @@ impl Worker {
         }
     }
 
-    /// Sends what is asked about the open slot again, should it not be decided in time.
+    /// Asks more of the others about the open slot, and later all of them again, should it not be decided in time.
     pub(in crate::node) fn resend_later(&mut self, now: u64, bucket: Bucket) {
         let slot = self.core.status(bucket).chosen.next();
-        self.active.open(bucket, slot).resend_at = now + self.settings.resend_ms;
+        let widen_at = now + self.asking.patience();
+        self.active.proposed(bucket, slot, now, widen_at, now + self.settings.resend_ms);
     }
 
     /// The core has given an own command up.

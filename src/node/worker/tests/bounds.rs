@@ -36,11 +36,11 @@ fn proposals(items: &[Item]) -> usize {
 fn while_the_journal_is_behind_nothing_is_voted_for_or_proposed() {
     let mut worker = worker(1, 3, 7);
     let payload = Bytes::from(vec![0; 500_000]);
-    let buckets = owned_first(&worker, 2);
+    let buckets = owned_first(&worker, 3);
     let asked = 2 * UNSYNCED_BYTES_MAX / payload.len();
     assert!(buckets.len() > asked);
     for bucket in &buckets[..asked] {
-        tell(&mut worker, 0, 2, &first_command(*bucket, 2, 0, false, payload.clone()));
+        tell(&mut worker, 0, 3, &first_command(*bucket, 3, 0, false, payload.clone()));
     }
     let (_, bytes) = worker.effects.unsynced();
     assert!((UNSYNCED_BYTES_MAX..UNSYNCED_BYTES_MAX + 2 * payload.len()).contains(&bytes), "{bytes} bytes");
@@ -49,14 +49,14 @@ fn while_the_journal_is_behind_nothing_is_voted_for_or_proposed() {
     let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
     call(&mut worker, 5, &name, put(&name));
     worker.flush(0);
-    assert_eq!(proposals(&told(&mut worker, 3)), 0, "an own write waits");
+    assert_eq!(proposals(&told(&mut worker, 2)), 0, "an own write waits");
     sync(&mut worker, 1);
     assert_eq!(worker.effects.unsynced(), (0, 0));
     worker.flush(0);
-    assert_eq!(proposals(&told(&mut worker, 3)), 1);
+    assert_eq!(proposals(&told(&mut worker, 2)), 1);
     assert!(worker.core.status(bucket).proposing);
     let last = buckets[asked];
-    tell(&mut worker, 0, 2, &first_command(last, 2, 0, false, payload));
+    tell(&mut worker, 0, 3, &first_command(last, 3, 0, false, payload));
     assert!(worker.core.status(last).accepted.is_some(), "and peers are heard again");
 }
 

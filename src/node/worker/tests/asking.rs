@@ -1,0 +1,139 @@
+//! Whom a worker asks first, and what it does when that was the wrong one.
+
+use super::*;
+use crate::node::worker::NEWS_MS;
+
+/// Longer than anybody is waited for before others are asked.
+const LATE: u64 = 50;
+
+/// What the proposals in frames that leave by that time tell a node: of which bucket, whether it is decided, and whether with the value.
+fn proposals(worker: &mut Worker, by: u64, node: u16) -> Vec<(Bucket, bool, bool)> {
+    if !worker.due_peers(by).any(|peer| peer.node == NodeId(node)) {
+        return Vec::new();
+    }
+    let items = told(worker, node).into_iter();
+    let proposals = items.filter_map(|item| match item {
+        Item::Paxos(Message { bucket, chosen, accepted: Some(accepted), .. }) => {
+            Some((bucket, chosen, accepted.command.is_some()))
+        }
+        _ => None,
+    });
+    proposals.collect()
+}
+
+/// Has a write proposed at that time, to a bucket of the worker's own in which nothing was written yet.
+fn write(worker: &mut Worker, now: u64) -> Bucket {
+    let mut names = (0..).map(|number: u32| Bytes::from(format!("entity {number}")));
+    let bucket_of = |name: &Bytes| worker.route.bucket(crate::node::entity_hash(name));
+    let is_fresh = |bucket: Bucket| {
+        let status = worker.core.status(bucket);
+        worker.route.replicas(bucket)[0] == NodeId(1) && status.chosen == Slot(0) && !status.proposing
+    };
+    let name = names.find(|name| is_fresh(bucket_of(name))).unwrap();
+    let bucket = bucket_of(&name);
+    let request = Request { ask: put(&name), deadline_ms: 10_000, consistency: Consistency::Linearizable };
+    worker.call(now, u64::from(bucket.0), crate::node::entity_hash(&name), request);
+    worker.flush(now);
+    bucket
+}
+
+/// A node's vote for what this worker proposed in the first slot of a bucket.
+fn vote(worker: &mut Worker, now: u64, from: u16, bucket: Bucket) {
+    let ballot = Ballot::fast(worker.core.me());
+    let id = worker.active.get_mut(bucket).and_then(|active| active.proposed);
+    assert!(id.is_some(), "nothing is proposed there");
+    let message = Message {
+        bucket,
+        slot: Slot(1),
+        promised: ballot,
+        accepted: Some(Accepted { ballot, id, command: None }),
+        durable: true,
+        chosen: false,
+        missing: false,
+        known: Known::default(),
+        chosen_through: Slot(0),
+    };
+    tell(worker, now, from, &Item::Paxos(message));
+}
+
+#[test]
+fn one_of_two_is_asked_for_a_vote_and_the_other_is_told_the_decision() {
+    let mut worker = worker(1, 3, 7);
+    let bucket = write(&mut worker, 10);
+    assert_eq!(proposals(&mut worker, 10, 2), [(bucket, false, true)], "the next in number");
+    assert_eq!(proposals(&mut worker, 10 + LATE, 3), []);
+    sync(&mut worker, 9);
+    vote(&mut worker, 11, 2, bucket);
+    assert!(matches!(replies(&mut worker)[..], [(_, Ok(Answer::Written(_)))]));
+    assert_eq!(proposals(&mut worker, 11, 3), [], "that waits for company");
+    assert_eq!(proposals(&mut worker, 11 + NEWS_MS, 3), [(bucket, true, true)]);
+    assert_eq!(proposals(&mut worker, 11 + NEWS_MS, 2), [(bucket, true, false)]);
+    // Nothing was late.
+    worker.tick(11 + LATE);
+    assert_eq!(worker.counters.widened_proposals, 0);
+}
+
+#[test]
+fn who_keeps_this_node_waiting_is_asked_after_the_others_for_a_while() {
+    let mut worker = worker(1, 3, 7);
+    let slow = write(&mut worker, 10);
+    worker.tick(10 + LATE);
+    worker.flush(10 + LATE);
+    assert_eq!(proposals(&mut worker, 10 + LATE, 3), [(slow, false, true)], "nobody waits for it any longer");
+    assert_eq!(worker.counters.widened_proposals, 1);
+    drop(told(&mut worker, 2));
+    let next = write(&mut worker, 12 + LATE);
+    assert_eq!(proposals(&mut worker, 12 + LATE, 2), []);
+    assert_eq!(proposals(&mut worker, 12 + LATE, 3), [(next, false, true)]);
+    // After that it has another chance.
+    let bucket = write(&mut worker, 2_000);
+    assert_eq!(proposals(&mut worker, 2_000, 3), []);
+    assert_eq!(proposals(&mut worker, 2_000, 2), [(bucket, false, true)]);
+}
+
+#[test]
+fn a_lost_link_is_not_waited_for() {
+    let mut worker = worker(1, 3, 7);
+    let bucket = write(&mut worker, 10);
+    worker.peer_down(10, NodeId(2));
+    worker.flush(10);
+    assert_eq!(proposals(&mut worker, 10, 3), [(bucket, false, true)]);
+    let next = write(&mut worker, 10);
+    assert_eq!(proposals(&mut worker, 10, 3), [(next, false, true)]);
+    worker.peer_up(10, NodeId(2));
+    drop(told(&mut worker, 2));
+    let last = write(&mut worker, 10);
+    assert_eq!(proposals(&mut worker, 10, 2), [(last, false, true)]);
+}
+
+#[test]
+fn who_asks_for_vote_floors_is_asked_after_the_others() {
+    let mut worker = worker(1, 3, 7);
+    tell(&mut worker, 10, 2, &Item::FloorAsk { nonce: 1, buckets: vec![Bucket(5)] });
+    drop(told(&mut worker, 2));
+    let bucket = write(&mut worker, 10);
+    assert_eq!(proposals(&mut worker, 10, 2), []);
+    assert_eq!(proposals(&mut worker, 10, 3), [(bucket, false, true)]);
+}
+
+#[test]
+fn a_peer_that_answers_no_probe_is_asked_after_the_others() {
+    let mut worker = worker(1, 3, 7);
+    let (name, _) = entity(&worker, |_| true);
+    let is_probe = |item: &Item| matches!(item, Item::Probe { .. });
+    let mut asks = |now: u64, number: u64| {
+        let key = Key { entity: name.clone(), position: Position::Undated };
+        call(&mut worker, number, &name, Ask::Get(key));
+        worker.flush(now);
+        worker.tick(now + LATE);
+        worker.flush(now + LATE);
+        let asked: Vec<u16> =
+            [2, 3].into_iter().filter(|node| told(&mut worker, *node).iter().any(is_probe)).collect();
+        asked
+    };
+    assert_eq!(asks(0, 1), [2, 3], "the second when the first is late");
+    let key = Key { entity: name.clone(), position: Position::Undated };
+    call(&mut worker, 2, &name, Ask::Get(key));
+    worker.flush(LATE + 1);
+    assert!(!told(&mut worker, 2).iter().any(is_probe) && told(&mut worker, 3).iter().any(is_probe));
+}

@@ -89,6 +89,16 @@ impl Seat {
         }
     }
 
+    /// Reads something of each line of a cache that it takes.
+    pub(crate) fn look(&self) -> (Slot, Slot, u8, bool, bool, usize) {
+        match self {
+            Self::Resting(Resting { chosen, floor, late, last, owner, members, .. }) => {
+                (*chosen, *floor, *late, last.is_some(), owner.is_some(), members.len())
+            }
+            Self::Vacant | Self::Awake(_) => Default::default(),
+        }
+    }
+
     /// The replica as it is, if there is one.
     pub(crate) fn view(&self) -> Option<View<'_>> {
         match self {

@@ -4,7 +4,9 @@
 //! the same: conditions, token outcomes and refusals alike.
 
 use thermocline_paxos::{Bucket, Slot};
-use thermocline_tiers::hot::state::{Apply, Key, Part, Position as StatePosition, StateError, TokenKey};
+use thermocline_tiers::hot::state::{
+    Apply, Key, Located, Part, Position as StatePosition, StateError, TokenKey,
+};
 
 use super::command::{Change, Entry, EntryKind, EntryToken, entries};
 use crate::key::{Position, Version};
@@ -87,10 +89,13 @@ pub(crate) fn apply(
     Ok(())
 }
 
-/// Brings what a command will touch first into the processor's caches.
-pub(crate) fn warm(part: &Part, bucket: Bucket, payload: &[u8]) {
-    if let Some(Ok(Entry { kind: EntryKind::Write { entity, .. }, .. })) = entries(payload).next() {
-        part.warm(thermocline_tiers::hot::Bucket(bucket.0), entity);
+/// Finds what a command will touch first in the state, to bring it into the processor's caches.
+pub(crate) fn locate(part: &Part, bucket: Bucket, payload: &[u8]) -> Option<Located> {
+    match entries(payload).next() {
+        Some(Ok(Entry { kind: EntryKind::Write { entity, .. }, .. })) => {
+            Some(part.locate(thermocline_tiers::hot::Bucket(bucket.0), entity))
+        }
+        _ => None,
     }
 }
 

@@ -360,6 +360,9 @@ impl Peer {
             wire::put_life(&mut self.out, &Life::default());
         }
         put(&mut self.out);
+        if self.out.len() >= GATHERED_BYTES {
+            self.due = 0;
+        }
     }
 
     /// When there is something to tell, at the latest.
@@ -388,6 +391,9 @@ impl Peer {
         starts.zip(ends).map(|(start, end)| &self.out[start..end])
     }
 }
+
+/// So much waits for no company.
+const GATHERED_BYTES: usize = 256 << 10;
 
 /// From so many bytes on, a body takes no further item.
 const BODY_BYTES: usize = 1 << 20;

@@ -13,13 +13,15 @@ mod status;
 mod tests;
 mod turn;
 
+#[cfg(test)]
+pub(super) use turn::COPIES_MS;
 pub(super) use turn::NEWS_MS;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use thermocline_paxos::{Bucket, Core, NodeId, Output, Slot, Ticket};
-use thermocline_tiers::hot::state::{Job as StateJob, Part};
+use thermocline_tiers::hot::state::{Job as StateJob, Located, Part};
 
 use super::active::ActiveBuckets;
 use super::admission::Admission;
@@ -143,6 +145,8 @@ pub(crate) struct Worker {
     pub(super) decisions: Vec<Decision>,
     pub(super) out: Output,
     spare: Output,
+    /// Of what is decided at this moment; empty otherwise. By the place of the part.
+    located: Vec<(usize, Located)>,
     /// Of the frame at hand; empty between frames.
     items: Vec<Item>,
     /// Calls of this process that nobody takes at present.

@@ -84,6 +84,7 @@ impl Worker {
             decisions: Vec::new(),
             out: Output::default(),
             spare: Output::default(),
+            located: Vec::new(),
             items: Vec::new(),
             parked: Vec::new(),
             next_parked: 0,

@@ -19,6 +19,10 @@ const BACKOFF_MS: u64 = 2;
 /// frames more, just before its answer. A read elsewhere that depends on it waits longer than that before it has the slot decided by itself.
 pub(in crate::node) const NEWS_MS: u64 = 2;
 
+/// Who was not asked to vote may be told so late, in milliseconds, with the value: no read waits for that, because a read there asks the
+/// proposer, whose answer comes behind it; and the more come together, the less each costs.
+pub(in crate::node) const COPIES_MS: u64 = 5;
+
 impl Worker {
     /// Ends a turn: proposes what has gathered, asks what reads need. Effects are complete after it.
     pub(crate) fn flush(&mut self, now: u64) {
@@ -80,20 +84,35 @@ impl Worker {
                 if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == send.to)
                     && peer.up
                 {
-                    let due = if send.can_wait { now + NEWS_MS } else { 0 };
+                    let has_value = send.message.accepted.as_ref().is_some_and(|told| told.command.is_some());
+                    let due = match send.can_wait {
+                        true if has_value => now + COPIES_MS,
+                        true => now + NEWS_MS,
+                        false => 0,
+                    };
                     peer.add_by(due, |out| wire::put_paxos(out, &send.message));
                 }
             }
-            for event in &out.events {
-                if let Event::Chosen { bucket, command, .. } = event {
-                    apply::warm(&self.parts[self.settings.dealing.place(*bucket)], *bucket, &command.payload);
-                }
-            }
+            self.warm(&out.events);
             for event in out.events.drain(..) {
                 self.event(now, event);
             }
             self.spare = out;
         }
+    }
+
+    /// Has the memory that decisions will touch waited for together.
+    fn warm(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Chosen { bucket, command, .. } = event {
+                let place = self.settings.dealing.place(*bucket);
+                let located = apply::locate(&self.parts[place], *bucket, &command.payload);
+                self.located.extend(located.map(|located| (place, located)));
+            }
+        }
+        self.located.iter().for_each(|(place, located)| self.parts[*place].approach(*located));
+        self.located.iter().for_each(|(place, located)| self.parts[*place].touch(*located));
+        self.located.clear();
     }
 
     fn event(&mut self, now: u64, event: Event) {

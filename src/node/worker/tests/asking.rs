@@ -1,7 +1,7 @@
 //! Whom a worker asks first, and what it does when that was the wrong one.
 
 use super::*;
-use crate::node::worker::NEWS_MS;
+use crate::node::worker::{COPIES_MS, NEWS_MS};
 
 /// Longer than anybody is waited for before others are asked.
 const LATE: u64 = 50;
@@ -65,9 +65,9 @@ fn one_of_two_is_asked_for_a_vote_and_the_other_is_told_the_decision() {
     sync(&mut worker, 9);
     vote(&mut worker, 11, 2, bucket);
     assert!(matches!(replies(&mut worker)[..], [(_, Ok(Answer::Written(_)))]));
-    assert_eq!(proposals(&mut worker, 11, 3), [], "that waits for company");
-    assert_eq!(proposals(&mut worker, 11 + NEWS_MS, 3), [(bucket, true, true)]);
     assert_eq!(proposals(&mut worker, 11 + NEWS_MS, 2), [(bucket, true, false)]);
+    assert_eq!(proposals(&mut worker, 10 + COPIES_MS, 3), [], "that waits for company");
+    assert_eq!(proposals(&mut worker, 11 + COPIES_MS, 3), [(bucket, true, true)]);
     // Nothing was late.
     worker.tick(11 + LATE);
     assert_eq!(worker.counters.widened_proposals, 0);

@@ -109,13 +109,23 @@ impl Table {
         Some(&self.entities[*index as usize])
     }
 
-    /// Touches what a write to the entity will read, and takes what lies where it should lie for the entity.
-    pub(super) fn look_at(&self, bucket: Bucket, entity: &[u8]) -> Option<u8> {
+    /// Which entity lies where this one should lie: it is not looked at whether it is the one.
+    pub(super) fn locate(&self, bucket: Bucket, entity: &[u8]) -> Option<u32> {
         let hash = XxHash3_64::oneshot_with_seed(self.seed ^ u64::from(bucket.0), entity);
-        let index = self.by_name.find(hash, |_| true)?;
-        let found = &self.entities[*index as usize];
-        let entry = found.undated.and_then(|location| self.arena.from(location).first());
-        Some(self.arena.from(found.name).first()? ^ entry.copied().unwrap_or(0))
+        self.by_name.find(hash, |_| true).copied()
+    }
+
+    /// Reads where that entity's name and record are.
+    pub(super) fn approach(&self, index: u32) -> (Location, Option<Location>) {
+        let found = &self.entities[index as usize];
+        (found.name, found.undated)
+    }
+
+    /// Reads the first bytes there.
+    pub(super) fn touch(&self, index: u32) -> (Option<u8>, Option<u8>) {
+        let (name, undated) = self.approach(index);
+        let first = |location| self.arena.from(location).first().copied();
+        (first(name), undated.and_then(first))
     }
 
     fn is(&self, index: u32, bucket: Bucket, entity: &[u8]) -> bool {

@@ -40,7 +40,7 @@ pub use content::Content;
 pub use error::StateError;
 pub use job::{Finished, Job, JobKind};
 pub use key::{ENTITY_BYTES_MAX, Key, Position, RunSet, Window, check_entity};
-pub use part::{Part, Stats};
+pub use part::{Located, Part, Stats};
 pub use read::{GetJob, Lookup};
 pub use record::{
     ATTRIBUTE_BYTES_MAX, Attribute, Digest, Outcome, Page, Record, ScanRange, TokenKey, Version,

@@ -1,6 +1,7 @@
 //! A part: the state of a fixed share of a node's buckets.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::hint::black_box;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -22,6 +23,13 @@ use crate::hot::{Bucket, Slot};
 
 /// The digest of a bucket that was wiped, until it is whole again.
 const INSTALLING: Digest = Digest(u128::MAX);
+
+/// Where a part keeps what a write will touch, until the next write.
+#[derive(Clone, Copy, Debug)]
+pub struct Located {
+    standing: Option<u32>,
+    entity: Option<u32>,
+}
 
 /// The state of a fixed share of a node's buckets. Owned by one worker, and takes no lock to apply a command.
 ///
@@ -90,11 +98,25 @@ impl Part {
         self.standing(bucket).map_or(Slot(0), |standing| standing.durable)
     }
 
-    /// Brings what a write to an entity will touch into the processor's caches: to be called for several that are about to be
-    /// applied, so that their memory is waited for once.
-    pub fn warm(&self, bucket: Bucket, entity: &[u8]) {
-        let applied = self.standing(bucket).map(|standing| standing.mark.applied);
-        std::hint::black_box((applied, self.active.data.look_at(bucket, entity)));
+    /// Finds what a write to an entity will touch. With [`approach`](Part::approach) and [`touch`](Part::touch) this brings it into the
+    /// processor's caches: each of the three is to be called for all that is about to be applied before the next one is, so that their memory is
+    /// waited for together. What one reads says where the next one looks.
+    pub fn locate(&self, bucket: Bucket, entity: &[u8]) -> Located {
+        Located {
+            standing: self.by_bucket.get(&bucket).copied(),
+            entity: self.active.data.locate(bucket, entity),
+        }
+    }
+
+    /// Reads how the bucket stands, and where the entity's bytes are.
+    pub fn approach(&self, located: Located) {
+        let standing = located.standing.map(|index| self.standings[index as usize].mark.applied);
+        black_box((standing, located.entity.map(|index| self.active.data.approach(index))));
+    }
+
+    /// Reads the entity's first bytes.
+    pub fn touch(&self, located: Located) {
+        black_box(located.entity.map(|index| self.active.data.touch(index)));
     }
 
     /// The bucket's digest at its applied slot.

@@ -34,7 +34,7 @@ impl Memtable {
             age,
             data: Table::new(seed),
             meta: Table::new(seed),
-            tokens: Tokens::new(seed),
+            tokens: Tokens::default(),
             marked: Vec::new(),
             marks: Vec::new(),
         }

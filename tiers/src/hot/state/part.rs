@@ -15,9 +15,11 @@ use super::job::{Base, Finished, Job, JobKind, Work};
 use super::key::{RunSet, Window};
 use super::manifest::{Mark, Marks};
 use super::memtable::Memtable;
-use super::record::{Attribute, Digest};
+use super::meta::OUTCOME_BYTES;
+use super::record::{Attribute, Digest, TokenKey};
 use super::run::{Age, Run, RunId, RunList, RunStore};
 use super::snapshot::Snapshot;
+use super::tokens::Link;
 use super::write::{Apply, Restore};
 use crate::hot::{Bucket, Slot};
 
@@ -44,6 +46,9 @@ pub struct Part {
     durable: Arc<Marks>,
     standings: Vec<Standing>,
     by_bucket: HashMap<Bucket, u32>,
+    /// The newest outcome that a restore has put into a bucket, until its durable slot is past that: it can be flushed before the bucket has
+    /// an applied slot.
+    restored: HashMap<Bucket, Slot>,
     pub(super) active: Memtable,
     /// From the oldest to the newest.
     pub(super) frozen: VecDeque<Arc<Memtable>>,
@@ -64,7 +69,7 @@ impl Part {
             bucket: *bucket,
             mark: *mark,
             durable: mark.applied,
-            restored: Slot(0),
+            outcomes: Link::NONE,
             marked_in: Age::default(),
         };
         Part {
@@ -72,6 +77,7 @@ impl Part {
             runs: Arc::new(runs),
             standings: marks.iter().map(standing).collect(),
             by_bucket: marks.keys().copied().zip(0..).collect(),
+            restored: HashMap::new(),
             durable: Arc::new(marks),
             active,
             frozen: VecDeque::new(),
@@ -366,6 +372,8 @@ impl Part {
                 let index = self.index(*bucket);
                 self.standings[index].durable = mark.applied;
             }
+            self.restored
+                .retain(|bucket, newest| done.marks.get(bucket).is_none_or(|mark| mark.applied < *newest));
         }
         self.durable = done.marks;
         if let Some(flushed) = done.flushed {
@@ -421,9 +429,31 @@ impl Part {
         }) as usize
     }
 
-    pub(super) fn note_restored(&mut self, index: usize, outcome: Slot) {
-        let standing = &mut self.standings[index];
-        standing.restored = standing.restored.max(outcome);
+    pub(super) fn note_restored(&mut self, bucket: Bucket, outcome: Slot) {
+        let restored = self.restored.entry(bucket).or_default();
+        *restored = outcome.max(*restored);
+    }
+
+    pub(super) fn restored(&self, bucket: Bucket) -> Slot {
+        if self.restored.is_empty() {
+            Slot(0)
+        } else {
+            self.restored.get(&bucket).copied().unwrap_or_default()
+        }
+    }
+
+    /// Keeps an outcome in the active memtable; `restored` if it comes from another replica.
+    pub(super) fn write_outcome(
+        &mut self,
+        index: usize,
+        token: &TokenKey,
+        slot: Slot,
+        value: [u8; OUTCOME_BYTES],
+        restored: bool,
+    ) {
+        let Standing { bucket, outcomes, .. } = &mut self.standings[index];
+        let age = self.active.age;
+        self.active.tokens.write(outcomes, age, *bucket, token, slot, value, restored);
     }
 
     /// What is in the active memtable brings a bucket to this slot.
@@ -445,18 +475,21 @@ impl Part {
     }
 }
 
-/// How a bucket stands.
+/// How a bucket stands: one line of a processor's cache, which every command touches.
 #[derive(Clone, Copy, Default)]
+#[repr(align(64))]
 pub(super) struct Standing {
     bucket: Bucket,
     pub(super) mark: Mark,
     /// The applied slot that a crash now would leave.
     pub(super) durable: Slot,
-    /// The newest outcome that a restore has put in: it can be flushed before the bucket has an applied slot.
-    pub(super) restored: Slot,
+    /// The newest of its outcomes, if a memtable has any.
+    pub(super) outcomes: Link,
     /// The memtable that was last told that the mark changed.
     marked_in: Age,
 }
+
+const _: () = assert!(size_of::<Standing>() == 64, "a line of a cache each");
 
 /// The seed of the memtables' hashes, so that no caller can choose entities that collide.
 fn hash_seed(store: &RunStore) -> u64 {

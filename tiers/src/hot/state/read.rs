@@ -17,6 +17,7 @@ use super::part::Part;
 use super::record::{Attribute, Outcome, Record, TokenKey, Version};
 use super::run::{Age, RunList};
 use super::search;
+use super::tokens;
 use crate::hot::{Bucket, Slot};
 
 /// The answer to a get.
@@ -166,26 +167,25 @@ impl Part {
     ) -> Result<Option<Outcome>, StateError> {
         let Some(standing) = self.standing(bucket) else { return Ok(None) };
         let Mark { applied, wiped_below, .. } = standing.mark;
-        let is_kept = |slot: Slot| slot.0 + self.store.config.outcome_slots > applied.0;
-        if after >= applied.max(standing.restored) {
+        let restored = self.restored(bucket);
+        if after >= applied.max(restored) {
             return Ok(None);
         }
-        let in_runs = standing.durable.max(standing.restored);
-        let in_memory = self.memtables(wiped_below).find_map(|memtable| memtable.tokens.get(bucket, token));
-        let found = match in_memory {
-            Some(outcome) => Some(outcome),
-            // What is durable only is too old once so many slots came after it.
-            None if in_runs <= after || !is_kept(in_runs) => None,
-            None => {
-                let name = meta::outcome_name(token);
-                let key = EntryKey { bucket, entity: &name, place: Place::UNDATED };
-                search::find(&self.runs, RunSet::Meta, wiped_below, &key, |entry| {
-                    meta::decode_outcome(Slot(entry.version.0), entry.value)
-                })?
-                .flatten()
-            }
-        };
-        Ok(found.filter(|outcome| outcome.slot > after && is_kept(outcome.slot)))
+        // What is older is not kept.
+        let after = after.max(Slot(applied.0.saturating_sub(self.store.config.outcome_slots)));
+        let memtable = |age: Age| self.memtables(wiped_below).find(|memtable| memtable.age == age);
+        if let Some(outcome) = tokens::find(standing.outcomes, token, after, memtable) {
+            return Ok(Some(outcome));
+        }
+        if standing.durable.max(restored) <= after {
+            return Ok(None);
+        }
+        let name = meta::outcome_name(token);
+        let key = EntryKey { bucket, entity: &name, place: Place::UNDATED };
+        let found = search::find(&self.runs, RunSet::Meta, wiped_below, &key, |entry| {
+            meta::decode_outcome(Slot(entry.version.0), entry.value)
+        })?;
+        Ok(found.flatten().filter(|outcome| outcome.slot > after))
     }
 
     /// An attribute. May read the disk.

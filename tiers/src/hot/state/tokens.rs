@@ -1,137 +1,180 @@
 //! The outcomes of tokens in a memtable: entries of one length, which nearly every command adds to.
+//!
+//! They are only ever appended, and looked for by going back from a bucket's newest command to those before it, in whichever memtable they are.
+//! A token is nearly always new, and known not to be there because it was born after the last command: so nothing is looked for then, and
+//! no index is kept. Who must look has to go back a few commands at most.
 
+use std::cmp::Reverse;
 use std::sync::{Arc, OnceLock};
-
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slotted;
 
 use super::entry::{Entry, EntryKey, Kind};
 use super::key::Place;
 use super::memtable::Memtable;
 use super::meta::{self, OUTCOME_BYTES, OUTCOME_NAME_BYTES};
 use super::record::{Outcome, TokenKey, Version};
+use super::run::Age;
 use crate::hot::{Bucket, Slot};
 
-/// Outcomes by bucket and token, one behind the other as they came; found by hash, put in order only when asked to, once nothing is written
-/// any more. The newest of a token takes the place of an older one.
+/// Outcomes, one behind the other as they came, and the commands that left them; put in order only when asked to, once nothing is written
+/// any more.
 #[derive(Default)]
 pub(super) struct Tokens {
     held: Vec<Held>,
-    by_token: HashTable<Place32>,
-    seed: u64,
-    order: OnceLock<Vec<u32>>,
+    /// A number for each one's token, to be compared before the token itself.
+    tags: Vec<u32>,
+    commands: Vec<Command>,
+    order: OnceLock<Vec<Ordered>>,
 }
 
 /// An outcome, with name and value as they are in a run.
 struct Held {
-    slot: Slot,
-    bucket: Bucket,
     name: [u8; OUTCOME_NAME_BYTES],
     value: [u8; OUTCOME_BYTES],
 }
 
-/// Which of the outcomes; with its hash, so that a growing table need not look at the outcomes themselves.
-struct Place32 {
-    index: u32,
-    hash: u32,
+/// What one command of a bucket left: the outcomes from `first` to the first of the next command.
+struct Command {
+    bucket: Bucket,
+    first: u32,
+    slot: Slot,
+    /// It came from another replica: of those before it, others can be of later slots.
+    restored: bool,
+    /// The bucket's command before it that left any.
+    before: Link,
 }
 
-impl Place32 {
-    fn wide(&self) -> u64 {
-        wide(self.hash)
+/// Where the outcomes of a bucket's command are: in which memtable, and which of its commands it is. Without padding, as there is one for each
+/// bucket and command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(Rust, packed(4))]
+pub(super) struct Link {
+    age: Age,
+    index: u32,
+}
+
+/// An outcome in the order of buckets and tokens: its place, and that of its command.
+struct Ordered {
+    held: u32,
+    command: u32,
+}
+
+/// What an outcome and a command take in memory, in bytes.
+const TOKEN_COST: usize = size_of::<Held>() + size_of::<u32>();
+const COMMAND_COST: usize = size_of::<Command>();
+
+/// So many tags are compared at once.
+const TAGS_AT_ONCE: usize = 16;
+
+impl Link {
+    /// Of a bucket without outcomes.
+    pub(super) const NONE: Link = Link { age: Age(0), index: u32::MAX };
+}
+
+impl Default for Link {
+    fn default() -> Link {
+        Link::NONE
     }
 }
-
-/// What an outcome takes in memory, in bytes: itself, and its share of a hash table that is between half and fully used.
-const TOKEN_COST: usize = size_of::<Held>() + 2 * size_of::<Place32>();
 
 impl Tokens {
-    /// The seed keeps callers from choosing tokens that collide.
-    pub(super) fn new(seed: u64) -> Tokens {
-        Tokens { seed, ..Tokens::default() }
-    }
-
     pub(super) fn bytes(&self) -> usize {
-        self.held.len() * TOKEN_COST
+        self.held.len() * TOKEN_COST + self.commands.len() * COMMAND_COST
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// Keeps an outcome, encoded as in a run.
-    ///
-    /// Panics when a later slot's outcome of the token is here already.
-    pub(super) fn write(&mut self, bucket: Bucket, token: &TokenKey, slot: Slot, value: [u8; OUTCOME_BYTES]) {
-        let hash = self.hash(bucket, token);
-        let name = meta::outcome_name(token);
-        let held = &mut self.held;
-        let is_it = |place: &Place32| {
-            place.hash == hash && {
-                let found = &held[place.index as usize];
-                found.bucket == bucket && found.name == name
-            }
-        };
-        match self.by_token.entry(wide(hash), is_it, Place32::wide) {
-            Slotted::Occupied(occupied) => {
-                let found = &mut held[occupied.get().index as usize];
-                assert!(
-                    found.slot <= slot,
-                    "the outcome of slot {} is written after that of slot {}",
-                    slot.0,
-                    found.slot.0
-                );
-                (found.slot, found.value) = (slot, value);
-            }
-            Slotted::Vacant(vacant) => {
-                vacant.insert(Place32 { index: held.len() as u32, hash });
-                held.push(Held { slot, bucket, name, value });
-            }
+    /// Keeps an outcome, encoded as in a run, in the memtable of this age; `newest` is the bucket's newest command, and becomes this one.
+    /// `restored`: it comes from another replica, in no order of slots.
+    pub(super) fn write(
+        &mut self,
+        newest: &mut Link,
+        age: Age,
+        bucket: Bucket,
+        token: &TokenKey,
+        slot: Slot,
+        value: [u8; OUTCOME_BYTES],
+        restored: bool,
+    ) {
+        let last = Link { age, index: (self.commands.len() as u32).wrapping_sub(1) };
+        let goes_on = *newest == last && self.commands.last().is_some_and(|command| command.slot == slot);
+        if !goes_on {
+            let command = Command { bucket, first: self.held.len() as u32, slot, restored, before: *newest };
+            *newest = Link { age, index: self.commands.len() as u32 };
+            self.commands.push(command);
         }
+        self.held.push(Held { name: meta::outcome_name(token), value });
+        self.tags.push(tag(token));
     }
 
-    pub(super) fn get(&self, bucket: Bucket, token: &TokenKey) -> Option<Outcome> {
-        if self.held.is_empty() {
-            return None;
-        }
-        let hash = self.hash(bucket, token);
-        let is_it = |place: &Place32| {
-            place.hash == hash && {
-                let found = &self.held[place.index as usize];
-                found.bucket == bucket && found.name == meta::outcome_name(token)
-            }
-        };
-        let place = self.by_token.find(wide(hash), is_it)?;
-        let found = &self.held[place.index as usize];
-        meta::decode_outcome(found.slot, &found.value)
+    /// The outcomes that a command left, as places.
+    fn of(&self, command: usize) -> std::ops::Range<usize> {
+        let next = self.commands.get(command + 1).map_or(self.held.len(), |next| next.first as usize);
+        self.commands[command].first as usize..next
     }
 
-    fn hash(&self, bucket: Bucket, token: &TokenKey) -> u32 {
-        let hash = mix(self.seed ^ u64::from(bucket.0), token.client ^ 0x9e37_79b9_7f4a_7c15);
-        let hash = mix(hash ^ self.seed.rotate_left(32), token.counter ^ 0xd1b5_4a32_d192_ed03);
-        hash as u32
-    }
-
-    /// The outcomes in order of bucket and token.
-    fn order(&self) -> &[u32] {
+    /// The outcomes of all commands in order of bucket and token, of each token the newest alone.
+    fn order(&self) -> &[Ordered] {
         self.order.get_or_init(|| {
-            let mut order: Vec<(Bucket, [u8; OUTCOME_NAME_BYTES], u32)> =
-                (0_u32..).zip(&self.held).map(|(index, held)| (held.bucket, held.name, index)).collect();
+            let mut order: Vec<_> = (0..self.commands.len())
+                .flat_map(|index| {
+                    let Command { bucket, slot, .. } = self.commands[index];
+                    self.of(index).map(move |held| (bucket, held, Reverse(slot), index as u32))
+                })
+                .map(|(bucket, held, slot, index)| (bucket, self.held[held].name, slot, held as u32, index))
+                .collect();
             order.sort_unstable();
-            order.into_iter().map(|(_, _, index)| index).collect()
+            order.dedup_by(|later, first| (later.0, later.1) == (first.0, first.1));
+            order.into_iter().map(|(_, _, _, held, command)| Ordered { held, command }).collect()
         })
     }
 }
 
-/// The two halves of the product of what may be zero by chance only.
-fn mix(left: u64, right: u64) -> u64 {
-    let product = u128::from(left) * u128::from(right);
-    product as u64 ^ (product >> 64) as u64
+/// The newest outcome of a token that was decided after a slot, as far as memtables have it. `newest` is the bucket's newest command; `memtable`
+/// finds one by its age, or none where that is durable, and all before it too.
+pub(super) fn find<'a>(
+    newest: Link,
+    token: &TokenKey,
+    after: Slot,
+    memtable: impl Fn(Age) -> Option<&'a Memtable>,
+) -> Option<Outcome> {
+    let (name, tag) = (meta::outcome_name(token), tag(token));
+    let mut found: Option<Outcome> = None;
+    let mut link = newest;
+    while link != Link::NONE {
+        let age = link.age;
+        let Some(memtable) = memtable(age) else { break };
+        let tokens = &memtable.tokens;
+        let command = &tokens.commands[link.index as usize];
+        if command.slot > after {
+            let places = tokens.of(link.index as usize);
+            // Most have another tag, which is seen for several at once.
+            let first = places.start;
+            for (many, tags) in tokens.tags[places.clone()].chunks(TAGS_AT_ONCE).enumerate() {
+                if !tags.iter().fold(false, |any, other| any | (*other == tag)) {
+                    continue;
+                }
+                let start = first + many * TAGS_AT_ONCE;
+                let held = tokens.held[start..start + tags.len()].iter().rev().find(|held| held.name == name);
+                let outcome = held.and_then(|held| meta::decode_outcome(command.slot, &held.value));
+                if outcome.as_ref().map(|outcome| outcome.slot) > found.as_ref().map(|found| found.slot) {
+                    found = outcome;
+                }
+            }
+        }
+        // Behind what is in order, all is older.
+        if !command.restored && (found.is_some() || command.slot <= after) {
+            break;
+        }
+        link = command.before;
+    }
+    found
 }
 
-/// The hash table takes a hash's place from its lowest bits and a tag from its highest.
-fn wide(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
+fn tag(token: &TokenKey) -> u32 {
+    // Clients count their tokens, and have random numbers.
+    (token.counter ^ token.client ^ token.client >> 32) as u32
 }
 
 /// Walks the outcomes of a memtable in order of keys.
@@ -143,24 +186,23 @@ pub(super) struct TokensCursor {
 impl TokensCursor {
     pub(super) fn at_or_after(memtable: &Arc<Memtable>, key: &EntryKey<'_>) -> TokensCursor {
         let tokens = &memtable.tokens;
-        let ordinal = tokens.order().partition_point(|&index| tokens.held[index as usize].key() < *key);
+        let ordinal = tokens.order().partition_point(|ordered| tokens.key(ordered) < *key);
         TokensCursor { memtable: Arc::clone(memtable), ordinal }
     }
 
-    fn current(&self) -> Option<&Held> {
-        let tokens = &self.memtable.tokens;
-        let index = *tokens.order().get(self.ordinal)?;
-        Some(&tokens.held[index as usize])
+    fn current(&self) -> Option<&Ordered> {
+        self.memtable.tokens.order().get(self.ordinal)
     }
 
     pub(super) fn key(&self) -> Option<EntryKey<'_>> {
-        self.current().map(Held::key)
+        self.current().map(|ordered| self.memtable.tokens.key(ordered))
     }
 
     pub(super) fn entry(&self) -> Option<Entry<'_>> {
-        let held = self.current()?;
-        let version = Version::from(held.slot);
-        Some(Entry { key: held.key(), kind: Kind::Put, version, expires_ms: None, value: &held.value })
+        let (tokens, ordered) = (&self.memtable.tokens, self.current()?);
+        let version = Version::from(tokens.commands[ordered.command as usize].slot);
+        let value = &tokens.held[ordered.held as usize].value;
+        Some(Entry { key: tokens.key(ordered), kind: Kind::Put, version, expires_ms: None, value })
     }
 
     pub(super) fn next(&mut self) {
@@ -168,8 +210,12 @@ impl TokensCursor {
     }
 }
 
-impl Held {
-    fn key(&self) -> EntryKey<'_> {
-        EntryKey { bucket: self.bucket, entity: &self.name, place: Place::UNDATED }
+impl Tokens {
+    fn key(&self, ordered: &Ordered) -> EntryKey<'_> {
+        EntryKey {
+            bucket: self.commands[ordered.command as usize].bucket,
+            entity: &self.held[ordered.held as usize].name,
+            place: Place::UNDATED,
+        }
     }
 }

@@ -57,7 +57,7 @@ impl<'a> Apply<'a> {
         let name = meta::outcome_name(&token);
         let value = meta::encode_outcome(status, detail, born);
         self.fold(Effect::Outcome, &name, Place::UNDATED, None, &value);
-        self.part.active.tokens.write(self.bucket, &token, self.slot, value);
+        self.part.write_outcome(self.index, &token, self.slot, value, false);
     }
 
     /// Sets an attribute; empty bytes remove it.
@@ -121,8 +121,8 @@ impl<'a> Restore<'a> {
     pub fn outcome(&mut self, token: TokenKey, outcome: Outcome) {
         let value = meta::encode_outcome(outcome.status, outcome.detail, outcome.born);
         let standing = self.part.index(self.bucket);
-        self.part.note_restored(standing, outcome.slot);
-        self.part.active.tokens.write(self.bucket, &token, outcome.slot, value);
+        self.part.note_restored(self.bucket, outcome.slot);
+        self.part.write_outcome(standing, &token, outcome.slot, value, true);
     }
 
     /// Takes in an attribute.

@@ -188,3 +188,76 @@ fn a_key_is_written_once_a_slot() {
     batch.put(&key, b"one", None);
     batch.put(&key, b"two", None);
 }
+
+#[test]
+fn outcomes_of_large_commands_are_found_in_each_of_them_and_the_newest_of_a_token_counts() {
+    let mut part = open(&MemoryDisk::new(1), config()).unwrap();
+    let mut model = Model::new();
+    let all = |counters: std::ops::Range<u64>, status: u8| -> Vec<Action> {
+        counters.map(|counter| outcome(counter, status)).collect()
+    };
+    for round in 0..3 {
+        // Those of 50 to 99 are decided twice.
+        for (counters, status) in [(0..100, 1), (50..150, 2)] {
+            apply(
+                &mut part,
+                &mut model,
+                0,
+                &all(counters.start + 1_000 * round..counters.end + 1_000 * round, status),
+            );
+            apply(&mut part, &mut model, 1, &[outcome(counters.end, 3)]);
+        }
+        let checks = |part: &Part| {
+            for counter in (0..160).map(|counter| counter + 1_000 * round) {
+                let token = TokenKey { client: 3, counter };
+                let expected = model[&0].outcome(&token, 8);
+                assert_eq!(part.outcome(Bucket(0), &token).unwrap(), expected, "{counter}");
+                let slot = expected.map_or(Slot(9), |outcome| outcome.slot);
+                assert_eq!(part.outcome_after(Bucket(0), &token, slot).unwrap(), None, "{counter}");
+                let before = Slot(slot.0 - 1);
+                assert_eq!(part.outcome_after(Bucket(0), &token, before).unwrap(), expected, "{counter}");
+            }
+        };
+        checks(&part);
+        // Some in memtables that are set aside, then on the disk.
+        drop(part.snapshot().unwrap());
+        checks(&part);
+        flush(&mut part).unwrap();
+        checks(&part);
+    }
+    check(&mut part, &model).unwrap();
+}
+
+#[test]
+fn outcomes_that_were_restored_in_any_order_of_slots_are_found_before_and_after_commands() {
+    let mut source = open(&MemoryDisk::new(1), config()).unwrap();
+    let mut model = Model::new();
+    // Tokens come in an order of their own, so that the slots of their outcomes have none.
+    for counter in [5, 2, 9, 1, 7, 3, 8] {
+        apply(&mut source, &mut model, 0, &[outcome(counter, 1)]);
+    }
+    let snapshot = source.snapshot().unwrap();
+    let mut part = open(&MemoryDisk::new(2), config()).unwrap();
+    // What the bucket had before counts no more.
+    apply(&mut part, &mut Model::new(), 0, &[outcome(77, 1)]);
+    part.wipe(Bucket(0)).unwrap();
+    let mut restore = part.restore(Bucket(0));
+    let mut outcomes = snapshot.outcomes(Bucket(0)).unwrap();
+    outcomes.sort_unstable_by_key(|(token, _)| token.counter);
+    for (token, outcome) in outcomes {
+        restore.outcome(token, outcome);
+    }
+    restore.finish(snapshot.applied(Bucket(0)), snapshot.digest(Bucket(0)));
+    for later in 0..4 {
+        for counter in (1..=9).chain([77, 21, 22, 23]) {
+            let token = TokenKey { client: 3, counter };
+            let expected = model[&0].outcome(&token, 8);
+            for after in 0..model[&0].applied {
+                let expected = expected.filter(|outcome| outcome.slot.0 > after);
+                let found = part.outcome_after(Bucket(0), &token, Slot(after)).unwrap();
+                assert_eq!(found, expected, "token {counter} after slot {after}, {later} commands later");
+            }
+        }
+        apply(&mut part, &mut model, 0, &[outcome(21 + later, 2)]);
+    }
+}

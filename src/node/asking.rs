@@ -2,7 +2,7 @@
 //!
 //! For votes, and for how far a log is, as many peers are asked as make a majority; the others only when these keep it waiting. That
 //! saves a third of the work of a group of three, and costs patience where a peer falls silent: a little longer than decisions take here, and
-//! then that peer is asked after the others for a while.
+//! then that peer is asked after the others for a while. Where too few are left that are not avoided so, all are asked.
 //!
 //! **Nothing depends on the order but time (I9):** any majority will do.
 
@@ -23,6 +23,8 @@ const PATIENCE_MS_MAX: u64 = 20;
 pub(crate) struct Asking {
     /// Those to which there is a link.
     order: Vec<NodeId>,
+    /// How many of them, the first ones, are not avoided.
+    trusted: usize,
     /// Until when it stands, in milliseconds; 0 when it is to be made anew.
     until: u64,
     /// The smoothed time from a proposal to its decision, in sixteenths of a millisecond.
@@ -54,9 +56,9 @@ impl Avoided {
 }
 
 impl Asking {
-    /// The peers, best first.
-    pub(in crate::node) fn order(&self) -> &[NodeId] {
-        &self.order
+    /// The peers, best first, with whether one of them is enough where one answer is wanted.
+    pub(in crate::node) fn order(&self) -> impl Iterator<Item = (NodeId, bool)> {
+        self.order.iter().enumerate().map(|(at, node)| (*node, at < self.trusted))
     }
 
     /// The order is to be made anew.
@@ -90,9 +92,10 @@ impl Worker {
         order.sort_unstable();
         let ends = self.peers.iter().map(|peer| peer.avoided.until).filter(|until| now < *until);
         self.asking.until = ends.min().unwrap_or(u64::MAX);
+        self.asking.trusted = order.iter().filter(|(avoided, _, _)| !avoided).count();
         self.asking.order.clear();
         self.asking.order.extend(order.into_iter().map(|(_, _, node)| node));
-        self.core.ask_first(self.asking.order.iter().copied());
+        self.core.ask_first(self.asking.order[..self.asking.trusted].iter().copied());
     }
 
     /// A peer was asked, and did not answer in time.

@@ -146,7 +146,7 @@ impl Worker {
                 false => question.peers,
             })
             .collect();
-        for node in self.asking.order().iter().copied() {
+        for (node, is_enough) in self.asking.order() {
             if round.asked.contains(&node) {
                 continue;
             }
@@ -158,7 +158,7 @@ impl Worker {
             let mut about = Vec::new();
             for (question, wanted) in round.questions.iter().zip(&mut wanted) {
                 if holds(question) {
-                    *wanted = wanted.saturating_sub(1);
+                    *wanted = wanted.saturating_sub(u8::from(is_enough));
                     about.push((question.bucket, question.chosen));
                 }
             }

@@ -137,3 +137,22 @@ fn a_peer_that_answers_no_probe_is_asked_after_the_others() {
     worker.flush(LATE + 1);
     assert!(!told(&mut worker, 2).iter().any(is_probe) && told(&mut worker, 3).iter().any(is_probe));
 }
+
+#[test]
+fn where_all_have_kept_this_node_waiting_all_are_asked() {
+    let mut worker = worker(1, 3, 7);
+    write(&mut worker, 10);
+    worker.tick(10 + LATE);
+    let slow = write(&mut worker, 12 + LATE);
+    assert_eq!(proposals(&mut worker, 12 + LATE, 3).last(), Some(&(slow, false, true)));
+    worker.tick(12 + 2 * LATE);
+    [2, 3].iter().for_each(|node| drop(told(&mut worker, *node)));
+    let bucket = write(&mut worker, 14 + 2 * LATE);
+    assert_eq!(proposals(&mut worker, 14 + 2 * LATE, 2), [(bucket, false, true)]);
+    assert_eq!(proposals(&mut worker, 14 + 2 * LATE, 3), [(bucket, false, true)]);
+    let (name, about) = entity(&worker, |_| true);
+    call(&mut worker, 1, &name, Ask::Get(Key { entity: name.clone(), position: Position::Undated }));
+    worker.flush(14 + 2 * LATE);
+    let is_probe = |item: &Item| matches!(item, Item::Probe { buckets, .. } if buckets[0].0 == about);
+    assert!([2, 3].iter().all(|node| told(&mut worker, *node).iter().any(is_probe)));
+}

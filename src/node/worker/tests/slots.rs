@@ -1,7 +1,7 @@
 //! Slots that others want, too.
 
 use super::*;
-use crate::node::worker::NEWS_MS;
+use crate::node::worker::{COPIES_MS, NEWS_MS};
 
 /// Node 2 has promised a ballot of its own in slot 1.
 fn preempts(bucket: Bucket, round: u32) -> Item {
@@ -50,10 +50,13 @@ fn news_of_a_decision_waits_for_a_frame_and_not_for_ever() {
     assert_eq!(replies(&mut worker).len(), 1, "the slot is decided");
     assert_eq!(worker.due_peers(10).count(), 0);
     assert!(worker.next_timer() <= 10 + NEWS_MS);
-    assert_eq!(worker.due_peers(10 + NEWS_MS).count(), 2);
+    let told_by =
+        |worker: &mut Worker, by: u64| -> Vec<u16> { worker.due_peers(by).map(|peer| peer.node.0).collect() };
+    assert_eq!(told_by(&mut worker, 10 + NEWS_MS), [2], "who has voted for it");
+    assert_eq!(told_by(&mut worker, 10 + COPIES_MS), [2, 3], "who was not asked");
     // What somebody waits for takes it along.
     tell(&mut worker, 10, 3, &Item::Probe { round: 9, buckets: vec![(bucket, Slot(0))] });
-    assert_eq!(worker.due_peers(10).map(|peer| peer.node).collect::<Vec<_>>(), [NodeId(3)]);
+    assert_eq!(told_by(&mut worker, 10), [3]);
     let is_news = |item: &Item| matches!(item, Item::Paxos(message) if message.chosen);
     assert!(told(&mut worker, 3).iter().any(is_news));
 }

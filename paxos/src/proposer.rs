@@ -129,8 +129,12 @@ impl Replica {
         let wanted = self.majority() - 1;
         let mut first = [0; MEMBERS_MAX];
         let mut found = 0;
-        for index in numbers.asked_first.iter().filter_map(|node| self.members.index(*node)) {
-            if found < wanted && index != usize::from(self.me) {
+        // Who had the slot before decided knows it. After a hand-over, another may not have heard, and could not vote.
+        let before = self.last.map(|(ballot, _)| ballot.node);
+        let before = before.filter(|node| numbers.asked_first.contains(node));
+        for node in before.iter().chain(&numbers.asked_first) {
+            let Some(index) = self.members.index(*node) else { continue };
+            if found < wanted && index != usize::from(self.me) && !first[..found].contains(&index) {
                 first[found] = index;
                 found += 1;
             }

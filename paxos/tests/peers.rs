@@ -312,6 +312,23 @@ fn the_others_are_asked_when_those_asked_first_are_late_and_it_is_said_who_is() 
 }
 
 #[test]
+fn who_decided_the_slot_before_is_asked_before_all() {
+    let mut replica = Replica::founder(C, 3);
+    // A hands the bucket over to C.
+    let handed = Command { heir: Some(who(C)), ..command(A) };
+    replica.receive(A, &decision(1, 1, &handed));
+    for (first, asked) in [(vec![B, A], A), (vec![B], B)] {
+        let mut replica = Replica { core: replica.core.clone(), out: Output::default() };
+        replica.core.ask_first(first.into_iter());
+        assert_eq!(
+            told(&replica.propose()),
+            [asked],
+            "B may not have heard of it; who is not named is not asked"
+        );
+    }
+}
+
+#[test]
 fn where_too_few_are_named_or_phase_one_was_needed_all_are_asked() {
     let mut replica = Replica::founder(A, 5);
     replica.core.ask_first([C, A].into_iter());

@@ -33,8 +33,6 @@ pub(crate) struct OpenSlot {
     pub(crate) slot: Slot,
     /// When the own proposal in it was made; `u64::MAX` when there is none.
     pub(crate) proposed_at: u64,
-    /// When others than a majority are asked for their votes on it; `u64::MAX` when they are already, or there is none.
-    widen_at: u64,
     /// When the own proposal in it is sent again; `u64::MAX` when there is none.
     pub(crate) resend_at: u64,
     /// When it may have lost its proposer and is finished from here; `u64::MAX` while nothing is accepted in it.
@@ -58,8 +56,8 @@ pub(crate) struct ActiveBuckets {
     by_bucket: Vec<u32>,
     places: Vec<Active>,
     free: Vec<u32>,
-    /// No own proposal is to be widened before.
-    widen_from: u64,
+    /// Own proposals that are widened when it is time and they are still open, in the order in which they were made: when, and which.
+    to_widen: VecDeque<(u64, Bucket, Slot)>,
 }
 
 impl ActiveBuckets {
@@ -68,7 +66,7 @@ impl ActiveBuckets {
             by_bucket: vec![AT_REST; buckets as usize],
             places: Vec::new(),
             free: Vec::new(),
-            widen_from: u64::MAX,
+            to_widen: VecDeque::new(),
         }
     }
 
@@ -99,34 +97,32 @@ impl ActiveBuckets {
             *open = None;
         }
         const NEVER: u64 = u64::MAX;
-        let fresh =
-            OpenSlot { slot, proposed_at: NEVER, widen_at: NEVER, resend_at: NEVER, finish_at: NEVER };
-        open.get_or_insert(fresh)
+        open.get_or_insert(OpenSlot { slot, proposed_at: NEVER, resend_at: NEVER, finish_at: NEVER })
     }
 
     /// An own proposal was made in the bucket's open slot.
     pub(crate) fn proposed(&mut self, bucket: Bucket, slot: Slot, now: u64, widen_at: u64, resend_at: u64) {
         let open = self.open(bucket, slot);
-        (open.proposed_at, open.widen_at, open.resend_at) = (now, widen_at, resend_at);
-        self.widen_from = self.widen_from.min(widen_at);
+        (open.proposed_at, open.resend_at) = (now, resend_at);
+        self.to_widen.push_back((widen_at, bucket, slot));
     }
 
-    /// When [`to_widen`](Self::to_widen) may have something, at the earliest.
+    /// When [`to_widen`](Self::to_widen) may have something, about.
     pub(crate) fn widen_from(&self) -> u64 {
-        self.widen_from
+        self.to_widen.front().map_or(u64::MAX, |(due, _, _)| *due)
     }
 
-    /// Takes the buckets whose own proposal is to be widened by that time; each is told once.
+    /// Takes the buckets whose own proposal is still open and to be widened by that time.
     pub(crate) fn to_widen(&mut self, by: u64) -> Vec<Bucket> {
-        self.widen_from = u64::MAX;
         let mut buckets = Vec::new();
-        for active in &mut self.places {
-            let Some(open) = &mut active.open else { continue };
-            if open.widen_at <= by {
-                open.widen_at = u64::MAX;
-                buckets.push(active.bucket);
+        while let Some(&(due, bucket, slot)) = self.to_widen.front()
+            && due <= by
+        {
+            self.to_widen.pop_front();
+            let open = self.get_mut(bucket).and_then(|active| active.open);
+            if open.is_some_and(|open| open.slot == slot && open.proposed_at != u64::MAX) {
+                buckets.push(bucket);
             }
-            self.widen_from = self.widen_from.min(open.widen_at);
         }
         buckets
     }

@@ -33,6 +33,11 @@ const FETCHES_ASKED_MAX: usize = 1024;
 const HINT_MS: u64 = 1_000;
 const HINT_TURNS: u32 = 30;
 
+/// What was heard of in the last milliseconds is told on when a link breaks to a node that may not have told it to all; so many buckets at most.
+/// That is longer than a decision waits for a frame, and than it takes to see that a process has ended.
+const NEWS_KEPT_MS: u64 = 200;
+const NEWS_KEPT_MAX: usize = 1 << 16;
+
 /// Who asks for vote floors is asked for votes after the others for so long, in milliseconds: longer than until it asks again.
 const ASKS_FLOORS_MS: u64 = 500;
 
@@ -215,6 +220,34 @@ impl Worker {
         }
     }
 
+    /// A decision was heard of, which another replica may hear of later, or never, if who told it is gone meanwhile.
+    pub(super) fn note_news(&mut self, now: u64, bucket: Bucket) {
+        while self.news.front().is_some_and(|(since, _)| now >= *since + NEWS_KEPT_MS) {
+            self.news.pop_front();
+        }
+        if self.news.len() < NEWS_KEPT_MAX {
+            self.news.push_back((now, bucket));
+        }
+    }
+
+    /// Who told this node decisions may be gone before it told the others: they are told.
+    pub(super) fn hint_news(&mut self) {
+        for (_, bucket) in std::mem::take(&mut self.news) {
+            self.hint(bucket);
+        }
+    }
+
+    /// Tells the other replicas of a bucket how far this one is.
+    fn hint(&mut self, bucket: Bucket) {
+        let (me, chosen) = (self.settings.me, self.core.status(bucket).chosen);
+        for place in 0..self.route.replicas(bucket).len() {
+            let node = self.route.replicas(bucket)[place];
+            if node != me {
+                self.say(node, &Item::Hint { bucket, chosen });
+            }
+        }
+    }
+
     /// Tells the others how far this replica is, a few buckets at a time and all of them in a while: what every frame about a slot
     /// was lost of, nobody else would tell a replica of an idle bucket. And has what a crash left open decided, of which nobody else knows
     /// either when all of them went down.
@@ -223,7 +256,7 @@ impl Worker {
             return;
         }
         self.next_hint = now + HINT_MS;
-        let (me, buckets) = (self.settings.me, self.route.buckets());
+        let buckets = self.route.buckets();
         for _ in 0..buckets.div_ceil(HINT_TURNS) {
             let bucket = Bucket(self.hinted_through % buckets);
             self.hinted_through = (bucket.0 + 1) % buckets;
@@ -236,14 +269,8 @@ impl Worker {
                 self.counters.finished_slots += 1;
                 self.finish_slot(now, bucket);
             }
-            if chosen == Slot(0) {
-                continue;
-            }
-            for place in 0..self.route.replicas(bucket).len() {
-                let node = self.route.replicas(bucket)[place];
-                if node != me {
-                    self.say(node, &Item::Hint { bucket, chosen });
-                }
+            if chosen > Slot(0) {
+                self.hint(bucket);
             }
         }
     }
@@ -304,7 +331,6 @@ impl Worker {
         if !self.founded {
             return;
         }
-        self.does_not_count(from, now + ASKS_FLOORS_MS);
         let (mut touched, mut learning) = (Vec::new(), Vec::new());
         for bucket in buckets {
             if !self.owns(*bucket) || !self.route.holds(from, *bucket) {
@@ -318,6 +344,7 @@ impl Worker {
             }
         }
         if !touched.is_empty() || !learning.is_empty() {
+            self.does_not_count(from, now + ASKS_FLOORS_MS);
             self.say(from, &Item::FloorAnswer { nonce, buckets: touched, learning });
         }
     }

@@ -60,13 +60,22 @@ impl Worker {
         self.journal_full || records >= UNSYNCED_RECORDS_MAX || bytes >= UNSYNCED_BYTES_MAX
     }
 
-    /// Whether a peer's message must be dropped, because it could make this node record something.
-    pub(super) fn has_no_room_for(&mut self, message: &Message) -> bool {
+    /// Whether a peer's message must be dropped, because it could make this node record something. A decision is told once, and nobody asks
+    /// again: of that only the value is dropped, so that it is fetched later.
+    pub(super) fn has_no_room_for(&mut self, message: &mut Message) -> bool {
         let brings_command = message.accepted.as_ref().is_some_and(|accepted| accepted.command.is_some());
         let asks_for_promise = message.accepted.is_none() && message.promised.is_some() && !message.missing;
-        let drops = (brings_command || asks_for_promise) && self.is_saturated(message.bucket);
-        self.counters.dropped_full += u64::from(drops);
-        drops
+        if !(brings_command || asks_for_promise) || !self.is_saturated(message.bucket) {
+            return false;
+        }
+        self.counters.dropped_full += 1;
+        if message.chosen
+            && let Some(accepted) = &mut message.accepted
+        {
+            accepted.command = None;
+            return false;
+        }
+        true
     }
 }
 

@@ -8,38 +8,60 @@ pub(super) struct Gathering<T, A> {
     wake: Notify,
 }
 
+/// How much a worker needs an input that comes while it lets inputs gather.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    Low,
+    Middle,
+    High,
+}
+
+/// What ends a gathering: an input that is as urgent as this, or so many inputs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until {
+    pub(super) urgency: Urgency,
+    pub(super) many: usize,
+}
+
 struct State<T, A> {
     inputs: Vec<T>,
+    /// The most urgent of them.
+    most_urgent: Option<Urgency>,
     account: A,
     /// The worker is gone: what comes is dropped, and with it the senders that callers wait for.
     closed: bool,
     /// The worker is to stop where it is.
     killed: bool,
-    /// The worker waits for something urgent, and lets everything else gather meanwhile.
-    gathering: bool,
-    /// Something urgent is in the queue.
-    urgent: bool,
+    /// The worker lets inputs gather, and waits for this.
+    gathering: Option<Until>,
+}
+
+impl<T, A> State<T, A> {
+    /// Whether what is in the queue ends a gathering.
+    fn is_enough(&self, until: Until) -> bool {
+        self.most_urgent >= Some(until.urgency) || self.inputs.len() >= until.many
+    }
 }
 
 impl<T, A> Gathering<T, A> {
     pub(super) fn new(account: A) -> Self {
         let state = State {
             inputs: Vec::new(),
+            most_urgent: None,
             account,
             closed: false,
             killed: false,
-            gathering: false,
-            urgent: false,
+            gathering: None,
         };
         Self { state: Mutex::new(state), wake: Notify::new() }
     }
 
     /// Adds an input that the account admits. The worker is woken by the first input of a batch, or, while it has them gather, by
-    /// the first urgent one.
+    /// the one that ends that.
     pub(super) fn add<E>(
         &self,
         input: T,
-        urgent: bool,
+        urgency: Urgency,
         admit: impl FnOnce(&mut A) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut state = self.state.lock();
@@ -48,9 +70,12 @@ impl<T, A> Gathering<T, A> {
             return Ok(());
         }
         state.inputs.push(input);
-        state.urgent |= urgent;
-        let gathered = urgent && std::mem::take(&mut state.gathering);
-        let wake = gathered || (state.inputs.len() == 1 && !state.gathering);
+        state.most_urgent = state.most_urgent.max(Some(urgency));
+        let gathered = state.gathering.is_some_and(|until| state.is_enough(until));
+        if gathered {
+            state.gathering = None;
+        }
+        let wake = gathered || (state.inputs.len() == 1 && state.gathering.is_none());
         drop(state);
         if wake {
             self.wake.notify_one();
@@ -58,11 +83,12 @@ impl<T, A> Gathering<T, A> {
         Ok(())
     }
 
-    /// Has what is not urgent gather without waking the worker; says no when something urgent is there already.
-    pub(super) fn gather(&self) -> bool {
+    /// Has inputs gather without waking the worker; says no when what ends that is there already.
+    pub(super) fn gather(&self, until: Until) -> bool {
         let mut state = self.state.lock();
-        state.gathering = !(state.urgent || state.killed);
-        state.gathering
+        let gathers = !(state.killed || state.is_enough(until));
+        state.gathering = gathers.then_some(until);
+        gathers
     }
 
     /// Exchanges the queue with an empty vector, whose memory is used from then on; says whether to go on at all.
@@ -70,7 +96,7 @@ impl<T, A> Gathering<T, A> {
         debug_assert!(emptied.is_empty());
         let mut state = self.state.lock();
         std::mem::swap(&mut state.inputs, emptied);
-        (state.gathering, state.urgent) = (false, false);
+        (state.gathering, state.most_urgent) = (None, None);
         settle(&mut state.account);
         !state.killed
     }

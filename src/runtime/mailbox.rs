@@ -4,7 +4,7 @@ use bytes::Bytes;
 use thermocline_paxos::NodeId;
 use tokio::sync::oneshot;
 
-use super::gathering::Gathering;
+use super::gathering::{Gathering, Until, Urgency};
 use crate::error::Error;
 use crate::node::effects::{Done, Submission};
 use crate::node::load::{WRITES_BYTES_MAX, frame_bytes, question_bytes};
@@ -119,7 +119,7 @@ impl Mailbox {
         calls_max: usize,
     ) -> Result<(), Error> {
         let bytes = question_bytes(&request.ask);
-        self.queue.add(Input::Call { request, hash, reply }, false, |account| {
+        self.queue.add(Input::Call { request, hash, reply }, Urgency::Low, |account| {
             if account.calls >= calls_max || account.calls_bytes + bytes > WRITES_BYTES_MAX {
                 let limit = format!("{calls_max} calls (calls_max), {WRITES_BYTES_MAX} bytes");
                 return Err(Error::Overloaded { what: "the queue of calls", limit });
@@ -141,9 +141,12 @@ impl Mailbox {
             Input::Frame { body, .. } => frame_bytes(body),
             _ => 0,
         };
-        // Calls and frames may gather; whatever else there is, others wait for.
-        let urgent = !matches!(input, Input::Call { .. } | Input::Frame { .. });
-        let _ = self.queue.add(input, urgent, |account| {
+        let urgency = match input {
+            Input::Call { .. } => Urgency::Low,
+            Input::Synced(_) => Urgency::Middle,
+            _ => Urgency::High,
+        };
+        let _ = self.queue.add(input, urgency, |account| {
             if account.frames_bytes + frame > FRAMES_BYTES_MAX {
                 account.frames_dropped += 1;
                 return Err(Dropped);
@@ -158,9 +161,11 @@ impl Mailbox {
         self.queue.is_empty()
     }
 
-    /// Has calls and frames gather without waking the worker; says no when something urgent is there already.
-    pub(super) fn gather(&self) -> bool {
-        self.queue.gather()
+    /// Has calls gather without waking the worker until there are so many inputs, or something that others wait for: frames, and what is
+    /// synced if `heeds_syncs`. Says no when that is there already.
+    pub(super) fn gather(&self, many: usize, heeds_syncs: bool) -> bool {
+        let urgency = if heeds_syncs { Urgency::Middle } else { Urgency::High };
+        self.queue.gather(Until { urgency, many })
     }
 
     /// Exchanges the queue with an empty vector, whose memory is used from then on; says whether to go on at all.

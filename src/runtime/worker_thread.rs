@@ -27,10 +27,13 @@ use crate::verify::VerifyReport;
 /// At most so many inputs are handled before their effects are let out.
 const TURN_INPUTS_MAX: usize = 4096;
 
-/// With so many calls under way, turns are as long as commits.
+/// With so many calls under way, a turn waits for what these depend on.
 const GATHER_CALLS: usize = 24;
 
-/// A turn waits no longer than this for a commit, about: a slow disk must not hold up reads.
+/// Or until so many as one in four of them are new: then the next commit and the next frames are worth their cost.
+const GATHER_SHARE: usize = 4;
+
+/// A turn waits no longer than this, about: neither a slow disk nor a slow peer must hold up what needs neither.
 const GATHER_MAX: Duration = Duration::from_millis(1);
 
 /// What a worker thread is made of.
@@ -107,9 +110,12 @@ impl WorkerThread {
         let mut inputs = Vec::new();
         let mut alarm = Alarm::new();
         loop {
-            // Under load, what comes while a commit is on its way to the disk waits for it: one turn, one frame a peer and one
-            // commit then serve many calls. With few callers nothing waits.
-            if self.outstanding > 0 && self.worker.calls_under_way() >= GATHER_CALLS && self.mailbox.gather()
+            // Under load, new calls wait until some that are under way can go on: one turn, one frame a peer and one commit then serve
+            // many of them. What the journal has synced is waited for where that decides writes, and not the peers' votes. With few
+            // callers nothing waits.
+            let calls = self.worker.calls_under_way();
+            if calls >= GATHER_CALLS
+                && self.mailbox.gather(calls / GATHER_SHARE, self.worker.is_decided_by_syncs())
             {
                 let until = Instant::now() + GATHER_MAX;
                 while let Some(left) = until.checked_duration_since(Instant::now()) {

@@ -4,24 +4,25 @@ use std::path::Path;
 use std::{env, fs};
 
 /// A name, the file, what stands there, and the bug in its place.
-const BUGS: [(&str, &str, &str, &str); 6] = [
+const BUGS: [(&str, &str, &str, &str); 7] = [
     (
         "first_input_wakes_nobody",
         "src/runtime/gathering.rs",
-        "state.inputs.len() == 1 && !state.gathering",
-        "state.inputs.len() == 2 && !state.gathering",
+        "state.inputs.len() == 1 && state.gathering.is_none()",
+        "state.inputs.len() == 2 && state.gathering.is_none()",
     ),
     (
         "urgent_input_gathers_too",
         "src/runtime/gathering.rs",
-        "urgent && std::mem::take(&mut state.gathering)",
-        "false",
+        "self.most_urgent >= Some(until.urgency) || ",
+        "",
     ),
+    ("enough_gathers_too", "src/runtime/gathering.rs", " || self.inputs.len() >= until.many", ""),
     (
         "gathering_goes_on",
         "src/runtime/gathering.rs",
-        "(state.gathering, state.urgent) = (false, false);",
-        "state.urgent = false;",
+        "(state.gathering, state.most_urgent) = (None, None);",
+        "state.most_urgent = None;",
     ),
     (
         "killed_in_its_sleep",

@@ -35,8 +35,8 @@ struct Round {
     unanswered: usize,
     /// The peers that were asked, each about all the buckets that it holds.
     asked: Vec<NodeId>,
-    /// Those of them that have not answered.
-    silent: Vec<NodeId>,
+    /// Those of them that have not answered, and since when.
+    silent: Vec<(NodeId, u64)>,
 }
 
 #[derive(Debug)]
@@ -163,7 +163,7 @@ impl Worker {
                 }
             }
             round.asked.push(node);
-            round.silent.push(node);
+            round.silent.push((node, now));
             if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) {
                 peer.add(|out| wire::put_probe(out, number, about.into_iter()));
             }
@@ -179,7 +179,8 @@ impl Worker {
             }
             let waits_for_lost = lost.is_some_and(|node| round.asked.contains(&node));
             if round.unanswered > 0 && (waits_for_lost || now >= round.sent + WIDEN_MS) {
-                let silent = std::mem::take(&mut round.silent);
+                let is_late = |(_, since): &mut (NodeId, u64)| now >= *since + WIDEN_MS;
+                let late: Vec<NodeId> = round.silent.extract_if(.., is_late).map(|(node, _)| node).collect();
                 if let Some(lost) = lost {
                     round.asked.retain(|node| *node != lost);
                 }
@@ -190,8 +191,8 @@ impl Worker {
                 }
                 let number = self.rounds.first + at as u64;
                 self.counters.widened_rounds += 1;
-                if lost.is_none() {
-                    silent.into_iter().for_each(|node| self.kept_waiting(now, node));
+                for node in late.into_iter().filter(|node| Some(*node) != lost) {
+                    self.kept_waiting(now, node);
                 }
                 self.ask(now, number, true);
             }
@@ -251,7 +252,7 @@ impl Worker {
             return;
         }
         if let Some((from, _)) = answer {
-            round.silent.retain(|node| *node != from);
+            round.silent.retain(|(node, _)| *node != from);
         }
         let mut questions = std::mem::take(&mut round.questions);
         let mut settled = 0;

@@ -3,11 +3,11 @@
 use thermocline_paxos::{Bucket, NodeId, Slot};
 
 use crate::node::calls::CallKey;
-use crate::node::worker::{NEWS_MS, Worker};
+use crate::node::worker::{COPIES_MS, Worker};
 use crate::plant::{self, Plant};
 
-/// A read waits so long for an undecided slot before this node finishes it, in milliseconds.
-const FINISH_MS: u64 = NEWS_MS + 3;
+/// A read waits so long for an undecided slot before this node finishes it, in milliseconds: longer than its proposer lets the decision wait.
+const FINISH_MS: u64 = COPIES_MS + 3;
 
 impl Worker {
     /// Serves reads as of a slot: now if it is applied, else when it is.

@@ -71,8 +71,8 @@ impl Worker {
 
     fn item(&mut self, now: u64, from: NodeId, item: Item) {
         match item {
-            Item::Paxos(message) => {
-                if self.founded && self.owns(message.bucket) && !self.has_no_room_for(&message) {
+            Item::Paxos(mut message) => {
+                if self.founded && self.owns(message.bucket) && !self.has_no_room_for(&mut message) {
                     self.core.receive(from, message, &mut self.out);
                 }
             }
@@ -139,7 +139,9 @@ impl Worker {
         peer.out.clear();
         self.counters.peers_lost += 1;
         self.asking.has_changed();
+        self.order_peers(now);
         self.widen_proposals(now, true);
+        self.hint_news();
         self.reroute_forwarded(now, Some(node));
         self.widen_rounds(now, Some(node));
         self.fetch_from_others(now, node);
@@ -172,7 +174,9 @@ impl Worker {
         self.read_for_streams();
         self.release_state_jobs();
         self.effects.recycle(submission);
+        self.syncing = true;
         self.pump(now);
+        self.syncing = false;
         self.go_on_to_forget(now);
     }
 
@@ -200,6 +204,11 @@ impl Worker {
                 self.answer_fetches();
                 let chosen = self.core.status(bucket).chosen;
                 self.say(to, &Item::FetchAnswer { bucket, from, commands, chosen });
+                // Who was asked for a vote and lacked this said nothing else.
+                let status = self.core.status(bucket);
+                if status.proposing && !status.backed_off {
+                    self.core.retry(bucket, &mut self.out);
+                }
             }
         }
         self.pump(now);

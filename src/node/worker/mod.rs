@@ -13,8 +13,8 @@ mod status;
 mod tests;
 mod turn;
 
-#[cfg(test)]
 pub(super) use turn::COPIES_MS;
+#[cfg(test)]
 pub(super) use turn::NEWS_MS;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -191,6 +191,8 @@ pub(crate) struct Worker {
     pub(super) upkeep: Vec<Upkeep>,
     /// Wall clock of the last event, in milliseconds since the Unix epoch: only for expiry.
     pub(super) wall_ms: u64,
+    /// The buckets in which decisions were heard of lately, and when.
+    pub(super) news: VecDeque<(u64, Bucket)>,
     pub(super) catch_up: VecDeque<Lack>,
     /// The buckets in `catch_up`, each once.
     pub(super) catch_up_holds: HashSet<u32>,
@@ -204,6 +206,10 @@ pub(crate) struct Worker {
     pub(super) held_jobs: VecDeque<(Ticket, usize, StateJob)>,
     /// Whether the journal's disk has no room: nothing new is recorded, so that its headroom lasts for what is under way.
     pub(super) journal_full: bool,
+    /// Whether records that were synced are being taken in, and whether the last own command was decided by that: then this node's disk is
+    /// later than the votes of its peers, or there are none.
+    syncing: bool,
+    decided_by_sync: bool,
     /// The last record given to the journal, and the last one synced.
     pub(super) last_ticket: Ticket,
     pub(super) synced: Ticket,

@@ -51,6 +51,15 @@ impl Worker {
         self.calls.len()
     }
 
+    /// Whether own writes are decided when this node's disk has synced them, and not when peers have voted.
+    pub(crate) fn is_decided_by_syncs(&self) -> bool {
+        self.decided_by_sync
+    }
+
+    pub(in crate::node) fn note_own_decision(&mut self) {
+        self.decided_by_sync = self.syncing;
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }

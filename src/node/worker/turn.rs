@@ -16,11 +16,12 @@ const UNDECIDED_MS: u64 = 1_000;
 const BACKOFF_MS: u64 = 2;
 
 /// That a slot is decided may wait so long, in milliseconds, for a frame that leaves anyway: with few callers it would cost each of them two
-/// frames more, just before its answer. A read elsewhere that depends on it waits longer than that before it has the slot decided by itself.
+/// frames more, just before its answer.
 pub(in crate::node) const NEWS_MS: u64 = 2;
 
-/// Who was not asked to vote may be told so late, in milliseconds, with the value: no read waits for that, because a read there asks the
-/// proposer, whose answer comes behind it; and the more come together, the less each costs.
+/// Who was not asked to vote may be told so late, in milliseconds, with the value. Nearly no read waits for that, because a read there asks the
+/// proposer, whose answer comes behind it, unless that one is avoided; and the more come together, the less each costs. A read that depends on a decision
+/// waits longer than that before it has the slot decided by itself.
 pub(in crate::node) const COPIES_MS: u64 = 5;
 
 impl Worker {

@@ -57,6 +57,7 @@ impl Worker {
         let own = command.id.is_some()
             && self.active.get_mut(bucket).is_some_and(|active| active.proposed == command.id);
         if own {
+            self.note_own_decision();
             let mut riding = Vec::new();
             if let Some(active) = self.active.get_mut(bucket) {
                 active.proposed = None;
@@ -70,7 +71,10 @@ impl Worker {
             if let Some(active) = self.active.get_mut(bucket) {
                 active.riding = riding;
             }
-        } else if !self.tokens.is_empty() {
+        } else {
+            self.note_news(now, bucket);
+        }
+        if !own && !self.tokens.is_empty() {
             for decision in &decisions {
                 let token = (decision.token.client, decision.token.counter);
                 if let Some(key) = self.tokens.get(&token).copied() {

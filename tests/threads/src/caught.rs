@@ -24,6 +24,7 @@ macro_rules! bug {
 
 bug!(first_input_wakes_nobody(sync): queue, calls_wake(), "deadlock");
 bug!(urgent_input_gathers_too(sync): queue, what_is_urgent_ends_the_gathering(), "deadlock");
+bug!(enough_gathers_too(sync): queue, enough_ends_the_gathering(), "deadlock");
 bug!(gathering_goes_on(sync): queue, a_gathering_that_an_alarm_has_ended_is_over(), "deadlock");
 bug!(killed_in_its_sleep(sync): queue, who_is_killed_wakes_and_leaves_nothing(), "deadlock");
 bug!(announced_too_early(sync): announcing, the_last_announcement_finds_the_last_value(), "assertion");

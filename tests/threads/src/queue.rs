@@ -21,7 +21,7 @@ macro_rules! models {
     ($($gathering:tt)+) => {
         use loom::sync::Arc;
         use loom::thread;
-        use $($gathering)+::Gathering;
+        use $($gathering)+::{Gathering, Until, Urgency};
 
         use crate::queue::Input;
         use crate::sync::now;
@@ -29,19 +29,21 @@ macro_rules! models {
         type Queue = Gathering<Input, usize>;
 
         fn push(queue: &Queue, input: Input) {
-            let counted: Result<(), ()> = queue.add(input, input == Input::Synced, |count| {
+            let urgency = if input == Input::Synced { Urgency::Middle } else { Urgency::Low };
+            let counted: Result<(), ()> = queue.add(input, urgency, |count| {
                 *count += 1;
                 Ok(())
             });
             assert!(counted.is_ok());
         }
 
-        /// As `worker_thread.rs` goes about it, until it has so many inputs or is killed. `patient`: while it lets inputs gather, no
-        /// alarm ends that.
-        fn work(queue: &Queue, mut outstanding: u32, patient: bool, wanted: usize) -> Vec<Input> {
+        /// As `worker_thread.rs` goes about it, until it has so many inputs or is killed. `patient`: while it lets inputs gather until
+        /// there are `many`, no alarm ends that.
+        fn work(queue: &Queue, mut outstanding: u32, patient: bool, many: usize, wanted: usize) -> Vec<Input> {
+            let until = Until { urgency: Urgency::Middle, many };
             let (mut seen, mut inputs) = (Vec::new(), Vec::new());
             while seen.len() < wanted {
-                if outstanding > 0 && queue.gather() && patient {
+                if outstanding > 0 && queue.gather(until) && patient {
                     now(queue.wait());
                 }
                 if !queue.take(&mut inputs, |count| *count = 0) {
@@ -60,14 +62,14 @@ macro_rules! models {
         }
 
         /// Two threads add an input each.
-        fn two_inputs(inputs: [Input; 2], outstanding: u32) {
+        fn two_inputs(inputs: [Input; 2], outstanding: u32, many: usize) {
             loom::model(move || {
                 let queue = Arc::new(Queue::new(0));
                 let threads = inputs.map(|input| {
                     let queue = Arc::clone(&queue);
                     thread::spawn(move || push(&queue, input))
                 });
-                let seen = work(&queue, outstanding, true, 2);
+                let seen = work(&queue, outstanding, true, many, 2);
                 assert_eq!(seen.iter().filter(|input| **input == Input::Call).count(), {
                     inputs.iter().filter(|input| **input == Input::Call).count()
                 });
@@ -77,11 +79,15 @@ macro_rules! models {
         }
 
         pub(crate) fn calls_wake() {
-            two_inputs([Input::Call, Input::Call], 0);
+            two_inputs([Input::Call, Input::Call], 0, usize::MAX);
+        }
+
+        pub(crate) fn enough_ends_the_gathering() {
+            two_inputs([Input::Call, Input::Call], 1, 1);
         }
 
         pub(crate) fn what_is_urgent_ends_the_gathering() {
-            two_inputs([Input::Call, Input::Synced], 1);
+            two_inputs([Input::Call, Input::Synced], 1, usize::MAX);
         }
 
         pub(crate) fn a_gathering_that_an_alarm_has_ended_is_over() {
@@ -92,7 +98,7 @@ macro_rules! models {
                     push(&calls, Input::Call);
                     push(&calls, Input::Call);
                 });
-                assert_eq!(work(&queue, 1, false, 2), [Input::Call; 2]);
+                assert_eq!(work(&queue, 1, false, usize::MAX, 2), [Input::Call; 2]);
                 caller.join().unwrap();
             });
         }
@@ -104,7 +110,7 @@ macro_rules! models {
                 let kills = Arc::clone(&queue);
                 let caller = thread::spawn(move || push(&calls, Input::Call));
                 let killer = thread::spawn(move || kills.kill());
-                work(&queue, 1, true, usize::MAX);
+                work(&queue, 1, true, usize::MAX, usize::MAX);
                 caller.join().unwrap();
                 killer.join().unwrap();
                 assert!(queue.is_empty());
@@ -126,6 +132,11 @@ fn a_worker_that_sleeps_is_woken_by_the_first_input() {
 #[test]
 fn a_worker_that_has_calls_gather_is_woken_by_what_is_urgent() {
     product::what_is_urgent_ends_the_gathering();
+}
+
+#[test]
+fn a_worker_that_has_calls_gather_is_woken_when_there_are_enough() {
+    product::enough_ends_the_gathering();
 }
 
 #[test]

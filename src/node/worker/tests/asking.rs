@@ -1,6 +1,7 @@
 //! Whom a worker asks first, and what it does when that was the wrong one.
 
 use super::*;
+use crate::node::effects::Done;
 use crate::node::worker::{COPIES_MS, NEWS_MS};
 
 /// Longer than anybody is waited for before others are asked.
@@ -155,4 +156,34 @@ fn where_all_have_kept_this_node_waiting_all_are_asked() {
     worker.flush(14 + 2 * LATE);
     let is_probe = |item: &Item| matches!(item, Item::Probe { buckets, .. } if buckets[0].0 == about);
     assert!([2, 3].iter().all(|node| told(&mut worker, *node).iter().any(is_probe)));
+}
+
+#[test]
+fn what_a_lost_node_has_told_of_is_told_on() {
+    let mut worker = worker(1, 3, 7);
+    let (_, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(2));
+    tell(&mut worker, 10, 2, &first_slot(bucket, 2, 0, true));
+    drop(told(&mut worker, 3));
+    worker.peer_down(11, NodeId(2));
+    let is_hint =
+        |item: &Item| matches!(item, Item::Hint { bucket: about, chosen: Slot(1) } if *about == bucket);
+    assert!(told(&mut worker, 3).iter().any(is_hint), "node 3 may not have heard of it");
+}
+
+#[test]
+fn who_lacks_the_slot_before_is_asked_again_when_it_has_fetched_that() {
+    let mut worker = worker(1, 3, 7);
+    let bucket = write(&mut worker, 10);
+    [2, 3].iter().for_each(|node| drop(told(&mut worker, *node)));
+    tell(&mut worker, 11, 2, &Item::Fetch { bucket, from: Slot(1), through: Slot(1) });
+    sync(&mut worker, 9);
+    let Some(Job::Fetch { to, bucket: of, from, .. }) = worker.effects().jobs.pop() else {
+        panic!("nothing is read")
+    };
+    worker.job_done(11, Done::Fetched { to, bucket: of, from, commands: Vec::new() });
+    let items = told(&mut worker, 2);
+    let answer = items.iter().position(|item| matches!(item, Item::FetchAnswer { .. }));
+    let question =
+        items.iter().position(|item| matches!(item, Item::Paxos(message) if message.bucket == bucket));
+    assert!(answer.is_some() && answer < question, "{items:?}");
 }

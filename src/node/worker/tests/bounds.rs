@@ -38,13 +38,20 @@ fn while_the_journal_is_behind_nothing_is_voted_for_or_proposed() {
     let payload = Bytes::from(vec![0; 500_000]);
     let buckets = owned_first(&worker, 3);
     let asked = 2 * UNSYNCED_BYTES_MAX / payload.len();
-    assert!(buckets.len() > asked);
+    assert!(buckets.len() > asked + 1);
     for bucket in &buckets[..asked] {
         tell(&mut worker, 0, 3, &first_command(*bucket, 3, 0, false, payload.clone()));
     }
     let (_, bytes) = worker.effects.unsynced();
     assert!((UNSYNCED_BYTES_MAX..UNSYNCED_BYTES_MAX + 2 * payload.len()).contains(&bytes), "{bytes} bytes");
     assert!(worker.counters.dropped_full > 0);
+
+    // A decision is told once: what is dropped of it is fetched.
+    let decided = buckets[asked + 1];
+    let is_fetch = |item: &Item| matches!(item, Item::Fetch { bucket, .. } if *bucket == decided);
+    tell(&mut worker, 0, 3, &first_command(decided, 3, 0, true, payload.clone()));
+    assert!(told(&mut worker, 3).iter().any(is_fetch));
+    assert_eq!(worker.core.status(decided).chosen, Slot(0));
 
     let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
     call(&mut worker, 5, &name, put(&name));

@@ -372,8 +372,15 @@ impl Part {
                 let index = self.index(*bucket);
                 self.standings[index].durable = mark.applied;
             }
-            self.restored
-                .retain(|bucket, newest| done.marks.get(bucket).is_none_or(|mark| mark.applied < *newest));
+            // A mark from before a bucket was wiped says nothing of what was restored since.
+            let wiped_below = |bucket: &Bucket| {
+                self.by_bucket.get(bucket).map(|at| self.standings[*at as usize].mark.wiped_below)
+            };
+            self.restored.retain(|bucket, newest| {
+                done.marks.get(bucket).is_none_or(|mark| {
+                    Some(mark.wiped_below) != wiped_below(bucket) || mark.applied < *newest
+                })
+            });
         }
         self.durable = done.marks;
         if let Some(flushed) = done.flushed {

@@ -261,3 +261,33 @@ fn outcomes_that_were_restored_in_any_order_of_slots_are_found_before_and_after_
         apply(&mut part, &mut model, 0, &[outcome(21 + later, 2)]);
     }
 }
+
+/// A flush that was under way when the bucket was wiped says that it is durable further than what was restored.
+#[test]
+fn a_flush_from_before_a_wipe_does_not_have_restored_outcomes_forgotten() {
+    let mut source = open(&MemoryDisk::new(1), config()).unwrap();
+    let mut model = Model::new();
+    for counter in 1..=6 {
+        apply(&mut source, &mut model, 0, &[outcome(counter, 1)]);
+    }
+    for _ in 7..=10 {
+        apply(&mut source, &mut model, 0, &[]);
+    }
+    let snapshot = source.snapshot().unwrap();
+    let mut part = open(&MemoryDisk::new(2), config()).unwrap();
+    let mut before = Model::new();
+    for _ in 1..=10 {
+        apply(&mut part, &mut before, 0, &[]);
+    }
+    let under_way = part.freeze().unwrap().run();
+    part.wipe(Bucket(0)).unwrap();
+    let mut restore = part.restore(Bucket(0));
+    for (token, outcome) in snapshot.outcomes(Bucket(0)).unwrap() {
+        restore.outcome(token, outcome);
+    }
+    part.install(under_way).unwrap();
+    flush(&mut part).unwrap();
+    part.restore(Bucket(0)).finish(snapshot.applied(Bucket(0)), snapshot.digest(Bucket(0)));
+    let token = TokenKey { client: 3, counter: 6 };
+    assert!(part.outcome_after(Bucket(0), &token, Slot(5)).unwrap().is_some());
+}

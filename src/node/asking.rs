@@ -1,8 +1,8 @@
 //! Whom a worker asks first.
 //!
 //! For votes, and for how far a log is, as many peers are asked as make a majority; the others only when these keep it waiting. That
-//! saves a third of the work of a group of three, and costs patience where a peer falls silent: a little longer than decisions take here, and
-//! then that peer is asked after the others for a while. Where too few are left that are not avoided so, all are asked.
+//! saves the third node of a group a vote and a synced write that nobody needs, and costs patience where a peer falls silent: a little longer than
+//! decisions take here, and then that peer is asked after the others for a while. Where too few are left that are not avoided so, all are asked.
 //!
 //! **Nothing depends on the order but time (I9):** any majority will do.
 

@@ -19,7 +19,7 @@ use super::meta::OUTCOME_BYTES;
 use super::record::{Attribute, Digest, TokenKey};
 use super::run::{Age, Run, RunId, RunList, RunStore};
 use super::snapshot::Snapshot;
-use super::tokens::Link;
+use super::tokens::{Link, Origin};
 use super::write::{Apply, Restore};
 use crate::hot::{Bucket, Slot};
 
@@ -460,7 +460,8 @@ impl Part {
     ) {
         let Standing { bucket, outcomes, .. } = &mut self.standings[index];
         let age = self.active.age;
-        self.active.tokens.write(outcomes, age, *bucket, token, slot, value, restored);
+        let origin = Origin { bucket: *bucket, restored, slot };
+        self.active.tokens.write(outcomes, age, origin, token, value);
     }
 
     /// What is in the active memtable brings a bucket to this slot.

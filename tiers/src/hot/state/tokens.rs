@@ -32,13 +32,19 @@ struct Held {
     value: [u8; OUTCOME_BYTES],
 }
 
-/// What one command of a bucket left: the outcomes from `first` to the first of the next command.
-struct Command {
-    bucket: Bucket,
-    first: u32,
-    slot: Slot,
+/// Which command an outcome is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) bucket: Bucket,
     /// It came from another replica: of those before it, others can be of later slots.
-    restored: bool,
+    pub(super) restored: bool,
+    pub(super) slot: Slot,
+}
+
+/// What one command left: the outcomes from `first` to the first of the next command.
+struct Command {
+    origin: Origin,
+    first: u32,
     /// The bucket's command before it that left any.
     before: Link,
 }
@@ -86,21 +92,18 @@ impl Tokens {
     }
 
     /// Keeps an outcome, encoded as in a run, in the memtable of this age; `newest` is the bucket's newest command, and becomes this one.
-    /// `restored`: it comes from another replica, in no order of slots.
     pub(super) fn write(
         &mut self,
         newest: &mut Link,
         age: Age,
-        bucket: Bucket,
+        origin: Origin,
         token: &TokenKey,
-        slot: Slot,
         value: [u8; OUTCOME_BYTES],
-        restored: bool,
     ) {
         let last = Link { age, index: (self.commands.len() as u32).wrapping_sub(1) };
-        let goes_on = *newest == last && self.commands.last().is_some_and(|command| command.slot == slot);
+        let goes_on = *newest == last && self.commands.last().is_some_and(|command| command.origin == origin);
         if !goes_on {
-            let command = Command { bucket, first: self.held.len() as u32, slot, restored, before: *newest };
+            let command = Command { origin, first: self.held.len() as u32, before: *newest };
             *newest = Link { age, index: self.commands.len() as u32 };
             self.commands.push(command);
         }
@@ -119,7 +122,7 @@ impl Tokens {
         self.order.get_or_init(|| {
             let mut order: Vec<_> = (0..self.commands.len())
                 .flat_map(|index| {
-                    let Command { bucket, slot, .. } = self.commands[index];
+                    let Origin { bucket, slot, .. } = self.commands[index].origin;
                     self.of(index).map(move |held| (bucket, held, Reverse(slot), index as u32))
                 })
                 .map(|(bucket, held, slot, index)| (bucket, self.held[held].name, slot, held as u32, index))
@@ -146,8 +149,9 @@ pub(super) fn find<'a>(
         let age = link.age;
         let Some(memtable) = memtable(age) else { break };
         let tokens = &memtable.tokens;
-        let command = &tokens.commands[link.index as usize];
-        if command.slot > after {
+        let Command { origin: Origin { slot, restored, .. }, before, .. } =
+            tokens.commands[link.index as usize];
+        if slot > after {
             let places = tokens.of(link.index as usize);
             // Most have another tag, which is seen for several at once.
             let first = places.start;
@@ -157,17 +161,17 @@ pub(super) fn find<'a>(
                 }
                 let start = first + many * TAGS_AT_ONCE;
                 let held = tokens.held[start..start + tags.len()].iter().rev().find(|held| held.name == name);
-                let outcome = held.and_then(|held| meta::decode_outcome(command.slot, &held.value));
+                let outcome = held.and_then(|held| meta::decode_outcome(slot, &held.value));
                 if outcome.as_ref().map(|outcome| outcome.slot) > found.as_ref().map(|found| found.slot) {
                     found = outcome;
                 }
             }
         }
         // Behind what is in order, all is older.
-        if !command.restored && (found.is_some() || command.slot <= after) {
+        if !restored && (found.is_some() || slot <= after) {
             break;
         }
-        link = command.before;
+        link = before;
     }
     found
 }
@@ -200,7 +204,7 @@ impl TokensCursor {
 
     pub(super) fn entry(&self) -> Option<Entry<'_>> {
         let (tokens, ordered) = (&self.memtable.tokens, self.current()?);
-        let version = Version::from(tokens.commands[ordered.command as usize].slot);
+        let version = Version::from(tokens.commands[ordered.command as usize].origin.slot);
         let value = &tokens.held[ordered.held as usize].value;
         Some(Entry { key: tokens.key(ordered), kind: Kind::Put, version, expires_ms: None, value })
     }
@@ -213,7 +217,7 @@ impl TokensCursor {
 impl Tokens {
     fn key(&self, ordered: &Ordered) -> EntryKey<'_> {
         EntryKey {
-            bucket: self.commands[ordered.command as usize].bucket,
+            bucket: self.commands[ordered.command as usize].origin.bucket,
             entity: &self.held[ordered.held as usize].name,
             place: Place::UNDATED,
         }

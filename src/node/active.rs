@@ -107,13 +107,13 @@ impl ActiveBuckets {
         self.to_widen.push_back((widen_at, bucket, slot));
     }
 
-    /// When [`to_widen`](Self::to_widen) may have something, about.
+    /// When [`late_proposals`](Self::late_proposals) may have something, about.
     pub(crate) fn widen_from(&self) -> u64 {
         self.to_widen.front().map_or(u64::MAX, |(due, _, _)| *due)
     }
 
     /// Takes the buckets whose own proposal is still open and to be widened by that time.
-    pub(crate) fn to_widen(&mut self, by: u64) -> Vec<Bucket> {
+    pub(crate) fn late_proposals(&mut self, by: u64) -> Vec<Bucket> {
         let mut buckets = Vec::new();
         while let Some(&(due, bucket, slot)) = self.to_widen.front()
             && due <= by

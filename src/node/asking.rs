@@ -116,7 +116,7 @@ impl Worker {
 
     /// Own proposals that wait too long for votes, or perhaps for those of a peer that is gone (`lost`), are put to everybody.
     pub(in crate::node) fn widen_proposals(&mut self, now: u64, lost: bool) {
-        for bucket in self.active.to_widen(if lost { u64::MAX } else { now }) {
+        for bucket in self.active.late_proposals(if lost { u64::MAX } else { now }) {
             self.counters.widened_proposals += 1;
             let silent = self.core.widen(bucket, &mut self.out);
             if !lost {

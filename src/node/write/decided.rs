@@ -11,12 +11,10 @@ impl Worker {
     pub(in crate::node) fn chosen(&mut self, now: u64, bucket: Bucket, slot: Slot, command: &Command) {
         if let Some(active) = self.active.get_mut(bucket)
             && active.open.is_some_and(|open| open.slot <= slot)
+            && let Some(open) = active.open.take()
+            && open.proposed_at != u64::MAX
         {
-            if let Some(open) = active.open.take()
-                && open.proposed_at != u64::MAX
-            {
-                self.asking.decided_after(now.saturating_sub(open.proposed_at));
-            }
+            self.asking.decided_after(now.saturating_sub(open.proposed_at));
         }
         self.apply_chosen(now, bucket, slot, command);
         if self.active.get_mut(bucket).is_some_and(|active| active.proposed.is_some()) {

@@ -29,7 +29,7 @@ macro_rules! models {
         type Queue = Gathering<Input, usize>;
 
         fn push(queue: &Queue, input: Input) {
-            let urgency = if input == Input::Synced { Urgency::Middle } else { Urgency::Low };
+            let urgency = if input == Input::Synced { Urgency::High } else { Urgency::Low };
             let counted: Result<(), ()> = queue.add(input, urgency, |count| {
                 *count += 1;
                 Ok(())

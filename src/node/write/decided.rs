@@ -71,12 +71,12 @@ impl Worker {
             }
         } else {
             self.note_news(now, bucket);
-        }
-        if !own && !self.tokens.is_empty() {
-            for decision in &decisions {
-                let token = (decision.token.client, decision.token.counter);
-                if let Some(key) = self.tokens.get(&token).copied() {
-                    self.settle(now, key, decision.verdict, slot);
+            if !self.tokens.is_empty() {
+                for decision in &decisions {
+                    let token = (decision.token.client, decision.token.counter);
+                    if let Some(key) = self.tokens.get(&token).copied() {
+                        self.settle(now, key, decision.verdict, slot);
+                    }
                 }
             }
         }

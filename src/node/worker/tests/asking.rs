@@ -38,33 +38,21 @@ fn write(worker: &mut Worker, now: u64) -> Bucket {
     bucket
 }
 
-/// A node's vote for what this worker proposed in the first slot of a bucket.
-fn vote(worker: &mut Worker, now: u64, from: u16, bucket: Bucket) {
-    let ballot = Ballot::fast(worker.core.me());
-    let id = worker.active.get_mut(bucket).and_then(|active| active.proposed);
-    assert!(id.is_some(), "nothing is proposed there");
-    let message = Message {
-        bucket,
-        slot: Slot(1),
-        promised: ballot,
-        accepted: Some(Accepted { ballot, id, command: None }),
-        durable: true,
-        chosen: false,
-        missing: false,
-        known: Known::default(),
-        chosen_through: Slot(0),
-    };
-    tell(worker, now, from, &Item::Paxos(message));
+/// Has a read asked for at that time.
+fn read(worker: &mut Worker, now: u64, name: &Bytes) {
+    call(worker, 1, name, Ask::Get(Key::undated(name.clone())));
+    worker.flush(now);
 }
 
 #[test]
 fn one_of_two_is_asked_for_a_vote_and_the_other_is_told_the_decision() {
     let mut worker = worker(1, 3, 7);
-    let bucket = write(&mut worker, 10);
-    assert_eq!(proposals(&mut worker, 10, 2), [(bucket, false, true)], "the next in number");
-    assert_eq!(proposals(&mut worker, 10 + LATE, 3), []);
+    let (bucket, question) = proposed_write(&mut worker, 1);
+    let gives = question.accepted.as_ref().is_some_and(|accepted| accepted.command.is_some());
+    assert!(gives && !question.chosen, "the next in number is asked");
+    assert_eq!(proposals(&mut worker, LATE, 3), []);
     sync(&mut worker, 9);
-    vote(&mut worker, 11, 2, bucket);
+    tell(&mut worker, 11, 2, &Item::Paxos(Message { durable: true, ..question }));
     assert!(matches!(replies(&mut worker)[..], [(_, Ok(Answer::Written(_)))]));
     assert_eq!(proposals(&mut worker, 11 + NEWS_MS, 2), [(bucket, true, false)]);
     assert_eq!(proposals(&mut worker, 10 + COPIES_MS, 3), [], "that waits for company");
@@ -122,21 +110,13 @@ fn a_peer_that_answers_no_probe_is_asked_after_the_others() {
     let mut worker = worker(1, 3, 7);
     let (name, _) = entity(&worker, |_| true);
     let is_probe = |item: &Item| matches!(item, Item::Probe { .. });
-    let mut asks = |now: u64, number: u64| {
-        let key = Key { entity: name.clone(), position: Position::Undated };
-        call(&mut worker, number, &name, Ask::Get(key));
-        worker.flush(now);
-        worker.tick(now + LATE);
-        worker.flush(now + LATE);
-        let asked: Vec<u16> =
-            [2, 3].into_iter().filter(|node| told(&mut worker, *node).iter().any(is_probe)).collect();
-        asked
-    };
-    assert_eq!(asks(0, 1), [2, 3], "the second when the first is late");
-    let key = Key { entity: name.clone(), position: Position::Undated };
-    call(&mut worker, 2, &name, Ask::Get(key));
-    worker.flush(LATE + 1);
-    assert!(!told(&mut worker, 2).iter().any(is_probe) && told(&mut worker, 3).iter().any(is_probe));
+    read(&mut worker, 0, &name);
+    worker.tick(LATE);
+    worker.flush(LATE);
+    let asked = |worker: &mut Worker| [2, 3].map(|node| told(worker, node).iter().any(is_probe));
+    assert_eq!(asked(&mut worker), [true, true], "the second when the first is late");
+    read(&mut worker, LATE + 1, &name);
+    assert_eq!(asked(&mut worker), [false, true]);
 }
 
 #[test]
@@ -152,8 +132,7 @@ fn where_all_have_kept_this_node_waiting_all_are_asked() {
     assert_eq!(proposals(&mut worker, 14 + 2 * LATE, 2), [(bucket, false, true)]);
     assert_eq!(proposals(&mut worker, 14 + 2 * LATE, 3), [(bucket, false, true)]);
     let (name, about) = entity(&worker, |_| true);
-    call(&mut worker, 1, &name, Ask::Get(Key { entity: name.clone(), position: Position::Undated }));
-    worker.flush(14 + 2 * LATE);
+    read(&mut worker, 14 + 2 * LATE, &name);
     let is_probe = |item: &Item| matches!(item, Item::Probe { buckets, .. } if buckets[0].0 == about);
     assert!([2, 3].iter().all(|node| told(&mut worker, *node).iter().any(is_probe)));
 }
@@ -186,4 +165,27 @@ fn who_lacks_the_slot_before_is_asked_again_when_it_has_fetched_that() {
     let question =
         items.iter().position(|item| matches!(item, Item::Paxos(message) if message.bucket == bucket));
     assert!(answer.is_some() && answer < question, "{items:?}");
+}
+
+#[test]
+fn syncs_are_heeded_where_they_decide() {
+    let mut alone = worker(1, 1, 7);
+    write(&mut alone, 10);
+    sync(&mut alone, 9);
+    assert!(alone.is_decided_by_syncs() && replies(&mut alone).len() == 1);
+    let mut worker = worker(1, 3, 7);
+    for (number, vote_is_first) in [(1, false), (2, true), (3, false)] {
+        let (_, question) = proposed_write(&mut worker, number);
+        let (slot, vote) = (question.slot, Item::Paxos(Message { durable: true, ..question }));
+        if vote_is_first {
+            tell(&mut worker, 10, 2, &vote);
+            sync(&mut worker, 9);
+        } else {
+            sync(&mut worker, 9);
+            tell(&mut worker, 10, 2, &vote);
+        }
+        assert_eq!(replies(&mut worker).len(), 1, "slot {} is decided", slot.0);
+        assert_eq!(worker.is_decided_by_syncs(), vote_is_first);
+        drop(told(&mut worker, 2));
+    }
 }

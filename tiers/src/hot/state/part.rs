@@ -442,11 +442,7 @@ impl Part {
     }
 
     pub(super) fn restored(&self, bucket: Bucket) -> Slot {
-        if self.restored.is_empty() {
-            Slot(0)
-        } else {
-            self.restored.get(&bucket).copied().unwrap_or_default()
-        }
+        self.restored.get(&bucket).copied().unwrap_or_default()
     }
 
     /// Keeps an outcome in the active memtable; `restored` if it comes from another replica.

@@ -12,6 +12,15 @@ fn outcome(counter: u64, status: u8) -> Action {
     Action::Outcome { token: TokenKey { client: 3, counter }, status }
 }
 
+/// Wipes bucket 0, and puts in the outcomes that a snapshot has of it, in the order of their tokens. It is still to be finished.
+fn restore_outcomes(part: &mut Part, snapshot: &Snapshot) {
+    part.wipe(Bucket(0)).unwrap();
+    let mut restore = part.restore(Bucket(0));
+    for (token, outcome) in snapshot.outcomes(Bucket(0)).unwrap() {
+        restore.outcome(token, outcome);
+    }
+}
+
 #[test]
 fn a_record_written_again_is_as_last_written_whatever_its_lengths() {
     let delete = Action::Delete { entity: b"alice".to_vec(), position: Position::Undated };
@@ -165,11 +174,7 @@ fn outcomes_that_were_flushed_while_a_bucket_was_restored_are_remembered() {
     }
     let snapshot = source.snapshot().unwrap();
     let mut part = open(&MemoryDisk::new(2), config()).unwrap();
-    part.wipe(Bucket(0)).unwrap();
-    let mut restore = part.restore(Bucket(0));
-    for (token, outcome) in snapshot.outcomes(Bucket(0)).unwrap() {
-        restore.outcome(token, outcome);
-    }
+    restore_outcomes(&mut part, &snapshot);
     flush(&mut part).unwrap();
     part.restore(Bucket(0)).finish(snapshot.applied(Bucket(0)), snapshot.digest(Bucket(0)));
     for counter in 13..=20 {
@@ -240,14 +245,8 @@ fn outcomes_that_were_restored_in_any_order_of_slots_are_found_before_and_after_
     let mut part = open(&MemoryDisk::new(2), config()).unwrap();
     // What the bucket had before counts no more.
     apply(&mut part, &mut Model::new(), 0, &[outcome(77, 1)]);
-    part.wipe(Bucket(0)).unwrap();
-    let mut restore = part.restore(Bucket(0));
-    let mut outcomes = snapshot.outcomes(Bucket(0)).unwrap();
-    outcomes.sort_unstable_by_key(|(token, _)| token.counter);
-    for (token, outcome) in outcomes {
-        restore.outcome(token, outcome);
-    }
-    restore.finish(snapshot.applied(Bucket(0)), snapshot.digest(Bucket(0)));
+    restore_outcomes(&mut part, &snapshot);
+    part.restore(Bucket(0)).finish(snapshot.applied(Bucket(0)), snapshot.digest(Bucket(0)));
     for later in 0..4 {
         for counter in (1..=9).chain([77, 21, 22, 23]) {
             let token = TokenKey { client: 3, counter };
@@ -280,11 +279,7 @@ fn a_flush_from_before_a_wipe_does_not_have_restored_outcomes_forgotten() {
         apply(&mut part, &mut before, 0, &[]);
     }
     let under_way = part.freeze().unwrap().run();
-    part.wipe(Bucket(0)).unwrap();
-    let mut restore = part.restore(Bucket(0));
-    for (token, outcome) in snapshot.outcomes(Bucket(0)).unwrap() {
-        restore.outcome(token, outcome);
-    }
+    restore_outcomes(&mut part, &snapshot);
     part.install(under_way).unwrap();
     flush(&mut part).unwrap();
     part.restore(Bucket(0)).finish(snapshot.applied(Bucket(0)), snapshot.digest(Bucket(0)));

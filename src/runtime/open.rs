@@ -11,7 +11,8 @@ use thermocline_routing_table::{GroupCount, Machine, Placement, ReplicaCount, Ta
 use thermocline_tiers::disk::{Disk, File, Lock, OpenMode, RealDisk};
 use thermocline_tiers::hot::journal::JournalConfig;
 use thermocline_tiers::hot::state::StateConfig;
-use tokio::sync::mpsc;
+use tokio::runtime::LocalOptions;
+use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
 use super::disk_pool::DiskPool;
@@ -233,7 +234,7 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
             foundings: foundings.clone(),
             seed: random()?,
         };
-        let (thread, handle) = spawn_worker(parts)?;
+        let (thread, handle) = spawn_worker(parts).await?;
         threads.workers.push(thread);
         handles.push(handle);
     }
@@ -277,21 +278,34 @@ fn group_peers(config: &Config) -> Vec<u16> {
 }
 
 /// A thread with a tokio runtime of its own, on which the worker and what is spawned beside it run.
-fn spawn_worker(
+async fn spawn_worker(
     parts: worker_thread::Parts,
 ) -> Result<(std::thread::JoinHandle<()>, tokio::runtime::Handle), Error> {
     let cannot =
         |error: io::Error| Error::storage(StorageKind::System, format!("cannot start a worker: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    let handle = runtime.handle().clone();
+    let (started, handle) = oneshot::channel();
     let thread = std::thread::Builder::new()
         .name(format!("worker-{}", parts.index))
         .spawn(move || {
-            let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, worker_thread::run(parts));
+            let built = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
+            let runtime = match built {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            let _ = started.send(Ok(runtime.handle().clone()));
+            // As a task of its own it is woken by a push to the thread's own queue. The future that a runtime blocks on is woken by two
+            // system calls instead, even from its own thread.
+            let worker = runtime.spawn_local(worker_thread::run(parts));
+            let end = runtime.block_on(worker);
             runtime.shutdown_background();
+            if let Err(failure) = end {
+                std::panic::resume_unwind(failure.into_panic());
+            }
         })
         .map_err(cannot)?;
+    let handle = handle.await.map_err(|_| cannot(io::Error::other("its thread ended")))?.map_err(cannot)?;
     Ok((thread, handle))
 }
 

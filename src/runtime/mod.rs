@@ -1,14 +1,14 @@
 //! Drives the deterministic node with real sockets, files, threads and clocks.
 //!
 //! Threads: one for each worker (its calls, buckets, links and timers), two for the journal, three for disk work. What
-//! they say to one another goes through [`mailbox`]es and queues; no lock is held across I/O.
+//! they say to one another goes through [`mailbox`]es and queues; no lock is held across I/O but the journal's own.
 
 mod alarm;
 mod announced;
 mod clock;
 mod disk_pool;
 mod gathering;
-mod journal_thread;
+mod journal;
 mod mailbox;
 mod open;
 mod open_files;
@@ -30,7 +30,7 @@ use crate::request::{Ask, Outcome, Request};
 use crate::status::Status;
 use crate::transport::Counts;
 use crate::verify::VerifyReport;
-use journal_thread::{JournalGate, JournalQueue};
+use journal::{JournalGate, JournalQueue};
 use mailbox::{Input, Mailbox};
 
 /// A running node.
@@ -163,7 +163,11 @@ impl Runtime {
             status.learning_ms_left = ms_left(was, status.buckets_learning, self.clock.now_ms() - since);
         }
         let dropped = self.mailboxes.iter().map(|mailbox| mailbox.frames_dropped()).sum();
-        let queues = [("frames_dropped_full_queue", dropped)];
+        let queues = [
+            ("frames_dropped_full_queue", dropped),
+            ("journal_commits", self.gate.commits.load(Ordering::Relaxed)),
+            ("journal_commits_by_workers", self.gate.commits_by_workers.load(Ordering::Relaxed)),
+        ];
         status.counters = counters.list().into_iter().chain(self.counts.list()).chain(queues).collect();
         status.counters.sort_unstable();
         status.peers = self

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
 use super::disk_pool::DiskPool;
-use super::journal_thread::{self, JournalGate};
+use super::journal::{self, JournalGate};
 use super::mailbox::{Input, Mailbox};
 use super::{Runtime, Threads};
 use super::{open_files, worker_thread};
@@ -184,7 +184,7 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
     let lock: Arc<dyn Lock> = Arc::from(lock);
     let (pool, disk_threads) = DiskPool::start(&journal.reader(), &lock)?;
     let (queue, journal_thread) =
-        journal_thread::start(journal, mailboxes.clone(), gate.clone(), config.journal_retain_bytes, lock)?;
+        journal::start(journal, mailboxes.clone(), gate.clone(), config.journal_retain_bytes, lock)?;
     let hello = Hello {
         protocol: PROTOCOL_VERSION,
         cluster: identity.cluster.clone(),

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::disk_pool::DiskPool;
-use super::journal_thread::{JournalGate, JournalQueue};
+use super::journal::{JournalGate, JournalQueue};
 use super::mailbox::{Input, Mailbox, Report};
 use crate::error::Error;
 use crate::node::effects::Submission;
@@ -32,6 +32,9 @@ const GATHER_CALLS: usize = 24;
 
 /// Or until so many as one in four of them are new: then the next commit and the next frames are worth their cost.
 const GATHER_SHARE: usize = 4;
+
+/// With so many calls under way, and nothing else to do, a worker commits for itself. With more, what comes meanwhile is for the next commit.
+const COMMIT_HERE_CALLS: usize = 1;
 
 /// A turn waits no longer than this, about: neither a slow disk nor a slow peer must hold up what needs neither.
 const GATHER_MAX: Duration = Duration::from_millis(1);
@@ -76,6 +79,7 @@ pub(super) async fn run(parts: Parts) {
         addresses: peers.into_iter().collect(),
         reports: HashMap::new(),
         audits: 0,
+        held: Vec::new(),
         outstanding: 0,
     };
     thread.run().await;
@@ -101,7 +105,9 @@ struct WorkerThread {
     /// Who waits for the reports of audits, and the number of the last.
     reports: HashMap<u64, oneshot::Sender<VerifyReport>>,
     audits: u64,
-    /// Submissions that the journal has not given back.
+    /// Submissions of a quiet turn, which this thread may commit itself.
+    held: Vec<Submission>,
+    /// Submissions that are not known to be synced, those that are held included.
     outstanding: u64,
 }
 
@@ -155,8 +161,12 @@ impl WorkerThread {
             if stop {
                 self.worker.close();
                 self.end_turn(now);
+                self.submit_held();
                 self.tell_peers(u64::MAX);
                 return;
+            }
+            while !self.held.is_empty() {
+                self.commit_held().await;
             }
             if !self.mailbox.is_empty() {
                 // There is no need to wait, but the links and connections of this thread run too, and fill the next turn.
@@ -227,13 +237,14 @@ impl WorkerThread {
     /// Lets a turn's effects out.
     fn end_turn(&mut self, now: u64) {
         self.worker.flush(now);
-        let submissions: Vec<Submission> = self.worker.effects().take_submissions().collect();
-        self.outstanding += submissions.len() as u64;
+        let held = self.held.len();
+        self.held.extend(self.worker.effects().take_submissions());
+        self.outstanding += (self.held.len() - held) as u64;
         // This is said before the records can be written.
         let needed = self.worker.needed_segment(self.outstanding > 0);
         self.gate.needed[self.index].store(needed, Ordering::Release);
-        for submission in submissions {
-            self.journal.submit(self.index, submission);
+        if self.worker.calls_under_way() > COMMIT_HERE_CALLS || !self.mailbox.is_empty() {
+            self.submit_held();
         }
         let effects = self.worker.effects();
         for job in effects.jobs.drain(..) {
@@ -256,6 +267,34 @@ impl WorkerThread {
             self.dial_elsewhere(&told);
         }
         self.tell_peers(now);
+    }
+
+    /// Commits what a quiet turn has submitted, if that is quick, or has the journal's thread do it.
+    ///
+    /// So a lone write does not wait until one thread has woken another, and that one the first again, which takes half as long as a
+    /// sync. Whoever calls meanwhile waits for the sync to end, and never for a disk that is known to be slow.
+    async fn commit_held(&mut self) {
+        // What the turn has answered is sent by this, and what has come is noticed.
+        tokio::task::yield_now().await;
+        // A worker's records are synced in their order: nothing may be under way but what is held.
+        let is_alone = self.outstanding == self.held.len() as u64;
+        if !(is_alone && self.mailbox.is_empty() && self.journal.commit_here(&mut self.held)) {
+            return self.submit_held();
+        }
+        let now = self.clock.now_ms();
+        for submission in std::mem::take(&mut self.held) {
+            self.outstanding -= 1;
+            self.worker.journal_synced(now, submission);
+        }
+        self.worker.tick(now);
+        self.end_turn(now);
+    }
+
+    /// Has the journal's thread commit what is held.
+    fn submit_held(&mut self) {
+        for submission in self.held.drain(..) {
+            self.journal.submit(self.index, submission);
+        }
     }
 
     /// Sends what is to be told by that time.

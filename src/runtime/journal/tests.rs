@@ -1,0 +1,227 @@
+//! The journal's threads over a disk in memory, which fills up and gets room again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use thermocline_paxos::{Bucket, Slot, Ticket};
+use thermocline_tiers::disk::{Disk, Lock, MemoryDisk, Unsynced};
+use thermocline_tiers::hot::journal::{
+    Committed, Journal, JournalBatch, JournalConfig, JournalIdentity, RecordHead, RecordKind, Sequence,
+};
+
+use super::*;
+use crate::node::effects::{Placed, Submission};
+use crate::runtime::mailbox::{Input, Mailbox};
+
+const RECORD_BYTES: usize = 60_000;
+const IDENTITY: JournalIdentity = JournalIdentity { cluster: 1, node: 1, disk: 1 };
+
+struct Scene {
+    disk: MemoryDisk,
+    config: JournalConfig,
+    mailbox: Arc<Mailbox>,
+    gate: Arc<JournalGate>,
+    queue: JournalQueue,
+    thread: JoinHandle<()>,
+    next: u64,
+    synced: u64,
+}
+
+/// A journal of small segments, of which all are kept for peers.
+fn scene() -> Scene {
+    let disk = MemoryDisk::new(1);
+    let config = JournalConfig { segments_max: 1000, ..JournalConfig::with_segment_bytes(256 << 10) };
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let (journal, _) =
+        Journal::open(shared, Path::new("journal"), config.clone(), IDENTITY, |_, _| {}).unwrap();
+    let mailbox = Arc::new(Mailbox::default());
+    let gate = JournalGate::new(1);
+    let lock: Arc<dyn Lock> = Arc::from(disk.lock(Path::new("")).unwrap());
+    let (queue, thread) = start(journal, vec![mailbox.clone()], gate.clone(), u64::MAX, lock).unwrap();
+    Scene { disk, config, mailbox, gate, queue, thread, next: 1, synced: 0 }
+}
+
+impl Scene {
+    /// The next record.
+    fn submission(&mut self) -> Submission {
+        let mut batch = JournalBatch::new(&self.config);
+        let (bucket, slot) = (Bucket(1), Slot(self.next));
+        let head = RecordHead {
+            bucket: thermocline_tiers::hot::Bucket(bucket.0),
+            slot: thermocline_tiers::hot::Slot(slot.0),
+            kind: RecordKind(0),
+        };
+        batch.push(head, |payload| payload.put(&[1; RECORD_BYTES])).unwrap();
+        let records = vec![Placed { bucket, slot, has_command: true, starts_anew: false, position: None }];
+        self.next += 1;
+        Submission { batch, records, through: Ticket(slot.0) }
+    }
+
+    fn submit(&mut self) {
+        let submission = self.submission();
+        self.queue.submit(0, submission);
+    }
+
+    /// Has the thread commit one record after the other until the disk counts as quick.
+    fn make_quick(&mut self) {
+        while !self.queue.shared.lock().as_ref().unwrap().is_quick() {
+            self.submit();
+            let last = self.next - 1;
+            self.until("synced", |scene| scene.synced == last);
+        }
+    }
+
+    /// Hears from the journal until something holds. A minute is for a machine that is stuck.
+    fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !holds(self) {
+            assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+            let mut inputs = Vec::new();
+            self.mailbox.take(&mut inputs);
+            for input in inputs {
+                match input {
+                    Input::Synced(submission) => self.synced = submission.through.0,
+                    Input::JournalFailed(cause) => panic!("{cause}"),
+                    _ => {}
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.gate.full.get()
+    }
+
+    /// Writes until the disk has no room but the headroom.
+    fn fill(&mut self, room: u64) {
+        self.disk.set_capacity(Some(self.disk.used_bytes() + room));
+        while !self.is_full() {
+            self.submit();
+            let last = self.next - 1;
+            self.until("synced or full", |scene| scene.synced == last || scene.is_full());
+        }
+    }
+
+    fn end(self) {
+        self.queue.stop();
+        self.thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_what_was_under_way_is_synced() {
+    let mut scene = scene();
+    scene.fill(1 << 20);
+    let last = scene.next - 1;
+    scene.until("synced from the headroom", |scene| scene.synced == last);
+    scene.disk.set_capacity(None);
+    scene.until("room again, without any write", |scene| !scene.is_full());
+    scene.submit();
+    let last = scene.next - 1;
+    scene.until("synced again", |scene| scene.synced == last);
+    scene.end();
+}
+
+#[test]
+fn a_full_disk_gets_room_from_segments_that_only_peers_want() {
+    let mut scene = scene();
+    // Nothing is needed by the state; all is kept for peers, until its room is wanted.
+    scene.gate.needed[0].store(u64::MAX, Ordering::Release);
+    scene.fill(2 << 20);
+    scene.until("room again from within", |scene| !scene.is_full());
+    scene.submit();
+    let last = scene.next - 1;
+    scene.until("synced again", |scene| scene.synced == last);
+    scene.end();
+}
+
+#[test]
+fn a_worker_commits_for_itself_when_the_disk_is_known_to_be_quick() {
+    let mut scene = scene();
+    let mut held = [scene.submission()];
+    assert!(!scene.queue.commit_here(&mut held), "nothing is known of the disk");
+    let [submission] = held;
+    scene.queue.submit(0, submission);
+    scene.make_quick();
+    let mut held = [scene.submission()];
+    assert!(scene.queue.commit_here(&mut held));
+    assert!(held[0].records[0].position.is_some());
+    assert_eq!(scene.gate.commits_by_workers.load(Ordering::Relaxed), 1);
+    let last = scene.next - 1;
+
+    // It is durable when that returns.
+    let left = scene.disk.fork();
+    left.power_cut(Unsynced::Lost);
+    let mut found = Vec::new();
+    let visit = |record: thermocline_tiers::hot::journal::Record<'_>, _| found.push(record.head.slot.0);
+    Journal::open(Arc::new(left), Path::new("journal"), scene.config.clone(), IDENTITY, visit).unwrap();
+    assert_eq!(found, (1..=last).collect::<Vec<_>>());
+
+    // The thread sees to the witness, though it has not committed itself.
+    scene.until("a witness", |scene| scene.queue.shared.lock().as_ref().unwrap().until_witness().is_none());
+    let mut held = [scene.submission()];
+    assert!(scene.queue.commit_here(&mut held));
+    scene.until("another witness", |scene| {
+        scene.queue.shared.lock().as_ref().unwrap().until_witness().is_none()
+    });
+    scene.end();
+}
+
+#[test]
+fn no_worker_waits_for_a_disk_that_was_slow_lately_or_for_another_commit() {
+    let mut scene = scene();
+    scene.make_quick();
+    let mut held = [scene.submission()];
+    {
+        let shared = scene.queue.shared.clone();
+        let _committing = shared.lock();
+        assert!(!scene.queue.commit_here(&mut held));
+    }
+    let written = Committed { sequence: Sequence(0), commits: 0, records: 0, bytes: 0, rolled: false };
+    let slow = Instant::now().checked_sub(Duration::from_millis(2)).unwrap();
+    scene.queue.shared.lock().as_mut().unwrap().note(slow, &written);
+    assert!(!scene.queue.commit_here(&mut held));
+    let [submission] = held;
+    scene.queue.submit(0, submission);
+    scene.make_quick();
+    let mut held = [scene.submission()];
+    assert!(scene.queue.commit_here(&mut held));
+    scene.end();
+}
+
+#[test]
+fn a_worker_leaves_a_full_disk_to_the_thread() {
+    let mut scene = scene();
+    scene.make_quick();
+    scene.disk.set_capacity(Some(scene.disk.used_bytes()));
+    let submission = loop {
+        let mut held = [scene.submission()];
+        if !scene.queue.commit_here(&mut held) {
+            let [submission] = held;
+            break submission;
+        }
+    };
+    let last = submission.through.0;
+    assert!(submission.records[0].position.is_none());
+    scene.queue.submit(0, submission);
+    scene.until("synced from the headroom", |scene| scene.synced == last);
+    assert!(scene.is_full());
+    scene.disk.set_capacity(None);
+    scene.end();
+}
+
+#[test]
+fn no_worker_commits_when_the_thread_is_gone() {
+    let mut scene = scene();
+    scene.make_quick();
+    let mut held = [scene.submission()];
+    let (queue, written) = (scene.queue.clone(), scene.gate.synced.load(Ordering::Relaxed));
+    let gate = scene.gate.clone();
+    scene.end();
+    assert!(!queue.commit_here(&mut held));
+    assert_eq!(gate.synced.load(Ordering::Relaxed), written);
+}

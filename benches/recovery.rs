@@ -1,7 +1,8 @@
 //! What it takes to get a node back: after its disk was lost, and after it was away, both under load.
 //!
 //! `cargo bench --bench recovery` loads a million records of 200 bytes into three nodes of this process, which talk over TCP and have
-//! directories of their own on one disk. `-- RECORDS SECONDS` sets how many records, and how long the node is away.
+//! directories of their own on one disk. `-- RECORDS SECONDS CALLS` sets how many records, how long the node is away, and how many calls the callers
+//! make in a second, where they can: without it, each calls again as soon as it is answered, and so they take all of the machine that they get.
 
 use std::error::Error;
 use std::future::Future;
@@ -31,13 +32,16 @@ fn main() -> Result<(), Failure> {
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
     let records = numbers.next().unwrap_or(1_000_000);
     let away = Duration::from_secs(numbers.next().unwrap_or(60));
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(records, away))
+    let calls = numbers.next();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(records, away, calls))
 }
 
-async fn run(records: u64, away: Duration) -> Result<(), Failure> {
+async fn run(records: u64, away: Duration, calls: Option<u64>) -> Result<(), Failure> {
     let root = tempfile::tempdir()?;
     let topology = topology()?;
-    let nodes = Arc::new(Nodes { root: root.path().to_path_buf(), topology, stores: RwLock::default() });
+    let pace = calls.map(|calls| Duration::from_secs(CALLERS as u64).div_f64(calls.max(1) as f64));
+    let nodes =
+        Arc::new(Nodes { root: root.path().to_path_buf(), topology, stores: RwLock::default(), pace });
     nodes.open_all().await?;
     let begun = Instant::now();
     load(&nodes, records).await?;
@@ -95,6 +99,8 @@ struct Nodes {
     root: PathBuf,
     topology: Topology,
     stores: RwLock<[Option<Store>; 3]>,
+    /// How long after a call the same caller makes the next one, at least.
+    pace: Option<Duration>,
 }
 
 impl Nodes {
@@ -248,6 +254,7 @@ async fn under_load<T>(nodes: &Arc<Nodes>, something: impl Future<Output = T>) -
         tasks.spawn(async move {
             let value = "w".repeat(200);
             let (mut latencies, mut failed, mut number) = (Vec::new(), 0_usize, caller * 7_919);
+            let mut due = Instant::now();
             while !stop.load(Ordering::Relaxed) {
                 number += 1;
                 let key = key(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
@@ -261,6 +268,10 @@ async fn under_load<T>(nodes: &Arc<Nodes>, something: impl Future<Output = T>) -
                 };
                 latencies.push(begun.elapsed().as_micros() as u64);
                 failed += usize::from(outcome.is_err());
+                if let Some(pace) = nodes.pace {
+                    due = (due + pace).max(begun);
+                    tokio::time::sleep_until(due.into()).await;
+                }
             }
             (latencies, failed)
         });

@@ -50,7 +50,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thermocline_paxos::{NodeId, Output};
-use thermocline_tiers::disk::{Disk, Lock};
+use thermocline_tiers::disk::{AlignedBuffer, Disk, Lock};
 use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalError, JournalReader};
 
 pub use self::call::{Call, Reply};
@@ -442,7 +442,7 @@ impl Machine {
     /// Does a job, on the disk.
     #[must_use]
     pub fn run(&self, job: Job) -> JobDone {
-        JobDone { worker: job.worker, done: job.job.run(&self.reader) }
+        JobDone { worker: job.worker, done: job.job.run(&self.reader, &mut AlignedBuffer::new()) }
     }
 
     /// Tells a job's worker that it is done; says which one that is.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, Command, NodeId, Record, Slot, Ticket};
+use thermocline_tiers::disk::AlignedBuffer;
 use thermocline_tiers::hot::journal::{
     JournalBatch, JournalConfig, JournalError, JournalReader, Position, RecordHead, RecordKind,
 };
@@ -208,8 +209,8 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    /// Does it, blocking.
-    pub(crate) fn run(self, reader: &JournalReader) -> Done {
+    /// Does it, blocking. `buffer` is for what is read of the journal, and can be used for the next job.
+    pub(crate) fn run(self, reader: &JournalReader, buffer: &mut AlignedBuffer) -> Done {
         match self {
             Self::Get(key, get) => Done::Got(key, get.run()),
             Self::Scan(key, scan) => Done::Scanned(key, scan.run()),
@@ -218,7 +219,7 @@ impl Job {
                 let commands = read_commands(reader, &places, bytes_max);
                 Done::Fetched { to, bucket, from, commands }
             }
-            Self::Stream(wanted) => Done::Streamed(wanted.read(reader)),
+            Self::Stream(wanted) => Done::Streamed(wanted.read(reader, buffer)),
             Self::Copy { to, session, mut copying } => {
                 let piece = copying.read();
                 Done::Copied { to, session, copying, piece }

@@ -165,22 +165,22 @@ impl JournalIndex {
     }
 
     /// Forgets segments of which every record is decided, applied and durable in the state.
+    ///
+    /// Of the oldest that is left, records are forgotten from the last one back to one that is still needed: however often it is asked, each record
+    /// is looked at once, and that one again.
     pub(crate) fn settle(&mut self, parts: &[Part], dealing: Dealing) {
+        let is_needed = |(bucket, slot): &(Bucket, Slot)| {
+            let part = &parts[dealing.place(*bucket)];
+            let bucket = thermocline_tiers::hot::Bucket(bucket.0);
+            let kept =
+                if plant::on(Plant::AppliedIsDurable) { part.applied(bucket) } else { part.durable(bucket) };
+            kept.0 < slot.0
+        };
         while let Some(mut oldest) = self.segments.first_entry() {
-            oldest.get_mut().retain(|(bucket, slot)| {
-                let part = &parts[dealing.place(*bucket)];
-                let bucket = thermocline_tiers::hot::Bucket(bucket.0);
-                let kept = if plant::on(Plant::AppliedIsDurable) {
-                    part.applied(bucket)
-                } else {
-                    part.durable(bucket)
-                };
-                kept.0 < slot.0
-            });
-            if !oldest.get().is_empty() {
-                break;
+            match oldest.get().iter().rposition(is_needed) {
+                Some(last) => return oldest.get_mut().truncate(last + 1),
+                None => drop(oldest.remove()),
             }
-            oldest.remove();
         }
     }
 
@@ -194,10 +194,11 @@ impl JournalIndex {
         self.newest
     }
 
-    /// Records that keep the oldest segment although newer ones have begun; only the first few.
+    /// Records that may keep the oldest segment although newer ones have begun; only the last few, of which the very last one does if
+    /// [`settle`](Self::settle) was called.
     pub(crate) fn stragglers(&self, count: usize) -> Vec<(Bucket, Slot)> {
         let oldest = self.segments.values().next().filter(|_| self.segments.len() > 1);
-        oldest.into_iter().flatten().take(count).copied().collect()
+        oldest.into_iter().flatten().rev().take(count).copied().collect()
     }
 
     /// Segments below `first` are gone.

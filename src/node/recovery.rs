@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Slot, Vote};
-use thermocline_tiers::disk::Disk;
+use thermocline_tiers::disk::{AlignedBuffer, Disk};
 use thermocline_tiers::hot::journal::{
     Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalError, JournalIdentity,
     Position, Record,
@@ -74,11 +74,11 @@ impl Recovered {
     }
 
     fn make_room(&mut self) -> Result<(), Error> {
-        let reader = self.journal.reader();
+        let (reader, mut buffer) = (self.journal.reader(), AlignedBuffer::new());
         for worker in &mut self.workers {
             worker.flush_parts();
             for job in std::mem::take(&mut worker.effects().jobs) {
-                worker.job_done(0, job.run(&reader));
+                worker.job_done(0, job.run(&reader, &mut buffer));
             }
         }
         let needed = self.workers.iter().map(|worker| worker.needed_segment(false)).fold(u64::MAX, u64::min);

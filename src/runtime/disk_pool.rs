@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use thermocline_tiers::disk::Lock;
+use thermocline_tiers::disk::{AlignedBuffer, Lock};
 use thermocline_tiers::hot::journal::JournalReader;
 
 use super::mailbox::{Input, Mailbox};
@@ -80,10 +80,11 @@ fn spawn(
     let run_all = move || {
         // The directory is not free as long as a job may write to it.
         let _lock = lock;
+        let mut buffer = AlignedBuffer::new();
         loop {
             let next = jobs.lock().recv();
             let Ok(Order { mailbox, job }) = next else { return };
-            mailbox.push(Input::Done(job.run(&reader)));
+            mailbox.push(Input::Done(job.run(&reader, &mut buffer)));
         }
     };
     std::thread::Builder::new()

@@ -162,18 +162,17 @@ struct Found {
 }
 
 impl StretchWanted {
-    /// Reads on in the journal, and takes out the commands of some buckets. Blocks.
-    pub(crate) fn read(self, reader: &JournalReader) -> Stretch {
+    /// Reads on in the journal, by way of the buffer, and takes out the commands of some buckets. Blocks.
+    pub(crate) fn read(self, reader: &JournalReader, buffer: &mut AlignedBuffer) -> Stretch {
         let Self { to, stream, serial, part, from, bytes, buckets } = self;
-        let (mut found, mut commands) = (Vec::new(), Vec::new());
-        let (mut buffer, mut read_bytes) = (AlignedBuffer::new(), 0);
+        let (mut found, mut commands, mut read_bytes) = (Vec::new(), Vec::new(), 0);
         let mut next = Some(from);
         while let Some(from) = next
             && commands.len() < PART_BYTES
             && read_bytes < bytes
         {
             let at_once = READ_BYTES.min(bytes);
-            let read = reader.read_on(from, at_once, &mut buffer, |record, position| {
+            let read = reader.read_on(from, at_once, buffer, |record, position| {
                 let RecordHead { bucket, slot, kind } = record.head;
                 let (bucket, slot) = (Bucket(bucket.0), Slot(slot.0));
                 if buckets.contains(bucket)
@@ -319,10 +318,11 @@ impl Worker {
                 let is_last_of_slot = self.index.place(*bucket, *slot) == Some(*position);
                 is_missing && (is_last_of_slot || plant::on(Plant::AnyRecordStreamed))
             };
-            let mut wanted = Vec::with_capacity(bytes.len());
-            for Found { at, .. } in found.into_iter().filter(is_wanted) {
-                wanted.extend_from_slice(&bytes[at]);
-            }
+            let wanted = if found.iter().all(is_wanted) {
+                bytes
+            } else {
+                found.into_iter().filter(is_wanted).flat_map(|Found { at, .. }| &bytes[at]).copied().collect()
+            };
             let commands = Commands::new(wanted.into());
             self.say(to, &Item::StreamPart(StreamPart { stream, part, commands, ended }));
         }
@@ -410,17 +410,17 @@ mod tests {
     fn a_part_is_sent_again_from_where_it_began() {
         let places: Vec<(u64, u32)> = (0..90).map(|index| (1, 5_000 + index * 10_000)).collect();
         let mut sending = sending(&places, SEGMENT_BYTES, 0).unwrap();
-        for part in 1..=20 {
+        let last = SENT_MAX + 4;
+        for part in 1..=last {
             sending.advance(Some(at(1, part * 10_000)));
         }
-        sending.go_back(20);
-        assert_eq!((sending.part, sending.at), (20, Some(at(1, 200_000))));
-        sending.go_back(15);
-        assert_eq!((sending.part, sending.at), (15, Some(at(1, 150_000))));
+        sending.go_back(last);
+        assert_eq!((sending.part, sending.at), (last, Some(at(1, last * 10_000))));
+        sending.go_back(last - 5);
+        assert_eq!((sending.part, sending.at), (last - 5, Some(at(1, (last - 5) * 10_000))));
         // So far back nothing is remembered, and nothing is made up.
         sending.go_back(1);
-        let oldest = 20 - SENT_MAX;
-        assert_eq!((sending.part, sending.at), (oldest, Some(at(1, oldest * 10_000))));
+        assert_eq!((sending.part, sending.at), (4, Some(at(1, 4 * 10_000))));
         sending.advance(Some(at(2, 0)));
         assert_eq!(sending.at, None, "there is no more that is wanted");
     }

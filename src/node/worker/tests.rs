@@ -7,7 +7,7 @@ use thermocline_paxos::{
     Accepted, Ballot, Boot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Slot,
 };
 use thermocline_routing_table::{BucketCount, GroupCount, Machine, Placement, ReplicaCount, Table, Zone};
-use thermocline_tiers::disk::MemoryDisk;
+use thermocline_tiers::disk::{AlignedBuffer, MemoryDisk};
 use thermocline_tiers::hot::journal::{Generation, Journal, JournalConfig, Position as Place};
 use thermocline_tiers::hot::state::{Key as StateKey, Position as StatePosition, StateConfig};
 
@@ -162,7 +162,7 @@ fn of_an_unknown_life(node: u16) -> Item {
 /// Does what the worker wants done, as disk threads would.
 fn run_jobs(worker: &mut Worker, journal: &Journal) {
     for job in std::mem::take(&mut worker.effects().jobs) {
-        worker.job_done(0, job.run(&journal.reader()));
+        worker.job_done(0, job.run(&journal.reader(), &mut AlignedBuffer::new()));
     }
 }
 

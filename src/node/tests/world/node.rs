@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thermocline_paxos::NodeId;
-use thermocline_tiers::disk::{Disk, MemoryDisk, Unsynced};
+use thermocline_tiers::disk::{AlignedBuffer, Disk, MemoryDisk, Unsynced};
 use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalConfig, JournalReader};
 use thermocline_tiers::hot::state::StateConfig;
 
@@ -144,7 +144,7 @@ impl World {
             }
         }
         for job in jobs {
-            let done = job.run(&running.reader);
+            let done = job.run(&running.reader, &mut AlignedBuffer::new());
             running.worker.job_done(now, done);
         }
         let mut sent = Vec::new();

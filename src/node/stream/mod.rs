@@ -25,16 +25,15 @@ pub(crate) use self::outgoing::{Stretch, StretchWanted};
 
 /// So many parts are asked for ahead of the one that is taken in: a question and its answer each wait for a turn at both nodes, and for a
 /// read.
-pub(crate) const PARTS_AHEAD: u32 = 32;
+pub(crate) const PARTS_AHEAD: u32 = 8;
 
 /// A part is closed when it has so many bytes of commands, or so much of the journal was read for it. So all that is under way fits the
-/// buffer of a link, beside what is fetched bucket by bucket. And memory for a part is used again and again, where that for a larger one would be given
-/// back to the system each time.
-pub(crate) const PART_BYTES: usize = 64 << 10;
+/// buffer of a link, beside what is fetched bucket by bucket. A smaller one would wait longer for its turns than it takes to be read.
+pub(crate) const PART_BYTES: usize = 256 << 10;
 
 /// So much of the journal is read for a part at most, about, in bytes; and so much at a time.
 pub(crate) const STRETCH_BYTES: u32 = 4 << 20;
-pub(crate) const READ_BYTES: u32 = 128 << 10;
+pub(crate) const READ_BYTES: u32 = 512 << 10;
 
 /// A source remembers where so many parts begin that it has sent: more than can be asked for again.
 const SENT_MAX: u32 = 2 * PARTS_AHEAD;

@@ -1,12 +1,12 @@
 //! The commands of a part, as they are in a frame: one behind the other, each as bucket u32 · slot u64 · command.
 //!
 //! A journal has commands in the same bytes (`record_codec.rs`): the source copies them and reads none. Who catches up makes values of them a
-//! few at a time, as it takes them in, so that a part takes no more memory than its frame.
+//! few at a time, as it takes them in, so that a part takes no more memory than its frame; they stay where they are in it, as nobody keeps one.
 
 use bytes::{Buf, BufMut, Bytes};
 use thermocline_paxos::{Bucket, Command, Slot};
 
-use crate::node::wire::{Malformed, get_command, need};
+use crate::node::wire::{Malformed, get_command_within, need};
 
 /// A command that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Commands {
             }
             need(&self.0, 12)?;
             let (bucket, slot) = (Bucket(self.0.get_u32_le()), Slot(self.0.get_u64_le()));
-            into.push(Streamed { bucket, slot, command: get_command(&mut self.0)? });
+            into.push(Streamed { bucket, slot, command: get_command_within(&mut self.0)? });
         }
         Ok(())
     }

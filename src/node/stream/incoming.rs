@@ -1,7 +1,8 @@
 //! Catching up by a stream.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use hashbrown::HashMap;
 use thermocline_paxos::{Bucket, NodeId, Slot};
 
 use super::{Commands, PARTS_AHEAD, StreamPart, Streamed};

@@ -1,9 +1,10 @@
 //! Serving a stream.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use thermocline_paxos::{Bucket, NodeId, Slot, Ticket};
 use thermocline_tiers::disk::AlignedBuffer;
 use thermocline_tiers::hot::journal::{
@@ -318,11 +319,10 @@ impl Worker {
                 let is_last_of_slot = self.index.place(*bucket, *slot) == Some(*position);
                 is_missing && (is_last_of_slot || plant::on(Plant::AnyRecordStreamed))
             };
-            let wanted = if found.iter().all(is_wanted) {
-                bytes
-            } else {
-                found.into_iter().filter(is_wanted).flat_map(|Found { at, .. }| &bytes[at]).copied().collect()
-            };
+            let mut wanted = Vec::with_capacity(bytes.len());
+            for Found { at, .. } in found.into_iter().filter(is_wanted) {
+                wanted.extend_from_slice(&bytes[at]);
+            }
             let commands = Commands::new(wanted.into());
             self.say(to, &Item::StreamPart(StreamPart { stream, part, commands, ended }));
         }

@@ -113,6 +113,13 @@ pub(in crate::node) fn put_command(out: &mut Vec<u8>, command: &Command) {
 
 /// Takes a command; its payload gets memory of its own.
 pub(in crate::node) fn get_command(body: &mut Bytes) -> Result<Command, Malformed> {
+    let command = get_command_within(body)?;
+    Ok(Command { payload: Bytes::copy_from_slice(&command.payload), ..command })
+}
+
+/// Takes a command; its payload stays where it is, and keeps all of the frame in memory: for commands that are kept no longer than
+/// others of their frame.
+pub(in crate::node) fn get_command_within(body: &mut Bytes) -> Result<Command, Malformed> {
     need(body, 1)?;
     let has = body.get_u8();
     if !matches!(has, 0 | HAS_ID) && has != HAS_ID | HAS_HEIR {
@@ -120,13 +127,17 @@ pub(in crate::node) fn get_command(body: &mut Bytes) -> Result<Command, Malforme
     }
     let id = if has & HAS_ID == 0 { None } else { Some(get_id(body)?) };
     let heir = if has & HAS_HEIR == 0 { None } else { Some(get_originator(body)?) };
-    Ok(Command { id, heir, payload: get_payload(body)? })
+    Ok(Command { id, heir, payload: get_payload_within(body)? })
 }
 
 pub(super) fn get_payload(body: &mut Bytes) -> Result<Bytes, Malformed> {
+    Ok(Bytes::copy_from_slice(&get_payload_within(body)?))
+}
+
+fn get_payload_within(body: &mut Bytes) -> Result<Bytes, Malformed> {
     let payload = get_bytes(body)?;
     if payload.len() > COMMAND_BYTES_LIMIT {
         return Err(malformed("a command that no journal takes"));
     }
-    Ok(Bytes::copy_from_slice(&payload))
+    Ok(payload)
 }

@@ -29,7 +29,8 @@ use crate::request::{Outcome, Request};
 pub(crate) use consensus::put_paxos;
 pub(crate) use copies::BucketPiece;
 pub(in crate::node) use fields::{
-    BALLOT_BYTES, get_ballot, get_bytes, get_command, need, put_ballot, put_bytes, put_command,
+    BALLOT_BYTES, get_ballot, get_bytes, get_command, get_command_within, need, put_ballot, put_bytes,
+    put_command,
 };
 pub(crate) use floors::Who;
 pub(crate) use introductions::{Founding, put_life};

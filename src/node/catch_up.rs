@@ -478,7 +478,8 @@ impl Worker {
         if !self.founded {
             return;
         }
-        for (bucket, slot) in self.index.stragglers(STRAGGLERS_MAX) {
+        let dealing = self.settings.dealing;
+        for (bucket, slot) in self.index.stragglers(STRAGGLERS_MAX, &self.parts, dealing) {
             let status = self.core.status(bucket);
             if status.chosen < slot && !status.proposing {
                 self.counters.finished_slots += 1;

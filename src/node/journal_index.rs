@@ -169,15 +169,8 @@ impl JournalIndex {
     /// Of the oldest that is left, records are forgotten from the last one back to one that is still needed: however often it is asked, each record
     /// is looked at once, and that one again.
     pub(crate) fn settle(&mut self, parts: &[Part], dealing: Dealing) {
-        let is_needed = |(bucket, slot): &(Bucket, Slot)| {
-            let part = &parts[dealing.place(*bucket)];
-            let bucket = thermocline_tiers::hot::Bucket(bucket.0);
-            let kept =
-                if plant::on(Plant::AppliedIsDurable) { part.applied(bucket) } else { part.durable(bucket) };
-            kept.0 < slot.0
-        };
         while let Some(mut oldest) = self.segments.first_entry() {
-            match oldest.get().iter().rposition(is_needed) {
+            match oldest.get().iter().rposition(|record| is_needed(*record, parts, dealing)) {
                 Some(last) => return oldest.get_mut().truncate(last + 1),
                 None => drop(oldest.remove()),
             }
@@ -194,11 +187,19 @@ impl JournalIndex {
         self.newest
     }
 
-    /// Records that may keep the oldest segment although newer ones have begun; only the last few, of which the very last one does if
-    /// [`settle`](Self::settle) was called.
-    pub(crate) fn stragglers(&self, count: usize) -> Vec<(Bucket, Slot)> {
-        let oldest = self.segments.values().next().filter(|_| self.segments.len() > 1);
-        oldest.into_iter().flatten().rev().take(count).copied().collect()
+    /// Records that keep the oldest segment although newer ones have begun; only the first few. Looks at all that is left of it.
+    pub(crate) fn stragglers(
+        &mut self,
+        count: usize,
+        parts: &[Part],
+        dealing: Dealing,
+    ) -> Vec<(Bucket, Slot)> {
+        if self.segments.len() < 2 {
+            return Vec::new();
+        }
+        let Some(mut oldest) = self.segments.first_entry() else { return Vec::new() };
+        oldest.get_mut().retain(|record| is_needed(*record, parts, dealing));
+        oldest.get().iter().take(count).copied().collect()
     }
 
     /// Segments below `first` are gone.
@@ -206,6 +207,14 @@ impl JournalIndex {
         self.first_segment = self.first_segment.max(first);
         self.segments = self.segments.split_off(&first);
     }
+}
+
+/// Whether a record is needed for recovery: its slot is not durable in the state.
+fn is_needed((bucket, slot): (Bucket, Slot), parts: &[Part], dealing: Dealing) -> bool {
+    let part = &parts[dealing.place(bucket)];
+    let bucket = thermocline_tiers::hot::Bucket(bucket.0);
+    let kept = if plant::on(Plant::AppliedIsDurable) { part.applied(bucket) } else { part.durable(bucket) };
+    kept.0 < slot.0
 }
 
 #[cfg(test)]

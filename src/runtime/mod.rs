@@ -39,7 +39,7 @@ pub(crate) struct Runtime {
     route: Arc<Route>,
     dealing: Dealing,
     mailboxes: Vec<Arc<Mailbox>>,
-    #[cfg(feature = "server")]
+    /// The workers' tokio runtimes.
     handles: Vec<tokio::runtime::Handle>,
     journal: JournalQueue,
     gate: Arc<JournalGate>,

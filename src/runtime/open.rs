@@ -218,28 +218,9 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         .collect::<Result<Vec<_>, Error>>()?;
     let (foundings, heard) = mpsc::channel(FOUNDINGS_MAX);
     let clock = Clock::start();
-    let mut threads = Threads { workers: Vec::new(), journal: Some(journal_thread), disk: disk_threads };
-    let mut handles = Vec::new();
-    for (index, worker) in workers.into_iter().enumerate() {
-        let parts = worker_thread::Parts {
-            index,
-            worker,
-            mailbox: mailboxes[index].clone(),
-            journal: queue.clone(),
-            gate: gate.clone(),
-            pool: pool.clone(),
-            clock,
-            setup: setup.clone(),
-            peers: addresses.clone(),
-            foundings: foundings.clone(),
-            seed: random()?,
-        };
-        let (thread, handle) = spawn_worker(parts).await?;
-        threads.workers.push(thread);
-        handles.push(handle);
-    }
     let (stop, stopped) = mpsc::channel(1);
-    let runtime = Runtime {
+    // Dropped at any point from here on, it ends the threads that there are.
+    let mut runtime = Runtime {
         boot: identity.boots,
         clock,
         disk_id: identity.disk,
@@ -247,25 +228,46 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         route,
         dealing,
         mailboxes: mailboxes.clone(),
-        #[cfg(feature = "server")]
-        handles: handles.clone(),
+        handles: Vec::new(),
         journal: queue,
         gate,
-        threads: parking_lot::Mutex::new(threads),
+        threads: parking_lot::Mutex::new(Threads {
+            workers: Vec::new(),
+            journal: Some(journal_thread),
+            disk: disk_threads,
+        }),
         stop: parking_lot::Mutex::new(Some(stop)),
         #[cfg(feature = "server")]
         next: std::sync::atomic::AtomicUsize::new(0),
         config: config.clone(),
     };
+    for (index, worker) in workers.into_iter().enumerate() {
+        let parts = worker_thread::Parts {
+            index,
+            worker,
+            mailbox: mailboxes[index].clone(),
+            journal: runtime.journal.clone(),
+            gate: runtime.gate.clone(),
+            pool: pool.clone(),
+            clock,
+            setup: setup.clone(),
+            peers: addresses.clone(),
+            foundings: foundings.clone(),
+            seed: random()?,
+        };
+        let (thread, handle) = spawn_worker(parts)?;
+        runtime.threads.get_mut().workers.push(thread);
+        runtime.handles.push(handle.await.map_err(|_| Error::Closed)??);
+    }
     if !addresses.is_empty() {
-        listen(&config, setup, &mailboxes, &handles[0]).await?;
+        listen(&config, setup, &mailboxes, &runtime.handles[0]).await?;
     }
     let others: Vec<u16> = group_peers(&config);
     let alone = others.is_empty();
     let mut founder = Founder::new(file, others);
     tell(&mailboxes, founder.begin()?);
     if !alone {
-        handles[0].spawn(found(founder, mailboxes, heard, stopped));
+        runtime.handles[0].spawn(found(founder, mailboxes, heard, stopped));
     }
     Ok(runtime)
 }
@@ -277,10 +279,11 @@ fn group_peers(config: &Config) -> Vec<u16> {
     topology.nodes_of(group).map(|node| node.id).filter(|id| *id != config.node_id).collect()
 }
 
-/// A thread with a tokio runtime of its own, on which the worker and what is spawned beside it run.
-async fn spawn_worker(
+/// A thread with a tokio runtime of its own, on which the worker and what is spawned beside it run, and the runtime's handle once there is one.
+#[expect(clippy::type_complexity, reason = "a pair")]
+fn spawn_worker(
     parts: worker_thread::Parts,
-) -> Result<(std::thread::JoinHandle<()>, tokio::runtime::Handle), Error> {
+) -> Result<(std::thread::JoinHandle<()>, oneshot::Receiver<Result<tokio::runtime::Handle, Error>>), Error> {
     let cannot =
         |error: io::Error| Error::storage(StorageKind::System, format!("cannot start a worker: {error}"));
     let (started, handle) = oneshot::channel();
@@ -292,7 +295,7 @@ async fn spawn_worker(
                 .build_local(LocalOptions::default());
             let runtime = match built {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(started.send(Err(error))),
+                Err(error) => return drop(started.send(Err(cannot(error)))),
             };
             let _ = started.send(Ok(runtime.handle().clone()));
             // As a task of its own it is woken by a push to the thread's own queue. The future that a runtime blocks on is woken by two
@@ -305,7 +308,6 @@ async fn spawn_worker(
             }
         })
         .map_err(cannot)?;
-    let handle = handle.await.map_err(|_| cannot(io::Error::other("its thread ended")))?.map_err(cannot)?;
     Ok((thread, handle))
 }
 

@@ -83,8 +83,14 @@ pub(super) async fn run(parts: Parts) {
         outstanding: 0,
     };
     thread.run().await;
-    thread.mailbox.close();
     thread.links.stop();
+}
+
+impl Drop for WorkerThread {
+    /// However it ends, nobody waits for an answer that does not come.
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
 }
 
 struct WorkerThread {
@@ -154,6 +160,7 @@ impl WorkerThread {
                 stop |= self.input(now, input);
                 if count % TURN_INPUTS_MAX == TURN_INPUTS_MAX - 1 {
                     self.end_turn(now);
+                    self.submit_held();
                 }
             }
             self.worker.tick(now);
@@ -243,7 +250,8 @@ impl WorkerThread {
         // This is said before the records can be written.
         let needed = self.worker.needed_segment(self.outstanding > 0);
         self.gate.needed[self.index].store(needed, Ordering::Release);
-        if self.worker.calls_under_way() > COMMIT_HERE_CALLS || !self.mailbox.is_empty() {
+        if self.worker.calls_under_way() > COMMIT_HERE_CALLS || !self.holds_all() || !self.mailbox.is_empty()
+        {
             self.submit_held();
         }
         let effects = self.worker.effects();
@@ -272,22 +280,27 @@ impl WorkerThread {
     /// Commits what a quiet turn has submitted, if that is quick, or has the journal's thread do it.
     ///
     /// So a lone write does not wait until one thread has woken another, and that one the first again, which takes half as long as a
-    /// sync. Whoever calls meanwhile waits for the sync to end, and never for a disk that is known to be slow.
+    /// sync. Everything of this thread waits for that one write meanwhile, deadlines too; a disk that has been slow once is left to the
+    /// journal's thread.
     async fn commit_held(&mut self) {
         // What the turn has answered is sent by this, and what has come is noticed.
         tokio::task::yield_now().await;
-        // A worker's records are synced in their order: nothing may be under way but what is held.
-        let is_alone = self.outstanding == self.held.len() as u64;
-        if !(is_alone && self.mailbox.is_empty() && self.journal.commit_here(&mut self.held)) {
+        if !(self.holds_all() && self.mailbox.is_empty() && self.journal.commit_here(&mut self.held)) {
             return self.submit_held();
         }
         let now = self.clock.now_ms();
+        self.worker.set_wall_clock(self.clock.wall_ms());
         for submission in std::mem::take(&mut self.held) {
             self.outstanding -= 1;
             self.worker.journal_synced(now, submission);
         }
         self.worker.tick(now);
         self.end_turn(now);
+    }
+
+    /// Whether nothing is under way but what is held: a worker's records are synced in their order.
+    fn holds_all(&self) -> bool {
+        self.outstanding == self.held.len() as u64
     }
 
     /// Has the journal's thread commit what is held.

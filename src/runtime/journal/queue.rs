@@ -5,11 +5,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use parking_lot::Mutex;
-use thermocline_tiers::hot::journal::{JournalBatch, JournalError};
+use thermocline_tiers::hot::journal::JournalBatch;
 
 use super::committer::Committer;
 use super::gate::JournalGate;
 use crate::node::effects::Submission;
+
+/// At most so many bytes are committed on a worker's thread: more take longer to write than a thread to wake.
+const HERE_BYTES_MAX: u64 = 64 << 10;
 
 /// Whoever commits holds the lock while it writes. The journal's thread waits for it, and nobody else. It is empty when that thread is gone.
 pub(super) type Shared = Arc<Mutex<Option<Committer>>>;
@@ -37,27 +40,32 @@ impl JournalQueue {
         let _ = self.sender.send(Message::Write(worker, submission));
     }
 
-    /// Commits on the caller's thread, in one or two milliseconds as a rule, and says whether it has: all of the submissions are synced
-    /// then. Does nothing if another thread is committing, or if the disk has lately been slow, or lacks room.
+    /// Commits on the caller's thread, with one write of not many bytes, and says whether it has: all of the submissions are synced then. Does
+    /// nothing if another thread is committing, if the disk has lately been slow, or if the journal must do more for it than write.
     ///
     /// Nothing that the same worker has [submitted](JournalQueue::submit) may be under way: its records keep their order.
     pub(in crate::runtime) fn commit_here(&self, submissions: &mut [Submission]) -> bool {
+        let bytes: u64 = submissions.iter().map(|submission| submission.batch.byte_len() as u64).sum();
         let Some(mut shared) = self.shared.try_lock() else { return false };
-        let Some(committer) = shared.as_mut().filter(|committer| committer.is_quick()) else { return false };
+        let is_for_here = |committer: &mut Committer| {
+            bytes <= HERE_BYTES_MAX && committer.is_quick() && committer.journal.takes_at_once(bytes)
+        };
         if self.gate.failed.load(Ordering::Relaxed) || self.gate.killed.load(Ordering::Acquire) {
             return false;
         }
+        // Should it panic, nobody finds the journal any more.
+        let Some(mut committer) = shared.take_if(is_for_here) else { return false };
         let was_witnessed = committer.until_witness().is_none();
         let mut batches: Vec<&mut JournalBatch> =
             submissions.iter_mut().map(|submission| &mut submission.batch).collect();
-        match committer.commit(&mut batches) {
-            Ok(()) => {}
-            // Nothing was written. The thread knows what to do.
-            Err(JournalError::Full { .. }) => return false,
-            Err(error) => {
-                committer.fail(&error);
-                return false;
-            }
+        let committed = committer.commit(&mut batches);
+        if let Err(error) = &committed {
+            committer.fail(error);
+        }
+        *shared = Some(committer);
+        drop(shared);
+        if committed.is_err() {
+            return false;
         }
         self.gate.commits_by_workers.fetch_add(1, Ordering::Relaxed);
         submissions.iter_mut().for_each(Submission::place);

@@ -7,11 +7,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use thermocline_paxos::{Bucket, Slot, Ticket};
-use thermocline_tiers::disk::{Disk, Lock, MemoryDisk, Unsynced};
+use thermocline_tiers::disk::{Call, Disk, Lock, MemoryDisk, Unsynced};
 use thermocline_tiers::hot::journal::{
     Committed, Journal, JournalBatch, JournalConfig, JournalIdentity, RecordHead, RecordKind, Sequence,
 };
 
+use super::committer::Committer;
 use super::*;
 use crate::node::effects::{Placed, Submission};
 use crate::runtime::mailbox::{Input, Mailbox};
@@ -65,9 +66,12 @@ impl Scene {
         self.queue.submit(0, submission);
     }
 
-    /// Has the thread commit one record after the other until the disk counts as quick.
+    /// Has the thread commit one record after the other until the disk counts as quick, and the segment has room for one more.
     fn make_quick(&mut self) {
-        while !self.queue.shared.lock().as_ref().unwrap().is_quick() {
+        let is_for_here = |committer: &Committer| {
+            committer.is_quick() && committer.journal.takes_at_once(RECORD_BYTES as u64 + 100)
+        };
+        while !is_for_here(self.queue.shared.lock().as_ref().unwrap()) {
             self.submit();
             let last = self.next - 1;
             self.until("synced", |scene| scene.synced == last);
@@ -87,6 +91,20 @@ impl Scene {
                     Input::JournalFailed(cause) => panic!("{cause}"),
                     _ => {}
                 }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Hears from the journal until it tells something.
+    fn until_told(&mut self, what: &str, mut tells: impl FnMut(&Input) -> bool) {
+        let start = Instant::now();
+        loop {
+            assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+            let mut inputs = Vec::new();
+            self.mailbox.take(&mut inputs);
+            if inputs.iter().any(&mut tells) {
+                return;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -163,6 +181,8 @@ fn a_worker_commits_for_itself_when_the_disk_is_known_to_be_quick() {
 
     // The thread sees to the witness, though it has not committed itself.
     scene.until("a witness", |scene| scene.queue.shared.lock().as_ref().unwrap().until_witness().is_none());
+    scene.make_quick();
+    scene.until("a witness", |scene| scene.queue.shared.lock().as_ref().unwrap().until_witness().is_none());
     let mut held = [scene.submission()];
     assert!(scene.queue.commit_here(&mut held));
     scene.until("another witness", |scene| {
@@ -194,23 +214,64 @@ fn no_worker_waits_for_a_disk_that_was_slow_lately_or_for_another_commit() {
 }
 
 #[test]
-fn a_worker_leaves_a_full_disk_to_the_thread() {
+fn a_worker_leaves_another_segment_to_the_thread() {
     let mut scene = scene();
     scene.make_quick();
-    scene.disk.set_capacity(Some(scene.disk.used_bytes()));
-    let submission = loop {
-        let mut held = [scene.submission()];
-        if !scene.queue.commit_here(&mut held) {
-            let [submission] = held;
-            break submission;
-        }
-    };
-    let last = submission.through.0;
-    assert!(submission.records[0].position.is_none());
-    scene.queue.submit(0, submission);
-    scene.until("synced from the headroom", |scene| scene.synced == last);
-    assert!(scene.is_full());
-    scene.disk.set_capacity(None);
+    let rolls = |scene: &Scene| scene.disk.list(Path::new("journal")).unwrap().len();
+    for _ in 0..3 {
+        let files = rolls(&scene);
+        let submission = loop {
+            let mut held = [scene.submission()];
+            if !scene.queue.commit_here(&mut held) {
+                let [submission] = held;
+                break submission;
+            }
+        };
+        assert_eq!(rolls(&scene), files, "no file was made here");
+        assert!(submission.records[0].position.is_none());
+        let last = submission.through.0;
+        scene.queue.submit(0, submission);
+        scene.until("synced in another segment", |scene| scene.synced == last);
+        scene.make_quick();
+    }
+    scene.end();
+}
+
+#[test]
+fn a_worker_leaves_what_is_large_to_the_thread() {
+    let mut scene = scene();
+    scene.make_quick();
+    let mut held = [scene.submission(), scene.submission()];
+    assert!(!scene.queue.commit_here(&mut held));
+    for submission in held {
+        scene.queue.submit(0, submission);
+    }
+    let last = scene.next - 1;
+    scene.until("synced", |scene| scene.synced == last);
+    scene.end();
+}
+
+#[test]
+fn nobody_goes_on_with_a_journal_whose_write_failed() {
+    let mut scene = scene();
+    scene.make_quick();
+    // Some of them may hit the thread that makes segments ready, which tries again.
+    (1..=40).for_each(|nth| scene.disk.fail(Call::Write, nth, std::io::ErrorKind::Other));
+    let mut held = [scene.submission()];
+    let mut failed = false;
+    // At the end of a segment the thread is asked, and fails.
+    if !scene.queue.commit_here(&mut held) && !scene.gate.failed.load(Ordering::Relaxed) {
+        let [submission] = held;
+        scene.queue.submit(0, submission);
+    }
+    scene.until_told("failed", |input| {
+        failed |= matches!(input, Input::JournalFailed(_));
+        failed
+    });
+    assert!(scene.gate.failed.load(Ordering::Relaxed));
+    let mut held = [scene.submission()];
+    assert!(!scene.queue.commit_here(&mut held));
+    assert!(held[0].records[0].position.is_none());
     scene.end();
 }
 

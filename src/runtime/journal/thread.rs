@@ -41,9 +41,9 @@ pub(in crate::runtime) fn start(
     let thread = std::thread::Builder::new()
         .name("journal".into())
         .spawn(move || {
-            run(&shared, &receiver);
-            // From here on no worker commits either.
-            drop(shared.lock().take());
+            let end = End(shared);
+            run(&end.0, &receiver);
+            drop(end);
             let _ = preparer.join();
             // The disk threads hold the other copies: when the last of them ends, the directory is free.
             drop(lock);
@@ -52,6 +52,15 @@ pub(in crate::runtime) fn start(
             Error::storage(StorageKind::System, format!("cannot start the journal's thread: {error}"))
         })?;
     Ok((queue, thread))
+}
+
+/// Dropped when the thread ends, however it does: from then on no worker commits either.
+struct End(Shared);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        drop(self.0.lock().take());
+    }
 }
 
 /// Commits whatever waits until it is told to stop.

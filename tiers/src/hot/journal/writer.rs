@@ -99,6 +99,11 @@ impl Journal {
         self.witness().map(|_| ())
     }
 
+    /// Whether batches of so many bytes go into the active segment with one write, so that [`commit`](Journal::commit) does nothing else, and waits for nobody.
+    pub fn takes_at_once(&self, bytes: u64) -> bool {
+        CommitHeader::padded_bytes(bytes) <= u64::from(self.room().min(self.config().commit_bytes_max))
+    }
+
     /// A reader of single records, for any thread.
     pub fn reader(&self) -> JournalReader {
         JournalReader { directory: Arc::clone(&self.directory) }
@@ -147,8 +152,7 @@ impl Journal {
         if bytes == 0 {
             return Ok(committed);
         }
-        let padded = CommitHeader::padded_bytes(bytes);
-        if padded <= u64::from(self.room().min(self.config().commit_bytes_max)) {
+        if self.takes_at_once(bytes) {
             self.pieces.clear();
             self.pieces
                 .extend(batches.iter().enumerate().map(|(batch, records)| Piece::whole(batch, records)));

@@ -40,6 +40,11 @@ pub(crate) struct OpenSlot {
 }
 
 impl Active {
+    /// Whether somebody who called this node waits for slots of the bucket: to read what is in them, or to write behind them.
+    pub(crate) fn has_callers(&self) -> bool {
+        !self.waiting.is_empty() || !self.pending.is_empty() || self.proposed.is_some()
+    }
+
     fn is_at_rest(&self) -> bool {
         self.pending.is_empty()
             && self.proposed.is_none()
@@ -81,6 +86,13 @@ impl ActiveBuckets {
             self.places[*place as usize].bucket = bucket;
         }
         &mut self.places[*place as usize]
+    }
+
+    pub(crate) fn get(&self, bucket: Bucket) -> Option<&Active> {
+        match self.by_bucket[bucket.0 as usize] {
+            AT_REST => None,
+            place => Some(&self.places[place as usize]),
+        }
     }
 
     pub(crate) fn get_mut(&mut self, bucket: Bucket) -> Option<&mut Active> {

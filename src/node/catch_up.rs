@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, Command, NodeId, Slot, Status, Vote};
 
+use super::active::Active;
 use super::effects::Job;
 use super::nudges;
 use super::timers::Timer;
@@ -64,8 +65,9 @@ impl Worker {
         if reached >= through || self.transfers.concerns(bucket) {
             return;
         }
-        let is_waited_for = self.active.get_mut(bucket).is_some_and(|active| !active.waiting.is_empty());
-        if self.streams.brings(bucket, through) && !is_waited_for {
+        // A stream may take seconds, in which a proposal in a slot that is decided gets no vote.
+        let is_urgent = self.active.get(bucket).is_some_and(Active::has_callers);
+        if self.streams.brings(bucket, through) && !is_urgent {
             return;
         }
         if reached == Slot(0) && through.0 > transfer::SLOTS_MAX {
@@ -82,6 +84,14 @@ impl Worker {
         self.active.enter(bucket).fetching = Some((peer, now));
         self.timers.at(now + FETCH_MS, Timer::Fetch(bucket));
         self.say(peer, &Item::Fetch { bucket, from: reached.next(), through });
+    }
+
+    /// Whether this replica is known to lack slots of a bucket: until they have come, nothing can be decided there from here.
+    pub(super) fn is_behind(&self, bucket: Bucket) -> bool {
+        self.catch_up_holds.contains(&bucket.0)
+            || self.active.get(bucket).is_some_and(|active| active.fetching.is_some())
+            || self.streams.through(bucket).is_some_and(|through| self.applied(bucket) < through)
+            || self.transfers.concerns(bucket)
     }
 
     /// A bucket waits for its turn.

@@ -101,7 +101,9 @@ impl Worker {
             return self.cannot_place(key, "the node takes no part in its group yet".into());
         }
         let passed_on = matches!(call.source, Source::Peer { hops, .. } if hops >= HOPS_MAX);
-        let busy_here = self.active.get_mut(bucket).is_some_and(|active| active.proposed.is_some());
+        let busy_here = self.active.get(bucket).is_some_and(|active| active.proposed.is_some());
+        // What was proposed here before it was known that slots are missing waits for them; what comes now need not.
+        let busy_here = busy_here && !self.is_behind(bucket);
         match self.better_proposer(bucket) {
             Some(owner) if !passed_on && !busy_here => self.forward(now, key, owner),
             _ => self.enqueue(now, bucket, key),
@@ -157,7 +159,9 @@ impl Worker {
     }
 
     fn forward(&mut self, now: u64, key: CallKey, to: NodeId) {
-        let owns = self.calls.get(key).is_some_and(|call| self.owns(call.bucket));
+        let may_inherit = self.calls.get(key).is_some_and(|call| {
+            self.owns(call.bucket) && self.core.fresh(call.bucket).voting && !self.is_behind(call.bucket)
+        });
         let Some(call) = self.calls.get_mut(key) else { return };
         call.forwarded = Some((to, now));
         let deadline_ms = u32::try_from(call.deadline.saturating_sub(now)).unwrap_or(u32::MAX);
@@ -168,8 +172,9 @@ impl Worker {
             Work::Write(write) => {
                 write.copies = write.copies.saturating_add(1);
                 self.tokens.insert((write.token.client, write.token.counter), key);
-                // Whoever writes a bucket should own it: then it writes in one step, without passing on.
-                let heir = (hops == 1 && owns && self.core.fresh(bucket).voting).then(|| self.core.me().boot);
+                // Whoever writes a bucket should own it: then it writes in one step, without passing on. But not who could not, and would have
+                // all others pass on to it what it cannot propose.
+                let heir = (hops == 1 && may_inherit).then(|| self.core.me().boot);
                 let entry = write.entry.clone();
                 Item::ForwardWrite { call: wire, hops, deadline_ms, bucket, heir, entry }
             }
@@ -383,7 +388,8 @@ impl Worker {
         for key in keys {
             let Some(call) = self.calls.get(key) else { continue };
             let (bucket, tried) = (call.bucket, call.forwarded.map(|(to, _)| to));
-            let tries_here = matches!(call.work, Work::Write(_)) && self.owns(bucket);
+            let tries_here =
+                matches!(call.work, Work::Write(_)) && self.owns(bucket) && !self.is_behind(bucket);
             if lost.is_none() && !tries_here && !self.has_other_replica(bucket, tried) {
                 // There is nobody else to ask: the one that was asked has until the deadline.
                 continue;

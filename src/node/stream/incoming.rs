@@ -54,6 +54,10 @@ impl Incoming {
         self.wants.len()
     }
 
+    pub(super) fn through(&self, bucket: Bucket) -> Option<Slot> {
+        self.wants.get(&bucket.0).map(|(_, last)| *last)
+    }
+
     pub(super) fn brings(&mut self, bucket: Bucket, through: Slot) -> bool {
         let want = self.wants.get_mut(&bucket.0);
         want.map(|(_, last)| *last = through.max(*last)).is_some()

@@ -78,6 +78,11 @@ impl Streams {
         self.incoming.as_ref().map_or(0, Incoming::buckets)
     }
 
+    /// Through which slot a stream is to bring what this bucket lacks, or was to.
+    pub(super) fn through(&self, bucket: Bucket) -> Option<Slot> {
+        self.incoming.as_ref()?.through(bucket)
+    }
+
     /// Whether a stream is to bring what this bucket lacks; then it is known to lack all through this slot.
     pub(super) fn brings(&mut self, bucket: Bucket, through: Slot) -> bool {
         self.incoming.as_mut().is_some_and(|incoming| incoming.brings(bucket, through))

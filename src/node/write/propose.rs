@@ -31,10 +31,12 @@ impl Worker {
         }
     }
 
-    /// Which node can propose in the bucket without a first phase, if it is another one that is there.
+    /// Which node can propose in the bucket without a first phase, if it is another one that is there. A replica that lacks slots cannot propose at
+    /// all: another one knows who can.
     pub(in crate::node) fn better_proposer(&self, bucket: Bucket) -> Option<NodeId> {
-        let owner = self.core.owner(bucket)?;
-        (owner != self.settings.me && self.is_up(owner)).then_some(owner)
+        let me = self.settings.me;
+        let owner = self.core.owner(bucket).filter(|owner| *owner != me && self.is_up(*owner));
+        owner.or_else(|| if self.is_behind(bucket) { self.another_source(bucket, me) } else { None })
     }
 
     /// Proposes the bucket's pending writes, if its slot is free.

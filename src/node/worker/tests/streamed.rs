@@ -222,6 +222,66 @@ fn what_a_stream_did_not_bring_is_fetched_alone() {
     assert!(!alone.is_empty());
 }
 
+/// A write that was proposed before this node knew that its slot is decided needs the slots that come next; so does one that waits for it.
+#[test]
+fn what_a_write_waits_for_is_fetched_and_not_left_to_the_stream() {
+    let mut worker = worker(1, 3, 8);
+    let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
+    call(&mut worker, 5, &name, put(&name));
+    worker.flush(0);
+    let others = (0..1000).map(Bucket).filter(|other| *other != bucket);
+    for behind in others.chain([bucket]) {
+        tell(&mut worker, 0, 2, &Item::Hint { bucket: behind, chosen: Slot(3) });
+    }
+    worker.tick(10);
+    let asked = told(&mut worker, 2);
+    let is_streamed =
+        |item: &Item| matches!(item, Item::StreamAsk { buckets, .. } if buckets.contains(&(bucket, Slot(1))));
+    assert!(asked.iter().any(is_streamed) && !fetched(&asked).contains(&bucket));
+    for first in fetched(&asked) {
+        tell(&mut worker, 11, 2, &decided(first, 1, 3));
+    }
+    // What a peer says that is asked for a vote in a slot that is decided.
+    tell(&mut worker, 12, 2, &Item::Hint { bucket, chosen: Slot(3) });
+    assert_eq!(fetched(&told(&mut worker, 2)), [bucket]);
+}
+
+/// A write to a bucket whose missing slots are still to come would wait for them here. It is passed on, to another node if the first one does not
+/// answer, and this one does not ask to own what it cannot propose in.
+#[test]
+fn who_lacks_slots_passes_writes_on_and_inherits_nothing() {
+    let buckets: Vec<Bucket> = (0..1000).map(Bucket).collect();
+    let (mut worker, asked) = behind(&buckets, 3);
+    assert_eq!(streams(&asked), 1);
+    let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
+    let request = Request { ask: put(&name), deadline_ms: 1_000, consistency: Consistency::Linearizable };
+    worker.call(11, 5, crate::node::entity_hash(&name), request);
+    worker.flush(11);
+    let passed_on = |worker: &mut Worker| -> Vec<(u16, Option<Boot>)> {
+        let mut all = Vec::new();
+        for node in [2, 3] {
+            all.extend(told(worker, node).into_iter().filter_map(|item| match item {
+                Item::ForwardWrite { heir, bucket: about, .. } if about == bucket => Some((node, heir)),
+                _ => None,
+            }));
+        }
+        all
+    };
+    let first = passed_on(&mut worker);
+    let [(first, None)] = first[..] else { panic!("{first:?}") };
+    let late = 11 + worker.settings.hedge_ms;
+    worker.tick(late);
+    worker.flush(late);
+    assert_eq!(passed_on(&mut worker), [(5 - first, None)], "the other one is tried");
+    assert_eq!(worker.counters.proposals, 0);
+    // Once it has the slots, it may own the bucket again.
+    tell(&mut worker, late, 2, &decided(bucket, 1, 3));
+    call(&mut worker, 6, &name, put(&name));
+    worker.flush(late);
+    let last = passed_on(&mut worker);
+    assert!(matches!(last[..], [(3, Some(_))]), "{last:?}");
+}
+
 /// A source sends bytes that are no command: what is before them counts, and what follows in that part is lost.
 #[test]
 fn a_part_that_is_no_list_of_commands_ends_there() {

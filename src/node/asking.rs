@@ -72,6 +72,11 @@ impl Asking {
         self.decision = self.decision - self.decision / 16 + sample / 16;
     }
 
+    /// How long decisions take, in milliseconds; `PATIENCE_MS_MAX` at most.
+    pub(in crate::node) fn decision_ms(&self) -> u64 {
+        self.decision / 16
+    }
+
     /// How long votes are waited for before others are asked, in milliseconds.
     pub(in crate::node) fn patience(&self) -> u64 {
         (PATIENCE_MS + 3 * self.decision / 16).min(PATIENCE_MS_MAX)

@@ -1,5 +1,6 @@
 //! Whole nodes without a runtime, in a world of which all is played from one seed.
 
+mod contention;
 mod disks;
 #[cfg(feature = "plant")]
 pub(in crate::node) mod plants;

@@ -12,7 +12,9 @@ use crate::node::wire::{self, Item};
 /// After so long an accepted value without a decision is finished by whoever holds it, in milliseconds.
 const UNDECIDED_MS: u64 = 1_000;
 
-/// The first backoff after a preemption is drawn from up to so many milliseconds; it doubles up to four times.
+/// The backoff after a preemption is drawn from up to so many milliseconds and as long as decisions take, doubled for each time that the
+/// proposal was prepared, up to four times. Who comes back while the other one's decision is still under way preempts that in its turn: with
+/// slow disks or links two nodes would go on so for seconds.
 const BACKOFF_MS: u64 = 2;
 
 /// That a slot is decided may wait so long, in milliseconds, for a frame that leaves anyway: with few callers it would cost each of them two
@@ -126,7 +128,7 @@ impl Worker {
                 self.say(peer, &Item::Hint { bucket, chosen });
             }
             Event::Backoff { bucket, attempt } => {
-                let spread = BACKOFF_MS << attempt.min(4);
+                let spread = (BACKOFF_MS + self.asking.decision_ms()) << attempt.min(4);
                 let due = now + 1 + self.draw(spread);
                 self.counters.preempted += 1;
                 self.timers.at(due, Timer::Retry(bucket));

@@ -46,8 +46,8 @@ pub(super) struct World {
     late: Vec<(u64, Frame)>,
     /// Who does not reach whom.
     cuts: BTreeSet<(usize, usize)>,
-    /// Between these, in this direction, each frame takes so long.
-    held_up: Option<(usize, usize, u64)>,
+    /// Between these, in this direction, each frame takes so long, in milliseconds.
+    held_up: BTreeMap<(usize, usize), u64>,
     pub(super) now: u64,
     random: u64,
     pub(super) shape: Shape,
@@ -90,7 +90,7 @@ impl World {
             frames: Vec::new(),
             late: Vec::new(),
             cuts: BTreeSet::new(),
-            held_up: None,
+            held_up: BTreeMap::new(),
             now: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             shape: Shape { trouble: 0, ..shape },

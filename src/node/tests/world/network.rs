@@ -13,9 +13,7 @@ impl World {
         if self.cuts.contains(&(frame.1, frame.0)) {
             return;
         }
-        if let Some((from, to, ms)) = self.held_up
-            && (frame.1, frame.0) == (from, to)
-        {
+        if let Some(ms) = self.held_up.get(&(frame.1, frame.0)) {
             self.late.push((self.now + ms, frame));
             return;
         }
@@ -87,11 +85,11 @@ impl World {
 
     /// All frames of a node to another are held up for so long, until [`release`](Self::release).
     pub(in crate::node::tests) fn hold_up(&mut self, from: usize, to: usize, ms: u64) {
-        self.held_up = Some((from, to, ms));
+        self.held_up.insert((from, to), ms);
     }
 
     /// Frames take their usual time again; those that are under way do not.
     pub(in crate::node::tests) fn release(&mut self) {
-        self.held_up = None;
+        self.held_up.clear();
     }
 }

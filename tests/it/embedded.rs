@@ -1,5 +1,8 @@
 //! One process, one replica.
 
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
 use thermocline::{Config, Error, Key, Resolution, StorageKind, Store, Version};
 
 fn config(directory: &std::path::Path) -> Config {
@@ -26,6 +29,40 @@ async fn what_was_acknowledged_is_there_after_reopening() {
     let page = store.scan("entity-3").newest_first().limit(5).page().await.unwrap();
     let values: Vec<_> = page.records.iter().map(|record| record.value.clone()).collect();
     assert_eq!(values, ["value-493", "value-486", "value-479", "value-472", "value-465"]);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_that_is_given_up_at_any_moment_frees_the_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let opened = async || {
+        let begun = Instant::now();
+        loop {
+            match Store::open(config(root.path())).await {
+                Err(Error::Storage { kind: StorageKind::Locked, .. }) => {
+                    assert!(begun.elapsed() < Duration::from_secs(60), "the directory is never free");
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                other => return other.unwrap(),
+            }
+        }
+    };
+    // It is given up wherever it waits: the first time, the second, and so on.
+    for waits in 0..12 {
+        opened().await.close().await;
+        let mut opening = std::pin::pin!(Store::open(config(root.path())));
+        let mut waited = 0;
+        std::future::poll_fn(|context| {
+            if opening.as_mut().poll(context).is_ready() || waited == waits {
+                return Poll::Ready(());
+            }
+            waited += 1;
+            Poll::Pending
+        })
+        .await;
+    }
+    let store = opened().await;
+    store.put(&Key::undated("alice"), "value").await.unwrap();
     store.close().await;
 }
 

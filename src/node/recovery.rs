@@ -3,11 +3,12 @@
 //! The state comes back as an exact prefix of each bucket's log; the journal is replayed above it. What the journal cannot
 //! vouch for makes the buckets concerned learners (I6), never an error: the node starts and serves what it can.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Slot, Vote};
 use thermocline_tiers::disk::{AlignedBuffer, Disk};
 use thermocline_tiers::hot::journal::{
@@ -400,6 +401,9 @@ impl Replayer<'_> {
     /// Catches up with what was lost of all buckets.
     fn note_losses(&mut self, bucket: Bucket) {
         let losses = self.losses;
+        if losses == 0 {
+            return;
+        }
         let known = self.replicas.get_mut(&bucket.0).map(|(_, known)| std::mem::replace(known, losses));
         if known.is_some_and(|known| known < losses) {
             self.lost_in(bucket);

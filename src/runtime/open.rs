@@ -257,7 +257,7 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         };
         let (thread, handle) = spawn_worker(parts)?;
         runtime.threads.get_mut().workers.push(thread);
-        runtime.handles.push(handle.await.map_err(|_| Error::Closed)??);
+        runtime.handles.push(handle.await.map_err(worker_thread::closed)??);
     }
     if !addresses.is_empty() {
         listen(&config, setup, &mailboxes, &runtime.handles[0]).await?;
@@ -279,11 +279,11 @@ fn group_peers(config: &Config) -> Vec<u16> {
     topology.nodes_of(group).map(|node| node.id).filter(|id| *id != config.node_id).collect()
 }
 
-/// A thread with a tokio runtime of its own, on which the worker and what is spawned beside it run, and the runtime's handle once there is one.
-#[expect(clippy::type_complexity, reason = "a pair")]
-fn spawn_worker(
-    parts: worker_thread::Parts,
-) -> Result<(std::thread::JoinHandle<()>, oneshot::Receiver<Result<tokio::runtime::Handle, Error>>), Error> {
+/// Tells a worker's tokio runtime once there is one, or why there is none.
+type Started = oneshot::Receiver<Result<tokio::runtime::Handle, Error>>;
+
+/// A thread with a tokio runtime of its own, on which the worker and what is spawned beside it run.
+fn spawn_worker(parts: worker_thread::Parts) -> Result<(std::thread::JoinHandle<()>, Started), Error> {
     let cannot =
         |error: io::Error| Error::storage(StorageKind::System, format!("cannot start a worker: {error}"));
     let (started, handle) = oneshot::channel();

@@ -285,7 +285,11 @@ impl WorkerThread {
     async fn commit_held(&mut self) {
         // What the turn has answered is sent by this, and what has come is noticed.
         tokio::task::yield_now().await;
-        if !(self.holds_all() && self.mailbox.is_empty() && self.journal.commit_here(&mut self.held)) {
+        debug_assert!(
+            self.holds_all(),
+            "a turn holds nothing back while something is at the journal's thread"
+        );
+        if !(self.mailbox.is_empty() && self.journal.commit_here(&mut self.held)) {
             return self.submit_held();
         }
         let now = self.clock.now_ms();

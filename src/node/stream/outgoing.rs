@@ -168,6 +168,7 @@ impl StretchWanted {
         let Self { to, stream, serial, part, from, bytes, buckets } = self;
         let (mut found, mut commands, mut read_bytes) = (Vec::new(), Vec::new(), 0);
         let mut next = Some(from);
+        // What it was used for before is no part of what is read here.
         buffer.resize(0);
         while let Some(from) = next
             && commands.len() < PART_BYTES

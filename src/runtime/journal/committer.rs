@@ -47,21 +47,14 @@ impl Committer {
         self.quick >= QUICK_COMMITS
     }
 
-    /// Writes all records of the batches, durably, as [`Journal::commit`] does.
-    pub(super) fn commit(&mut self, batches: &mut [&mut JournalBatch]) -> Result<(), JournalError> {
-        let begun = Instant::now();
-        let committed = self.journal.commit(batches)?;
-        self.note(begun, &committed);
-        Ok(())
-    }
-
-    /// As [`commit`](Committer::commit), but may use the headroom.
-    pub(super) fn commit_from_headroom(
+    /// Writes all records of the batches, durably, by [`Journal::commit`] or its like.
+    pub(super) fn commit(
         &mut self,
         batches: &mut [&mut JournalBatch],
+        write: impl FnOnce(&mut Journal, &mut [&mut JournalBatch]) -> Result<Committed, JournalError>,
     ) -> Result<(), JournalError> {
         let begun = Instant::now();
-        let committed = self.journal.commit_from_headroom(batches)?;
+        let committed = write(&mut self.journal, batches)?;
         self.note(begun, &committed);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use parking_lot::Mutex;
-use thermocline_tiers::hot::journal::JournalBatch;
+use thermocline_tiers::hot::journal::{Journal, JournalBatch};
 
 use super::committer::Committer;
 use super::gate::JournalGate;
@@ -58,7 +58,7 @@ impl JournalQueue {
         let was_witnessed = committer.until_witness().is_none();
         let mut batches: Vec<&mut JournalBatch> =
             submissions.iter_mut().map(|submission| &mut submission.batch).collect();
-        let committed = committer.commit(&mut batches);
+        let committed = committer.commit(&mut batches, Journal::commit);
         if let Err(error) = &committed {
             committer.fail(error);
         }

@@ -66,48 +66,65 @@ impl Scene {
         self.queue.submit(0, submission);
     }
 
+    /// Has the thread commit.
+    fn sync(&mut self, submission: Submission) {
+        let last = submission.through.0;
+        self.queue.submit(0, submission);
+        self.until("synced", |scene| scene.synced == last);
+    }
+
+    /// Has the thread commit the next record.
+    fn sync_next(&mut self) {
+        let submission = self.submission();
+        self.sync(submission);
+    }
+
+    fn committer<T>(&self, look: impl FnOnce(&mut Committer) -> T) -> T {
+        look(self.queue.shared.lock().as_mut().unwrap())
+    }
+
     /// Has the thread commit one record after the other until the disk counts as quick, and the segment has room for one more.
     fn make_quick(&mut self) {
-        let is_for_here = |committer: &Committer| {
+        let is_for_here = |committer: &mut Committer| {
             committer.is_quick() && committer.journal.takes_at_once(RECORD_BYTES as u64 + 100)
         };
-        while !is_for_here(self.queue.shared.lock().as_ref().unwrap()) {
-            self.submit();
-            let last = self.next - 1;
-            self.until("synced", |scene| scene.synced == last);
+        while !self.committer(is_for_here) {
+            self.sync_next();
         }
+    }
+
+    fn until_witnessed(&mut self) {
+        self.until("a witness", |scene| scene.committer(|committer| committer.until_witness().is_none()));
     }
 
     /// Hears from the journal until something holds. A minute is for a machine that is stuck.
     fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !holds(self) {
-            assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
-            let mut inputs = Vec::new();
-            self.mailbox.take(&mut inputs);
-            for input in inputs {
+            for input in self.hear(start, what) {
                 match input {
                     Input::Synced(submission) => self.synced = submission.through.0,
                     Input::JournalFailed(cause) => panic!("{cause}"),
                     _ => {}
                 }
             }
-            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Hears from the journal until it tells something.
-    fn until_told(&mut self, what: &str, mut tells: impl FnMut(&Input) -> bool) {
+    fn until_it_failed(&mut self) {
         let start = Instant::now();
-        loop {
-            assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
-            let mut inputs = Vec::new();
-            self.mailbox.take(&mut inputs);
-            if inputs.iter().any(&mut tells) {
-                return;
-            }
+        while !self.hear(start, "failed").iter().any(|input| matches!(input, Input::JournalFailed(_))) {}
+    }
+
+    /// What the journal has told by now.
+    fn hear(&self, since: Instant, what: &str) -> Vec<Input> {
+        assert!(since.elapsed() < Duration::from_secs(60), "never: {what}");
+        let mut inputs = Vec::new();
+        self.mailbox.take(&mut inputs);
+        if inputs.is_empty() {
             std::thread::sleep(Duration::from_millis(1));
         }
+        inputs
     }
 
     fn is_full(&self) -> bool {
@@ -138,9 +155,7 @@ fn a_full_disk_is_said_and_what_was_under_way_is_synced() {
     scene.until("synced from the headroom", |scene| scene.synced == last);
     scene.disk.set_capacity(None);
     scene.until("room again, without any write", |scene| !scene.is_full());
-    scene.submit();
-    let last = scene.next - 1;
-    scene.until("synced again", |scene| scene.synced == last);
+    scene.sync_next();
     scene.end();
 }
 
@@ -151,9 +166,7 @@ fn a_full_disk_gets_room_from_segments_that_only_peers_want() {
     scene.gate.needed[0].store(u64::MAX, Ordering::Release);
     scene.fill(2 << 20);
     scene.until("room again from within", |scene| !scene.is_full());
-    scene.submit();
-    let last = scene.next - 1;
-    scene.until("synced again", |scene| scene.synced == last);
+    scene.sync_next();
     scene.end();
 }
 
@@ -180,14 +193,12 @@ fn a_worker_commits_for_itself_when_the_disk_is_known_to_be_quick() {
     assert_eq!(found, (1..=last).collect::<Vec<_>>());
 
     // The thread sees to the witness, though it has not committed itself.
-    scene.until("a witness", |scene| scene.queue.shared.lock().as_ref().unwrap().until_witness().is_none());
+    scene.until_witnessed();
     scene.make_quick();
-    scene.until("a witness", |scene| scene.queue.shared.lock().as_ref().unwrap().until_witness().is_none());
+    scene.until_witnessed();
     let mut held = [scene.submission()];
     assert!(scene.queue.commit_here(&mut held));
-    scene.until("another witness", |scene| {
-        scene.queue.shared.lock().as_ref().unwrap().until_witness().is_none()
-    });
+    scene.until_witnessed();
     scene.end();
 }
 
@@ -203,7 +214,7 @@ fn no_worker_waits_for_a_disk_that_was_slow_lately_or_for_another_commit() {
     }
     let written = Committed { sequence: Sequence(0), commits: 0, records: 0, bytes: 0, rolled: false };
     let slow = Instant::now().checked_sub(Duration::from_millis(2)).unwrap();
-    scene.queue.shared.lock().as_mut().unwrap().note(slow, &written);
+    scene.committer(|committer| committer.note(slow, &written));
     assert!(!scene.queue.commit_here(&mut held));
     let [submission] = held;
     scene.queue.submit(0, submission);
@@ -217,9 +228,9 @@ fn no_worker_waits_for_a_disk_that_was_slow_lately_or_for_another_commit() {
 fn a_worker_leaves_another_segment_to_the_thread() {
     let mut scene = scene();
     scene.make_quick();
-    let rolls = |scene: &Scene| scene.disk.list(Path::new("journal")).unwrap().len();
+    let files_of = |scene: &Scene| scene.disk.list(Path::new("journal")).unwrap().len();
     for _ in 0..3 {
-        let files = rolls(&scene);
+        let files = files_of(&scene);
         let submission = loop {
             let mut held = [scene.submission()];
             if !scene.queue.commit_here(&mut held) {
@@ -227,11 +238,9 @@ fn a_worker_leaves_another_segment_to_the_thread() {
                 break submission;
             }
         };
-        assert_eq!(rolls(&scene), files, "no file was made here");
+        assert_eq!(files_of(&scene), files, "no file was made here");
         assert!(submission.records[0].position.is_none());
-        let last = submission.through.0;
-        scene.queue.submit(0, submission);
-        scene.until("synced in another segment", |scene| scene.synced == last);
+        scene.sync(submission);
         scene.make_quick();
     }
     scene.end();
@@ -243,11 +252,7 @@ fn a_worker_leaves_what_is_large_to_the_thread() {
     scene.make_quick();
     let mut held = [scene.submission(), scene.submission()];
     assert!(!scene.queue.commit_here(&mut held));
-    for submission in held {
-        scene.queue.submit(0, submission);
-    }
-    let last = scene.next - 1;
-    scene.until("synced", |scene| scene.synced == last);
+    held.into_iter().for_each(|submission| scene.sync(submission));
     scene.end();
 }
 
@@ -258,16 +263,12 @@ fn nobody_goes_on_with_a_journal_whose_write_failed() {
     // Some of them may hit the thread that makes segments ready, which tries again.
     (1..=40).for_each(|nth| scene.disk.fail(Call::Write, nth, std::io::ErrorKind::Other));
     let mut held = [scene.submission()];
-    let mut failed = false;
     // At the end of a segment the thread is asked, and fails.
     if !scene.queue.commit_here(&mut held) && !scene.gate.failed.load(Ordering::Relaxed) {
         let [submission] = held;
         scene.queue.submit(0, submission);
     }
-    scene.until_told("failed", |input| {
-        failed |= matches!(input, Input::JournalFailed(_));
-        failed
-    });
+    scene.until_it_failed();
     assert!(scene.gate.failed.load(Ordering::Relaxed));
     let mut held = [scene.submission()];
     assert!(!scene.queue.commit_here(&mut held));

@@ -132,7 +132,7 @@ impl Committer {
     /// Commits as soon as there is room; says no if it is to end before.
     fn commit_with_room(&mut self, batches: &mut [&mut JournalBatch]) -> Result<bool, JournalError> {
         loop {
-            match self.commit(batches) {
+            match self.commit(batches, Journal::commit) {
                 Err(JournalError::Full { .. }) => {}
                 other => return other.map(|()| true),
             }
@@ -143,7 +143,7 @@ impl Committer {
                 mailbox.push(Input::Flush);
             }
             let _ = self.preparing.send(());
-            match self.commit_from_headroom(batches) {
+            match self.commit(batches, Journal::commit_from_headroom) {
                 Err(JournalError::Full { .. }) => {}
                 other => return other.map(|()| true),
             }

@@ -219,9 +219,15 @@ fn is_needed((bucket, slot): (Bucket, Slot), parts: &[Part], dealing: Dealing) -
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+    use std::sync::Arc;
+
     use thermocline_paxos::Ballot;
+    use thermocline_tiers::disk::MemoryDisk;
     use thermocline_tiers::hot::journal::Generation;
+    use thermocline_tiers::hot::state::{Identity as StateIdentity, StateConfig};
+
+    use super::*;
 
     fn placed(slot: u64) -> Placed {
         let position = Some(Position { generation: Generation(1), offset: slot as u32, length: 1 });
@@ -244,6 +250,39 @@ mod tests {
         assert_eq!(slots(&index), [5, 6]);
         index.insert(&placed(8));
         assert_eq!(slots(&index), [0_u32; 0]);
+    }
+
+    /// However often it is settled, and wherever in the segment that record stands.
+    #[test]
+    fn a_segment_is_needed_as_long_as_one_of_its_records_is() {
+        let identity = StateIdentity { store: 1, part: 0 };
+        let (disk, config) = (Arc::new(MemoryDisk::new(1)), StateConfig::default());
+        let mut parts = [Part::open(disk, Path::new("part"), config, identity).unwrap()];
+        let dealing = Dealing::new(1, 1);
+        let mut index = JournalIndex::new(8);
+        for (bucket, slot, generation) in [(3, 1, 1), (5, 1, 1), (3, 2, 1), (3, 3, 2)] {
+            let position = Some(Position { generation: Generation(generation), offset: 0, length: 1 });
+            index.insert(&Placed { bucket: Bucket(bucket), position, ..placed(slot) });
+        }
+        let durable = |parts: &mut [Part; 1], bucket: u32, slot: u64| {
+            let (bucket, slot) = (thermocline_tiers::hot::Bucket(bucket), thermocline_tiers::hot::Slot(slot));
+            parts[0].apply(bucket, slot).finish();
+            let flushed = parts[0].freeze().unwrap().run();
+            parts[0].install(flushed).unwrap();
+        };
+        for (bucket, slot, needed, stragglers) in [
+            (7, 1, Some(1), vec![(3, 1), (5, 1), (3, 2)]),
+            (3, 1, Some(1), vec![(5, 1), (3, 2)]),
+            (3, 2, Some(1), vec![(5, 1)]),
+            (5, 1, Some(2), vec![]),
+            (3, 3, None, vec![]),
+        ] {
+            durable(&mut parts, bucket, slot);
+            (0..4).for_each(|_| index.settle(&parts, dealing));
+            assert_eq!(index.oldest_needed(), needed, "bucket {bucket} slot {slot}");
+            let found = index.stragglers(9, &parts, dealing);
+            assert_eq!(found.iter().map(|(bucket, slot)| (bucket.0, slot.0)).collect::<Vec<_>>(), stragglers);
+        }
     }
 
     #[test]

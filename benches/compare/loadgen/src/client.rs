@@ -1,6 +1,6 @@
 //! One client: ask, wait for the answer, ask again.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,30 @@ pub(crate) struct Course {
     /// The next key to fill.
     pub(crate) next_fill: Cell<u64>,
     pub(crate) log_writes: bool,
+    /// Shared: histograms of each client's own would be more memory than a processor has near.
+    pub(crate) seen: RefCell<Seen>,
 }
 
-/// What one client has seen.
+impl Course {
+    /// Counts an operation: whether a value was found or put.
+    fn note(&self, is_put: bool, begin: Instant, end: Instant, done: &Result<bool, Failure>) {
+        let mut seen = self.seen.borrow_mut();
+        let found = match done {
+            Ok(found) => found,
+            Err(failure) => return seen.note(failure),
+        };
+        seen.misses += u64::from(!found);
+        if self.log_writes && is_put {
+            seen.writes.push((begin - self.begin, end - self.begin));
+        }
+        if begin >= self.measure_from && end <= self.measure_until {
+            let histogram = if is_put { &mut seen.puts } else { &mut seen.gets };
+            histogram.saturating_record((end - begin).as_nanos() as u64);
+        }
+    }
+}
+
+/// What the clients have seen.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) puts: Histogram<u64>,
@@ -59,20 +80,6 @@ impl Seen {
         })
     }
 
-    pub(crate) fn add(&mut self, other: Seen) -> Result<(), hdrhistogram::AdditionError> {
-        self.puts.add(&other.puts)?;
-        self.gets.add(&other.gets)?;
-        self.misses += other.misses;
-        self.not_leader += other.not_leader;
-        self.unavailable += other.unavailable;
-        self.unknown += other.unknown;
-        self.broken += other.broken;
-        self.errors += other.errors;
-        self.first_failure = self.first_failure.take().or(other.first_failure);
-        self.writes.extend(other.writes);
-        Ok(())
-    }
-
     fn note(&mut self, failure: &Failure) {
         match failure {
             Failure::NotLeader => {
@@ -88,11 +95,11 @@ impl Seen {
     }
 }
 
-/// Runs client `number` to its end.
-pub(crate) async fn run(number: u32, course: Rc<Course>, mut seen: Seen) -> Seen {
+/// Runs one client to its end.
+pub(crate) async fn run(client: u32, course: Rc<Course>) {
     let plan = &course.plan;
-    let mut random = Random::new(u64::from(number));
-    let mut endpoint = if plan.spread { number as usize % plan.endpoints.len() } else { 0 };
+    let mut random = Random::new(u64::from(client));
+    let mut endpoint = if plan.spread { client as usize % plan.endpoints.len() } else { 0 };
     let mut connection = None;
     let mut key = *b"k000000000000000";
     let mut value = vec![0; plan.value_bytes];
@@ -121,33 +128,18 @@ pub(crate) async fn run(number: u32, course: Rc<Course>, mut seen: Seen) -> Seen
             let begin = Instant::now();
             let done = one(&course, &mut connection, endpoint, is_put.then_some(&value), &key).await;
             let end = Instant::now();
-            match done {
-                Ok(found) => {
-                    seen.misses += u64::from(!found);
-                    if course.log_writes && is_put {
-                        seen.writes.push((begin - course.begin, end - course.begin));
-                    }
-                    if begin >= course.measure_from && end <= course.measure_until {
-                        let histogram = if is_put { &mut seen.puts } else { &mut seen.gets };
-                        histogram.saturating_record((end - begin).as_nanos() as u64);
-                    }
-                    break;
-                }
-                Err(failure) => {
-                    seen.note(&failure);
-                    if matches!(failure, Failure::NotLeader | Failure::Broken(_)) {
-                        connection = None;
-                        endpoint = (endpoint + 1) % plan.endpoints.len();
-                    }
-                    tokio::time::sleep(TURN).await;
-                    if plan.operation != Operation::Fill || Instant::now() >= course.measure_until {
-                        break;
-                    }
-                }
+            course.note(is_put, begin, end, &done);
+            let Err(failure) = done else { break };
+            if matches!(failure, Failure::NotLeader | Failure::Broken(_)) {
+                connection = None;
+                endpoint = (endpoint + 1) % plan.endpoints.len();
+            }
+            tokio::time::sleep(TURN).await;
+            if plan.operation != Operation::Fill || Instant::now() >= course.measure_until {
+                break;
             }
         }
     }
-    seen
 }
 
 /// One operation within the timeout, on the open connection or a new one: whether a value was found or put.

@@ -1,12 +1,11 @@
 //! One run: start the clients, wait, kill if asked to, count.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Builder;
-use tokio::task::LocalSet;
+use tokio::runtime::{Builder, LocalOptions};
 
 use crate::client::{self, Course, Seen};
 use crate::machine::{Busy, cpu_seconds, load_average};
@@ -23,8 +22,8 @@ const BUCKET: Duration = Duration::from_millis(10);
 /// A duration that is not one, a process that cannot be killed, or no runtime. A store that fails is not an error
 /// but what is reported.
 pub fn run(plan: Plan) -> Result<Report, Box<dyn Error>> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, drive(plan))
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(drive(plan))
 }
 
 async fn drive(plan: Plan) -> Result<Report, Box<dyn Error>> {
@@ -40,12 +39,13 @@ async fn drive(plan: Plan) -> Result<Report, Box<dyn Error>> {
         measure_until: measure_from + if fill { FILL_MAX } else { seconds },
         next_fill: Cell::new(0),
         log_writes: plan.kill_pid.is_some(),
+        seen: RefCell::new(Seen::new()?),
         plan,
     });
     let plan = &course.plan;
     let mut clients = Vec::new();
     for number in 0..plan.clients {
-        clients.push(tokio::task::spawn_local(client::run(number, Rc::clone(&course), Seen::new()?)));
+        clients.push(tokio::task::spawn_local(client::run(number, Rc::clone(&course))));
     }
 
     tokio::time::sleep_until(measure_from.into()).await;
@@ -62,10 +62,10 @@ async fn drive(plan: Plan) -> Result<Report, Box<dyn Error>> {
         tokio::time::sleep_until(course.measure_until.into()).await;
         after = Some(Spent::now(&plan.pids));
     }
-    let mut seen = Seen::new()?;
     for client in clients {
-        seen.add(client.await?)?;
+        client.await?;
     }
+    let seen = course.seen.replace(Seen::new()?);
     if fill && seen.puts.len() < plan.keys {
         let why = seen.first_failure.unwrap_or_else(|| "too slow".to_owned());
         let (done, keys) = (seen.puts.len(), plan.keys);

@@ -51,6 +51,8 @@ plants! {
     OneCatalog,
     /// Segments are given up before the catalog says so.
     ReleaseBeforeCatalog,
+    /// Whether a segment that is only read goes on where the one before it ended is not looked at.
+    HistoryChainIgnored,
     /// A manifest names runs that are not synced.
     ManifestBeforeSync,
     /// A manifest takes its place before it is synced.

@@ -168,7 +168,8 @@ pub fn label_seeds() -> Vec<Vec<u8>> {
         identity: IDENTITY,
         revision: 3,
         floor: Generation(1),
-        floor_sequence: Sequence(1),
+        replay_from: Generation(1),
+        replay_sequence: Sequence(1),
         newest: Generation(2),
         suspect: Generation(0),
     };

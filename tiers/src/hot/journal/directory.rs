@@ -11,8 +11,9 @@ use parking_lot::{Mutex, RwLock};
 use super::catalog::Catalog;
 use super::config::JournalConfig;
 use super::error::{JournalError, Poison};
-use super::layout::{BLOCK_BYTES, Generation, JournalIdentity, LABEL_BYTES, SegmentLabel};
+use super::layout::{BLOCK_BYTES, CatalogLabel, Generation, JournalIdentity, LABEL_BYTES, SegmentLabel};
 use super::numbering::{NextSequence, first_kept};
+use super::recovery::ReplayedFrom;
 use super::segment::{FileName, Segment, SegmentInfo, Writable};
 use crate::disk::{AlignedBuffer, Disk, OpenMode, is_full};
 use crate::plant::{Plant, on};
@@ -34,6 +35,8 @@ pub(super) struct Directory {
     /// The segment that commits go to; those below it are closed. Changes under `files` only.
     pub(super) active: AtomicU64,
     pub(super) next_sequence: NextSequence,
+    /// What lies before is only there to be read.
+    pub(super) replayed_from: ReplayedFrom,
     pub(super) poison: OnceLock<Arc<Poison>>,
 }
 
@@ -173,6 +176,31 @@ impl Directory {
         Ok(next)
     }
 
+    /// Writes down which segments are released and from which one the next opening replays. Neither ever falls.
+    fn raise_floors(
+        &self,
+        files: &mut Files,
+        floor: Generation,
+        replay_from: Generation,
+    ) -> Result<(), JournalError> {
+        let old = *files.catalog.label();
+        let mut label = CatalogLabel { floor: floor.max(old.floor), ..old };
+        if replay_from > old.replay_from {
+            let segments = self.segments.read();
+            let firsts = segments.range(replay_from..).map(|(_, segment)| &segment.first_sequence);
+            label.replay_sequence = first_kept(&self.next_sequence, firsts);
+            label.replay_from = replay_from;
+            if label.suspect < replay_from {
+                label.suspect = Generation(0);
+            }
+        }
+        if label == old {
+            return Ok(());
+        }
+        let written = files.catalog.update(|old| *old = label);
+        written.map_err(|error| self.poison("write", files.catalog.path(), error))
+    }
+
     pub(super) fn infos(&self) -> Vec<SegmentInfo> {
         self.segments.read().values().map(|segment| segment.info()).collect()
     }
@@ -257,26 +285,13 @@ impl Preparer {
         if floor <= files.catalog.label().floor {
             return Ok(Released::default());
         }
-        let kept: Vec<Arc<Segment>> =
-            directory.segments.read().range(floor..).map(|(_, kept)| Arc::clone(kept)).collect();
-        let firsts = kept.iter().map(|segment| &segment.first_sequence);
-        let floor_sequence = first_kept(&directory.next_sequence, firsts);
         if on(Plant::ReleaseBeforeCatalog) {
             for segment in &released {
                 let _ = directory.disk.remove(&segment.path);
             }
         }
         // From here on the segments are gone for ever, whatever happens to their files.
-        let update = files.catalog.update(|label| {
-            label.floor = floor;
-            label.floor_sequence = floor_sequence;
-            if label.suspect < floor {
-                label.suspect = Generation(0);
-            }
-        });
-        if let Err(error) = update {
-            return Err(directory.poison("write", files.catalog.path(), error));
-        }
+        directory.raise_floors(&mut files, floor, floor)?;
         // Readers let go before a file gets its next life.
         directory.segments.write().retain(|generation, _| *generation >= floor);
         for segment in &released {
@@ -289,6 +304,21 @@ impl Preparer {
         }
         let records = released.iter().map(|segment| segment.info().records).sum();
         Ok(Released { segments: released.len() as u64, records })
+    }
+
+    /// Notes durably that opening has to replay no segment below `oldest_needed`, nor the one being written to. They stay, to be
+    /// [read](JournalReader) until they are [reclaimed](Preparer::reclaim). The caller warrants that every record in them is applied, and durable in
+    /// the state. Does nothing if that is noted already.
+    ///
+    /// # Errors
+    /// [`JournalError::Poisoned`].
+    pub fn replay_from(&self, oldest_needed: Generation) -> Result<(), JournalError> {
+        let directory = &*self.directory;
+        directory.check_poison()?;
+        let mut files = directory.files.lock();
+        let replay_from = Generation(oldest_needed.0.min(directory.active.load(Ordering::SeqCst)));
+        let floor = files.catalog.label().floor;
+        directory.raise_floors(&mut files, floor, replay_from)
     }
 
     /// What the segments hold, oldest first.

@@ -127,8 +127,10 @@ pub(super) struct CatalogLabel {
     pub(super) revision: u64,
     /// Every segment below has been released.
     pub(super) floor: Generation,
-    /// The first commit at or after the floor.
-    pub(super) floor_sequence: Sequence,
+    /// Opening replays from this segment on; those between the floor and it are there to be read only. Not below the floor.
+    pub(super) replay_from: Generation,
+    /// The first commit at or after that segment's begin.
+    pub(super) replay_sequence: Sequence,
     /// No segment above has been written to.
     pub(super) newest: Generation,
     /// Damage was found that leaves no other trace: what lies in segments up to this one is not to be trusted. 0 when none was.
@@ -140,25 +142,33 @@ impl CatalogLabel {
         let mut bytes = start_label(CATALOG_MAGIC, self.identity);
         bytes[48..56].copy_from_slice(&self.revision.to_le_bytes());
         bytes[56..64].copy_from_slice(&self.floor.0.to_le_bytes());
-        bytes[64..72].copy_from_slice(&self.floor_sequence.0.to_le_bytes());
+        bytes[64..72].copy_from_slice(&self.replay_sequence.0.to_le_bytes());
         bytes[72..80].copy_from_slice(&self.newest.0.to_le_bytes());
         bytes[80..88].copy_from_slice(&self.suspect.0.to_le_bytes());
+        let replay_from = if self.replay_from == self.floor { 0 } else { self.replay_from.0 };
+        bytes[88..96].copy_from_slice(&replay_from.to_le_bytes());
         seal_label(bytes)
     }
 
     pub(super) fn decode(bytes: &[u8; LABEL_BYTES]) -> Result<CatalogLabel, LabelFault> {
         let identity = check_label(bytes, CATALOG_MAGIC)?;
+        let floor = Generation(number_at(bytes, 56)?);
         let label = CatalogLabel {
             identity,
             revision: number_at(bytes, 48)?,
-            floor: Generation(number_at(bytes, 56)?),
-            floor_sequence: Sequence(number_at(bytes, 64)?),
+            floor,
+            replay_sequence: Sequence(number_at(bytes, 64)?),
             newest: Generation(number_at(bytes, 72)?),
             suspect: Generation(number_at(bytes, 80)?),
+            replay_from: match number_at(bytes, 88)? {
+                0 => floor,
+                number => Generation(number),
+            },
         };
         let consistent = label.floor.0 > 0
-            && label.floor_sequence.0 > 0
-            && label.floor.0 <= label.newest.0 + 1
+            && label.replay_sequence.0 > 0
+            && label.floor <= label.replay_from
+            && label.replay_from.0 <= label.newest.0 + 1
             && label.suspect <= label.newest;
         if consistent { Ok(label) } else { Err(LabelFault::Corrupt) }
     }

@@ -68,7 +68,9 @@ pub use self::layout::{
     FORMAT_VERSION, Generation, JournalIdentity, RECORD_HEADER_BYTES, RecordHead, RecordKind, Sequence,
 };
 pub use self::reader::JournalReader;
-pub use self::recovery::{Damage, DamageReason, DamageScope, Recovered, Tail, identity_of, inspect};
+pub use self::recovery::{
+    Damage, DamageReason, DamageScope, HistoryReader, Recovered, Tail, identity_of, inspect,
+};
 pub use self::segment::{Bookmark, Position, SegmentInfo};
 pub use self::writer::{Committed, Journal};
 

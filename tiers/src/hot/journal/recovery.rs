@@ -2,6 +2,7 @@
 //! a test of the same name.
 
 mod finish;
+mod history;
 mod inspect;
 mod replay;
 mod survey;
@@ -9,6 +10,8 @@ mod survey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::history::HistoryReader;
+pub(super) use self::history::ReplayedFrom;
 pub use self::inspect::{identity_of, inspect};
 use self::replay::{Replayed, replay};
 use self::survey::Survey;

@@ -3,6 +3,7 @@
 mod bytes;
 mod caught;
 mod crash;
+mod history;
 mod recovery;
 mod scene;
 mod threads;

@@ -15,8 +15,9 @@ use super::super::layout::{BLOCK_BYTES, CatalogLabel, CommitHeader, Generation, 
 use super::super::numbering::NextSequence;
 use super::super::segment::{FileName, Segment, Writable};
 use super::super::writer::Journal;
+use super::history::ReplayedFrom;
 use super::replay::Replayed;
-use super::survey::Survey;
+use super::survey::{FoundSegment, Survey};
 use super::{Damage, Recovered, Tail};
 use crate::disk::{AlignedBuffer, Disk, Lock, OpenMode};
 
@@ -40,6 +41,8 @@ pub(super) fn finish(
     make_last_commit_durable(&*disk, &survey, &replayed, &mut buffer)?;
     let mut writables = writables(&*disk, &survey, &replayed, &segments, &mut buffer)?;
     let active = writables.pop_front();
+    let label = catalog.label();
+    let replayed_from = ReplayedFrom { generation: survey.replay_from, sequence: label.replay_sequence };
     let next_active =
         active.as_ref().map_or(Generation(survey.newest.0 + 1), |active| active.segment.generation);
     let directory = Directory {
@@ -57,6 +60,7 @@ pub(super) fn finish(
         }),
         active: AtomicU64::new(next_active.0),
         next_sequence: NextSequence::new(replayed.next),
+        replayed_from,
         poison: OnceLock::new(),
     };
     take_back(&directory, &survey)?;
@@ -114,7 +118,8 @@ fn settle_catalog(
                 identity,
                 revision: 1,
                 floor: survey.floor,
-                floor_sequence: first_sequence.unwrap_or(replayed.next),
+                replay_from: survey.replay_from,
+                replay_sequence: first_sequence.unwrap_or(replayed.next),
                 newest: survey.newest,
                 suspect: Generation(0),
             },
@@ -124,7 +129,7 @@ fn settle_catalog(
     if replayed.tail == Tail::InDoubt {
         let resume = survey.segments.get(resume_at(survey, replayed));
         let last = resume.map_or(survey.newest, |resume| Generation(resume.generation.0.saturating_sub(1)));
-        label.suspect = last.max(label.floor).max(label.suspect);
+        label.suspect = last.max(label.replay_from).max(label.suspect);
         // No number is given out twice, not even that of a segment which is only suspected to have been there.
         label.newest = label.newest.max(label.suspect);
         survey.newest = label.newest;
@@ -168,6 +173,12 @@ fn segments(
             segment.first_sequence.started(sequence);
         }
         segments.insert(generation, Arc::new(segment));
+    }
+    for FoundSegment { generation, path, file, capacity, sound } in &survey.history {
+        let reusable = *sound && *capacity == config.segment_bytes;
+        let (path, file) = (path.clone(), Arc::clone(file));
+        let segment = Segment::new(identity, *generation, *capacity, reusable, path, file);
+        segments.insert(*generation, Arc::new(segment));
     }
     segments
 }

@@ -56,33 +56,11 @@ pub(super) fn replay(
     visit: &mut dyn FnMut(Found<'_>),
 ) -> Replayed {
     let expected = match survey.catalog {
-        CatalogState::Present { label, .. } => Some(label.floor_sequence),
+        CatalogState::Present { label, .. } => Some(label.replay_sequence),
         CatalogState::Absent if survey.is_empty() => Some(Sequence(1)),
         CatalogState::Absent | CatalogState::Corrupt => None,
     };
-    let empty = Contents {
-        end: BLOCK_BYTES,
-        records: 0,
-        first_sequence: None,
-        unreadable: None,
-        resembles_commit: false,
-    };
-    let mut replay = Replay {
-        disk,
-        segments: &survey.segments,
-        identity,
-        expected,
-        highest: expected.map_or(Sequence(0), |first| Sequence(first.0.saturating_sub(1))),
-        previous: 0,
-        damages: Damages::default(),
-        contents: vec![empty; survey.segments.len()],
-        records: 0,
-        last: None,
-        torn: None,
-        unproven: false,
-        proof: None,
-        visit,
-    };
+    let mut replay = Replay::new(disk, &survey.segments, identity, expected, visit);
     for index in 0..survey.segments.len() {
         if is_loss_before(survey, index) {
             (replay.visit)(Found::Lost(DamageScope::AllBuckets));
@@ -93,6 +71,33 @@ pub(super) fn replay(
         }
     }
     replay.finish(survey)
+}
+
+/// Where a series goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Chain {
+    /// The next commit's number, when it is known.
+    pub(super) expected: Option<Sequence>,
+    /// The checksum of the header of the commit before it, 0 when that is not known.
+    previous: u32,
+}
+
+/// Reads a segment that others follow, of which nothing is needed, and tells where in it something may be lost: what is missing at its end, the
+/// chain tells at the next one. Changes nothing.
+pub(super) fn read_closed(
+    disk: &dyn Disk,
+    segment: &FoundSegment,
+    identity: JournalIdentity,
+    chain: &mut Chain,
+    visit: &mut dyn FnMut(Found<'_>),
+) -> Contents {
+    let mut replay = Replay::new(disk, std::slice::from_ref(segment), identity, chain.expected, visit);
+    replay.previous = chain.previous;
+    replay.segment(0);
+    if !on(Plant::HistoryChainIgnored) {
+        *chain = Chain { expected: replay.expected, previous: replay.previous };
+    }
+    replay.contents[0]
 }
 
 struct Replay<'a> {
@@ -115,7 +120,39 @@ struct Replay<'a> {
     visit: &'a mut dyn FnMut(Found<'_>),
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    fn new(
+        disk: &'a dyn Disk,
+        segments: &'a [FoundSegment],
+        identity: JournalIdentity,
+        expected: Option<Sequence>,
+        visit: &'a mut dyn FnMut(Found<'_>),
+    ) -> Self {
+        let empty = Contents {
+            end: BLOCK_BYTES,
+            records: 0,
+            first_sequence: None,
+            unreadable: None,
+            resembles_commit: false,
+        };
+        Self {
+            disk,
+            segments,
+            identity,
+            expected,
+            highest: expected.map_or(Sequence(0), |first| Sequence(first.0.saturating_sub(1))),
+            previous: 0,
+            damages: Damages::default(),
+            contents: vec![empty; segments.len()],
+            records: 0,
+            last: None,
+            torn: None,
+            unproven: false,
+            proof: None,
+            visit,
+        }
+    }
+
     fn segment(&mut self, index: usize) {
         let mut scan = self.scan(index);
         let mut offset = BLOCK_BYTES;

@@ -17,15 +17,19 @@ use crate::disk::{Disk, File, OpenMode};
 pub(super) struct Survey {
     pub(super) catalog: CatalogState,
     pub(super) catalog_path: PathBuf,
-    /// Those that records are read from, in order.
+    /// Those that are replayed, in order.
     pub(super) segments: Vec<FoundSegment>,
+    /// Those before them, which nobody needs to start from, in order. Of them nothing counts as damage.
+    pub(super) history: Vec<FoundSegment>,
     /// Released before, but still under their names.
     pub(super) released: Vec<(PathBuf, u64)>,
     pub(super) spares: Vec<u64>,
     /// The highest number of any file or in the catalog.
     pub(super) newest: Generation,
-    /// Where the oldest needed segment is.
+    /// Segments below it are released.
     pub(super) floor: Generation,
+    /// The first segment that is replayed.
+    pub(super) replay_from: Generation,
     pub(super) damages: Damages,
     /// Whether commits may have been lost at the end of the series.
     pub(super) in_doubt: bool,
@@ -64,10 +68,12 @@ impl Survey {
             catalog,
             catalog_path: FileName::Catalog.path(directory),
             segments: Vec::new(),
+            history: Vec::new(),
             released: Vec::new(),
             spares,
             newest: newest_named,
             floor: named.first().copied().unwrap_or(Generation(1)),
+            replay_from: named.first().copied().unwrap_or(Generation(1)),
             damages: Damages::default(),
             in_doubt: false,
         };
@@ -78,6 +84,10 @@ impl Survey {
             let length = file.len().map_err(cannot("measure", &path))?;
             if generation < survey.floor {
                 survey.released.push((path, length));
+            } else if generation < survey.replay_from {
+                let (capacity, fault) = read_label(generation, &path, &*file, length, identity)?;
+                let sound = fault.is_none();
+                survey.history.push(FoundSegment { generation, path, file, capacity, sound });
             } else {
                 survey.judge_segment(generation, path, file, length, identity)?;
             }
@@ -109,7 +119,8 @@ impl Survey {
             CatalogState::Present { label, .. } => {
                 self.newest = newest_named.max(label.newest);
                 self.floor = label.floor;
-                if label.suspect < label.floor {
+                self.replay_from = label.replay_from;
+                if label.suspect < label.replay_from {
                     return;
                 }
                 self.damages.all_buckets(DamageReason::EarlierDamage, &path, label.suspect, 0);
@@ -131,51 +142,27 @@ impl Survey {
         length: u64,
         identity: JournalIdentity,
     ) -> Result<(), JournalError> {
-        let readable = length.min(SEGMENT_BYTES_MAX.into()) as u32;
-        let mut bytes = [0; LABEL_BYTES];
-        let label = match file.read_exact_at(&mut bytes, 0) {
-            Ok(()) => SegmentLabel::decode(&bytes),
-            Err(_) => Err(LabelFault::Corrupt),
-        };
-        let mut sound = true;
-        let capacity = match label {
-            Err(LabelFault::Version(found)) => {
-                return Err(JournalError::UnsupportedVersion { path, found, supported: FORMAT_VERSION });
-            }
-            Ok(label) if label.identity != identity => {
-                return Err(JournalError::Foreign { path, found: label.identity, expected: identity });
-            }
-            Ok(label) if label.generation != generation => {
-                // Its records belong to another place in the series, or are there already.
-                let reason = DamageReason::MisplacedSegment { found: label.generation };
-                self.damages.all_buckets(reason, &path, generation, 0);
-                self.in_doubt = true;
-                return Ok(());
-            }
-            Ok(label) if u64::from(label.segment_bytes) > length => {
-                self.damages.all_buckets(DamageReason::TruncatedSegment, &path, generation, length);
-                sound = false;
-                readable
-            }
-            Ok(label) => label.segment_bytes.min(readable),
-            Err(LabelFault::Corrupt) => {
-                self.damages.all_buckets(DamageReason::CorruptLabel, &path, generation, 0);
-                sound = false;
-                readable
-            }
-        };
-        let capacity = capacity / BLOCK_BYTES * BLOCK_BYTES;
-        self.segments.push(FoundSegment { generation, path, file, capacity, sound });
+        let (capacity, fault) = read_label(generation, &path, &*file, length, identity)?;
+        if let Some(reason) = fault {
+            let offset = if reason == DamageReason::TruncatedSegment { length } else { 0 };
+            self.damages.all_buckets(reason, &path, generation, offset);
+        }
+        if let Some(DamageReason::MisplacedSegment { .. }) = fault {
+            // Its records belong to another place in the series, or are there already.
+            self.in_doubt = true;
+            return Ok(());
+        }
+        self.segments.push(FoundSegment { generation, path, file, capacity, sound: fault.is_none() });
         Ok(())
     }
 
-    /// Every number from the floor to the newest must be there.
+    /// Every number from the first that is replayed to the newest must be there.
     fn find_missing(&mut self, directory: &Path) {
         let newest = match self.catalog {
             CatalogState::Present { label, .. } => label.newest,
             CatalogState::Absent | CatalogState::Corrupt => self.newest,
         };
-        let mut expected = self.floor;
+        let mut expected = self.replay_from;
         let mut gaps = Vec::new();
         for segment in &self.segments {
             if segment.generation > expected {
@@ -192,4 +179,38 @@ impl Survey {
             self.damages.all_buckets(DamageReason::MissingSegment { first, last }, &path, first, 0);
         }
     }
+}
+
+/// What of a segment can be read, by its label and its file's length, and what is wrong with them.
+fn read_label(
+    generation: Generation,
+    path: &Path,
+    file: &dyn File,
+    length: u64,
+    identity: JournalIdentity,
+) -> Result<(u32, Option<DamageReason>), JournalError> {
+    let path = || path.to_path_buf();
+    let readable = length.min(SEGMENT_BYTES_MAX.into()) as u32;
+    let mut bytes = [0; LABEL_BYTES];
+    let label = match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => SegmentLabel::decode(&bytes),
+        Err(_) => Err(LabelFault::Corrupt),
+    };
+    let (capacity, fault) = match label {
+        Err(LabelFault::Version(found)) => {
+            return Err(JournalError::UnsupportedVersion { path: path(), found, supported: FORMAT_VERSION });
+        }
+        Ok(label) if label.identity != identity => {
+            return Err(JournalError::Foreign { path: path(), found: label.identity, expected: identity });
+        }
+        Ok(label) if label.generation != generation => {
+            (readable, Some(DamageReason::MisplacedSegment { found: label.generation }))
+        }
+        Ok(label) if u64::from(label.segment_bytes) > length => {
+            (readable, Some(DamageReason::TruncatedSegment))
+        }
+        Ok(label) => (label.segment_bytes.min(readable), None),
+        Err(LabelFault::Corrupt) => (readable, Some(DamageReason::CorruptLabel)),
+    };
+    Ok((capacity / BLOCK_BYTES * BLOCK_BYTES, fault))
 }

@@ -24,7 +24,8 @@ proptest! {
             identity,
             revision: numbers[1],
             floor: Generation(numbers[2] % numbers[4] + 1),
-            floor_sequence: Sequence(numbers[3]),
+            replay_from: Generation(numbers[2] % numbers[4] + 1 + numbers[0] % (numbers[4] - numbers[2] % numbers[4] + 1)),
+            replay_sequence: Sequence(numbers[3]),
             newest: Generation(numbers[4]),
             suspect: Generation(numbers[5] % numbers[4]),
         };
@@ -213,7 +214,7 @@ proptest! {
 
     #[test]
     fn any_numbers_in_labels_do_not_panic(
-        numbers in prop::array::uniform7(prop_oneof![0_u64..9, any::<u64>()]),
+        numbers in prop::array::uniform8(prop_oneof![0_u64..9, any::<u64>()]),
         segment_bytes in prop_oneof![Just(SEGMENT), any::<u32>()],
         which in 0_u64..5,
         both in any::<bool>(),
@@ -228,7 +229,8 @@ proptest! {
             identity: identity(),
             revision: numbers[0],
             floor: Generation(numbers[1]),
-            floor_sequence: Sequence(numbers[2]),
+            replay_from: Generation(numbers[7]),
+            replay_sequence: Sequence(numbers[2]),
             newest: Generation(numbers[3]),
             suspect: Generation(numbers[4]),
         };

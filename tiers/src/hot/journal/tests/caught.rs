@@ -1,7 +1,7 @@
 //! The checks are checked: each planted bug is caught by a test that passes without it.
 
 use super::crash::{DENSE, MIXED, few_states, few_states_of_a_retry};
-use super::{recovery, writing};
+use super::{history, recovery, writing};
 use crate::plant::{Plant, with};
 
 /// A check and the bug that must make it fail, by an error or a panic.
@@ -67,4 +67,12 @@ fn a_catalog_without_a_second_copy_is_caught() {
 #[test]
 fn a_release_before_the_catalog_says_so_is_caught() {
     catches(Plant::ReleaseBeforeCatalog, || few_states(MIXED, 1));
+}
+
+#[test]
+fn a_loss_between_segments_of_history_is_caught() {
+    catches(Plant::HistoryChainIgnored, || {
+        history::damage_in_history_is_told_where_it_lies();
+        Ok(())
+    });
 }

@@ -7,7 +7,7 @@ use super::scene::*;
 use crate::disk::{Disk, MemoryDisk, OpenMode, Unsynced};
 
 /// A journal of three segments: six commits of two records, two commits in each segment.
-fn three_segments() -> (MemoryDisk, Vec<Position>) {
+pub(super) fn three_segments() -> (MemoryDisk, Vec<Position>) {
     let disk = MemoryDisk::new(1);
     let mut opened = open(&disk);
     let mut positions = Vec::new();
@@ -19,7 +19,7 @@ fn three_segments() -> (MemoryDisk, Vec<Position>) {
     (disk, positions)
 }
 
-fn all_slots() -> Vec<(u32, u64)> {
+pub(super) fn all_slots() -> Vec<(u32, u64)> {
     (1..=6).flat_map(|slot| [(slot as u32 % 3, slot), (7, slot)]).collect()
 }
 
@@ -42,7 +42,7 @@ impl Judged {
 }
 
 /// Opens the journal, and checks what holds whatever is wrong with it: the second opening finds the same, the journal can
-/// be written, and damage ends when the segments it lies in are reclaimed, not before.
+/// be written, and damage ends when nobody needs the segments it lies in, or they are reclaimed, not before.
 fn judge(disk: &MemoryDisk) -> Result<Judged, String> {
     disk.power_cut(Unsynced::Lost);
     let before = disk.calls();
@@ -86,6 +86,13 @@ fn judge(disk: &MemoryDisk) -> Result<Judged, String> {
         commit(&mut third.journal, &[(5, slot, 14_000), (5, slot, 2_000)]);
     }
     let active = third.journal.active_generation().unwrap_or(Generation(0));
+    third.journal.preparer().replay_from(active).map_err(|error| error.to_string())?;
+    let unneeded = disk.fork();
+    unneeded.power_cut(Unsynced::Lost);
+    let unneeded = open(&unneeded).recovered.damage;
+    if !unneeded.is_empty() {
+        return Err(format!("not healed by not being needed: {unneeded:?}"));
+    }
     third.journal.preparer().reclaim(active).map_err(|error| error.to_string())?;
     drop(third);
     let healed = open(disk);
@@ -104,7 +111,7 @@ fn all(reason: DamageReason) -> (DamageScope, DamageReason) {
 }
 
 /// Where in its segment the commit of a first record begins.
-fn commit_of(position: Position) -> u64 {
+pub(super) fn commit_of(position: Position) -> u64 {
     u64::from(position.offset) - 48
 }
 
@@ -584,7 +591,8 @@ fn old_catalog() {
         identity: identity(),
         revision: 9,
         floor: Generation(1),
-        floor_sequence: Sequence(1),
+        replay_from: Generation(1),
+        replay_sequence: Sequence(1),
         newest: Generation(2),
         suspect: Generation(0),
     };

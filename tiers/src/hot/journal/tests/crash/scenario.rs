@@ -11,6 +11,8 @@ pub(in super::super) struct Promised {
     pub(super) records: Vec<(RecordHead, Vec<u8>)>,
     /// So many of them were acknowledged.
     pub(super) acknowledged: usize,
+    /// So many are not needed to start from; they may not be replayed.
+    pub(super) unneeded: usize,
     /// So many were given up; they may be gone.
     pub(super) reclaimed: usize,
     /// Which attempt this is: no two write the same under one slot.
@@ -99,6 +101,22 @@ fn step(
     Ok(committed)
 }
 
+/// Of so many records the first ones lie in segments below `keep`.
+fn below(places: &[(Generation, usize)], keep: Generation) -> Option<usize> {
+    places.iter().find(|(generation, _)| *generation >= keep).map(|(_, index)| *index)
+}
+
+/// Says that nobody starts from what lies in segments below `keep`.
+fn replay_from(
+    journal: &Journal,
+    promised: &mut Promised,
+    places: &[(Generation, usize)],
+    keep: Generation,
+) -> Result<(), JournalError> {
+    promised.unneeded = below(places, keep).unwrap_or(promised.unneeded);
+    journal.preparer().replay_from(keep)
+}
+
 /// Gives up what lies in segments below `keep`.
 fn reclaim(
     journal: &Journal,
@@ -106,8 +124,8 @@ fn reclaim(
     places: &[(Generation, usize)],
     keep: Generation,
 ) -> Result<(), JournalError> {
-    let first = places.iter().find(|(generation, _)| *generation >= keep);
-    promised.reclaimed = first.map_or(promised.reclaimed, |(_, index)| *index);
+    promised.reclaimed = below(places, keep).unwrap_or(promised.reclaimed);
+    promised.unneeded = promised.unneeded.max(promised.reclaimed);
     journal.preparer().reclaim(keep).map(|_| ())
 }
 
@@ -126,10 +144,12 @@ fn mixed(scenario: Scenario, disk: &MemoryDisk, promised: &mut Promised) -> Resu
             if committed.rolled && round % 2 == 0 {
                 journal.preparer().prepare_next()?;
             }
-            if round % 5 == 4
-                && let Some(active) = journal.active_generation()
-            {
-                reclaim(&journal, promised, &places, Generation(active.0 - 1))?;
+            let Some(active) = journal.active_generation() else { continue };
+            if round % 4 == 2 {
+                replay_from(&journal, promised, &places, active)?;
+            }
+            if round % 5 == 4 {
+                reclaim(&journal, promised, &places, Generation(active.0.saturating_sub(2)))?;
             }
         }
         if run == 1 {
@@ -152,9 +172,10 @@ fn dense(scenario: Scenario, disk: &MemoryDisk, promised: &mut Promised) -> Resu
             }
             if committed.rolled
                 && let Some(active) = journal.active_generation()
-                && active.0 > 2
+                && active.0 > 3
             {
-                reclaim(&journal, promised, &places, Generation(active.0 - 1))?;
+                replay_from(&journal, promised, &places, Generation(active.0 - round as u64 % 2))?;
+                reclaim(&journal, promised, &places, Generation(active.0 - 2))?;
             }
         }
     }

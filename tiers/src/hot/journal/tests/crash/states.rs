@@ -50,6 +50,28 @@ impl Compare<'_> {
     }
 }
 
+/// Reads what was not replayed: all that comes before `first` and is not given up.
+fn read_history(journal: &Journal, promised: &Promised, first: usize) -> Result<(), String> {
+    let mut compare = Compare { promised, delivered: None, wrong: None };
+    let mut history = journal.reader().history();
+    let mut lost = false;
+    while history.read_next(|found| match found {
+        Found::Record(record, _) => compare.take(record),
+        Found::Lost(_) => lost |= compare.delivered.is_some(),
+    }) {}
+    let nothing = Delivered { first, end: first };
+    let delivered = compare.delivered.unwrap_or(nothing);
+    match compare.wrong {
+        Some(wrong) => Err(format!("history: {wrong}")),
+        None if lost => Err("history: something is said to be lost".to_owned()),
+        None if delivered.first > promised.reclaimed || delivered.end != first => Err(format!(
+            "history: {delivered:?} before {first}, but only {} were given up",
+            promised.reclaimed
+        )),
+        None => Ok(()),
+    }
+}
+
 impl Scenario {
     /// Opens what a crash left, or looks at it without a change, and checks what it says.
     fn recover(
@@ -76,8 +98,11 @@ impl Scenario {
         let (acknowledged, all) = (promised.acknowledged, promised.records.len());
         let nothing = Delivered { first: acknowledged, end: acknowledged };
         let delivered = compare.delivered.unwrap_or(nothing);
-        if delivered.first > promised.reclaimed {
-            return Err(format!("{delivered:?}, but only {} were given up", promised.reclaimed));
+        if delivered.first > promised.unneeded {
+            return Err(format!("{delivered:?}, but only {} were not needed", promised.unneeded));
+        }
+        if let Some(journal) = &journal {
+            read_history(journal, promised, delivered.first)?;
         }
         if delivered.end < acknowledged {
             return Err(format!("{delivered:?}, but {acknowledged} were acknowledged"));

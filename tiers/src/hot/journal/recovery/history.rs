@@ -1,0 +1,78 @@
+//! Reading what opening has left unread: segments that nobody needs to start from.
+
+use std::sync::Arc;
+
+use super::super::Found;
+use super::super::directory::Directory;
+use super::super::layout::{Generation, Sequence};
+use super::super::reader::JournalReader;
+use super::DamageScope;
+use super::replay::{Chain, read_closed};
+use super::survey::FoundSegment;
+
+/// Where opening has begun to replay.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct ReplayedFrom {
+    pub(in super::super) generation: Generation,
+    /// The first commit at or after that segment's begin.
+    pub(in super::super) sequence: Sequence,
+}
+
+/// Reads, one after the other, the segments that [`Journal::open`](super::super::Journal::open) has not replayed, oldest first. Until one is read, a
+/// [`JournalReader`] finds nothing in it.
+pub struct HistoryReader {
+    directory: Arc<Directory>,
+    next: Generation,
+    chain: Chain,
+}
+
+impl JournalReader {
+    /// A reader of the segments that opening has not replayed.
+    pub fn history(&self) -> HistoryReader {
+        HistoryReader { directory: Arc::clone(&self.directory), next: Generation(0), chain: Chain::default() }
+    }
+}
+
+impl HistoryReader {
+    /// Whether all of them are read.
+    pub fn is_done(&self) -> bool {
+        let unread = self.next..self.directory.replayed_from.generation;
+        unread.is_empty() || self.directory.segments.read().range(unread).next().is_none()
+    }
+
+    /// Reads the next one, and gives `visit` what verifies in it, in the order of writing; says whether there was one. Damage is no error: `visit` is
+    /// told where records may be missing, also those of segments that are not there any more, and those between the last one and what
+    /// opening has replayed.
+    pub fn read_next(&mut self, mut visit: impl FnMut(Found<'_>)) -> bool {
+        let replayed_from = self.directory.replayed_from;
+        let unread = self.next..replayed_from.generation;
+        if unread.is_empty() {
+            return false;
+        }
+        let next = self.directory.segments.read().range(unread).next().map(|(_, next)| Arc::clone(next));
+        let found = next.as_ref().map_or(replayed_from.generation, |next| next.generation);
+        if found != self.next {
+            visit(Found::Lost(DamageScope::AllBuckets));
+            self.chain = Chain::default();
+        }
+        self.next = Generation(found.0 + 1);
+        if let Some(segment) = &next {
+            let found = FoundSegment {
+                generation: segment.generation,
+                path: segment.path.clone(),
+                file: Arc::clone(&segment.file),
+                capacity: segment.capacity,
+                sound: true,
+            };
+            let Directory { disk, identity, .. } = &*self.directory;
+            let contents = read_closed(&**disk, &found, *identity, &mut self.chain, &mut visit);
+            segment.set_end(contents.end);
+            segment.add_records(contents.records);
+        }
+        let is_last = self.next >= replayed_from.generation;
+        if is_last && self.chain.expected.is_some_and(|expected| expected != replayed_from.sequence) {
+            visit(Found::Lost(DamageScope::AllBuckets));
+        }
+        next.is_some()
+    }
+}

@@ -38,6 +38,10 @@ thermocline_tiers::plants! {
     FetchServesUnsynced,
     /// Of a slot with several records, the first is served and not the last.
     FirstRecordServed,
+    /// The next start replays the segment that was being written to, and nothing before it.
+    ReplaysTooLittle,
+    /// What lies in the journal's history is joined to what was replayed, whether it reaches to there or not, and whether something was lost between.
+    AnyPastJoined,
     /// Of a slot with several records, any is streamed.
     AnyRecordStreamed,
     /// The founding is told before it is written down.

@@ -60,6 +60,7 @@ use crate::error::{Error, StorageKind};
 use crate::node::effects::{Done, Job as NodeJob, Submission};
 use crate::node::founding::{Founder, Told};
 use crate::node::identity::{Identity, IdentityFile};
+use crate::node::journal_index::{History, Step};
 use crate::node::peer_file::PeerFile;
 use crate::node::reclaim;
 use crate::node::recovery::{Plan, recover};
@@ -102,6 +103,7 @@ pub struct Machine {
     /// Whether the journal's disk has no room: new writes are refused.
     full: bool,
     retain_bytes: u64,
+    history: Option<History>,
     founder: Founder,
     damage: Vec<String>,
     peers: Arc<PeerFile>,
@@ -234,6 +236,7 @@ impl Machine {
             committing: Vec::new(),
             full: false,
             retain_bytes: config.retain_bytes,
+            history: recovered.history,
             founder: Founder::new(identity.clone(), config.others().map(|node| node.0).collect()),
             damage: recovered.report.damage,
             peers: recovered.peers,
@@ -413,6 +416,7 @@ impl Machine {
 
     /// Makes the journal's next segment ready and takes old ones back. Says how many went.
     pub fn upkeep(&mut self) -> u64 {
+        self.read_history();
         let preparer = self.journal.preparer();
         // A failure shows at the next commit.
         if preparer.prepare_next().is_ok() {
@@ -421,8 +425,11 @@ impl Machine {
         let needed = self.workers.iter().zip(&self.outstanding);
         let needed = needed.map(|(worker, outstanding)| worker.needed_segment(*outstanding > 0)).min();
         let retain_bytes = if self.full { 0 } else { self.retain_bytes };
-        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed.unwrap_or(0));
+        let needed = needed.unwrap_or(0);
+        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed);
         let mut released = 0;
+        // As above.
+        let _ = preparer.replay_from(reclaim::replay_from(needed, preparer.active_generation()));
         if let Some(first) = plan.first
             && let Ok(gone) = preparer.reclaim(first)
         {
@@ -437,6 +444,21 @@ impl Machine {
             }
         }
         released
+    }
+
+    /// Indexes some of what the start has left unread in the journal, or all of it if a peer waits for that.
+    fn read_history(&mut self) {
+        let is_wanted = self.workers.iter().any(Worker::wants_past);
+        while let Some(history) = &mut self.history {
+            match history.step() {
+                Step::Read => {}
+                Step::Past(worker, past) => self.workers[worker].past_came(past),
+                Step::Done => self.history = None,
+            }
+            if !is_wanted {
+                return;
+            }
+        }
     }
 
     /// Does a job, on the disk.

@@ -135,6 +135,11 @@ impl Worker {
             let Some(FetchAsked { to, bucket, first, last, .. }) = self.fetches_asked.pop_front() else {
                 break;
             };
+            if first <= last && self.index.may_come(bucket, first) {
+                // Who hears nothing asks another, or again; who hears that there is nothing copies the bucket.
+                self.index.want_past();
+                continue;
+            }
             let places = self.index.chosen(bucket, first, last, FETCH_COMMANDS_MAX);
             self.fetch_jobs += 1;
             self.effects.jobs.push(Job::Fetch {

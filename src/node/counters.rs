@@ -43,6 +43,8 @@ counters! {
     dropped_full,
     /// Catch-up questions asked.
     fetches,
+    /// Commands of the journal that were indexed behind the start, because no start needs them.
+    past_commands,
     /// Streams opened, to catch up in many buckets.
     streams,
     /// Own proposals for which more than a majority were asked to vote, because those asked first kept them waiting.

@@ -36,6 +36,12 @@ pub(crate) fn plan(segments: &[SegmentInfo], retain_bytes: u64, needed: u64) -> 
     }
 }
 
+/// From where the next start is to replay, if `needed` was said when `active` was being written to, or later: what was not said then lies there or
+/// behind.
+pub(crate) fn replay_from(needed: u64, active: Generation) -> Generation {
+    if plant::on(Plant::ReplaysTooLittle) { active } else { Generation(needed).min(active) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

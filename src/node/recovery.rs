@@ -21,7 +21,7 @@ use super::admission::Admission;
 use super::apply;
 use super::effects::{Effects, Placed};
 use super::identity::{Identity, IdentityFile};
-use super::journal_index::JournalIndex;
+use super::journal_index::{History, JournalIndex};
 use super::lives::Reach;
 use super::peer_file::PeerFile;
 use super::reclaim;
@@ -55,6 +55,8 @@ pub(crate) struct Recovered {
     pub(crate) peers: Arc<PeerFile>,
     pub(crate) journal: Journal,
     pub(crate) workers: Vec<Worker>,
+    /// What of the journal is still to be indexed, if there is any.
+    pub(crate) history: Option<History>,
     pub(crate) dealing: Dealing,
     pub(crate) report: Report,
 }
@@ -161,7 +163,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     for bucket in replay.replicas.keys().copied().collect::<Vec<_>>() {
         replay.note_losses(Bucket(bucket));
     }
-    let Replayer { mut replicas, floors, indexes, mut report, mut failed, .. } = replay;
+    let Replayer { mut replicas, floors, mut indexes, mut report, mut failed, .. } = replay;
+    let history = history(&journal, &found, dealing, &mut indexes);
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
     let recovered = reach(&found);
@@ -246,7 +249,23 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     for bucket in failed {
         workers[dealing.worker(Bucket(bucket)) as usize].found_damaged(Bucket(bucket));
     }
-    Ok(Recovered { identity: file, peers, journal, workers, dealing, report })
+    Ok(Recovered { identity: file, peers, journal, workers, history, dealing, report })
+}
+
+/// What of the journal is still to be indexed. Where records were lost, nobody knows whether what was recorded before of the same slots is the last
+/// word: nothing then.
+fn history(
+    journal: &Journal,
+    found: &thermocline_tiers::hot::journal::Recovered,
+    dealing: Dealing,
+    indexes: &mut [JournalIndex],
+) -> Option<History> {
+    let reader = journal.reader().history();
+    if reader.is_done() || !found.damage.is_empty() && !plant::on(Plant::AnyPastJoined) {
+        return None;
+    }
+    indexes.iter_mut().for_each(JournalIndex::await_past);
+    Some(History::new(reader, dealing))
 }
 
 /// How far the journal reaches.

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::gathering::{Gathering, Until, Urgency};
 use crate::error::Error;
 use crate::node::effects::{Done, Submission};
+use crate::node::journal_index::Past;
 use crate::node::load::{WRITES_BYTES_MAX, frame_bytes, question_bytes};
 use crate::node::wire::Founding;
 use crate::request::{Outcome, Request};
@@ -43,6 +44,8 @@ pub(super) enum Input {
     JournalRoom,
     /// The journal's segments below this one are gone.
     Reclaimed(u64),
+    /// What the start has left unread in the journal is indexed, or a part of it.
+    Past(Past),
     Done(Done),
     /// The group's founding is durable at this node. `late`: without this disk.
     Founded {

@@ -177,14 +177,14 @@ fn peers(config: &Config) -> Vec<(u16, String)> {
 async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
     let Opened { mut recovered, route, table, lock } = opened;
     recovered.write_first_commit()?;
-    let Recovered { identity: file, peers: remembered, journal, workers, dealing, .. } = recovered;
+    let Recovered { identity: file, peers: remembered, journal, workers, history, dealing, .. } = recovered;
     let identity = file.read();
     let mailboxes: Vec<Arc<Mailbox>> = workers.iter().map(|_| Arc::default()).collect();
     let gate = JournalGate::new(workers.len());
     let lock: Arc<dyn Lock> = Arc::from(lock);
     let (pool, disk_threads) = DiskPool::start(&journal.reader(), &lock)?;
     let (queue, journal_thread) =
-        journal::start(journal, mailboxes.clone(), gate.clone(), config.journal_retain_bytes, lock)?;
+        journal::start(journal, mailboxes.clone(), gate.clone(), config.journal_retain_bytes, history, lock)?;
     let hello = Hello {
         protocol: PROTOCOL_VERSION,
         cluster: identity.cluster.clone(),

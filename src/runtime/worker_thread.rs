@@ -208,6 +208,7 @@ impl WorkerThread {
             Input::JournalFailed(cause) => self.worker.journal_failed(&cause),
             Input::JournalRoom => self.worker.journal_full(self.gate.full.get()),
             Input::Reclaimed(first) => self.worker.segments_reclaimed(first),
+            Input::Past(past) => self.worker.past_came(past),
             Input::Done(done) => self.worker.job_done(now, done),
             Input::Founded { founding, late } => self.worker.found(now, founding, late),
             Input::Flush => self.worker.flush_parts(),
@@ -250,6 +251,9 @@ impl WorkerThread {
         // This is said before the records can be written.
         let needed = self.worker.needed_segment(self.outstanding > 0);
         self.gate.needed[self.index].store(needed, Ordering::Release);
+        if self.worker.wants_past() {
+            self.gate.past_wanted.store(true, Ordering::Relaxed);
+        }
         if self.worker.calls_under_way() > COMMIT_HERE_CALLS || !self.holds_all() || !self.mailbox.is_empty()
         {
             self.submit_held();

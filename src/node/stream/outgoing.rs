@@ -43,6 +43,8 @@ pub(super) struct Outgoing {
     of: u32,
     /// What must be synced first.
     after: Ticket,
+    /// Whether much of it may lie in what of the journal is not indexed yet: not known until all are named.
+    is_past: Option<bool>,
     /// What is being sent, once all are named and that is synced.
     sending: Option<Sending>,
     /// Whether a part is being read.
@@ -128,6 +130,17 @@ impl Sending {
         self.part += 1;
         self.at = next.filter(|next| *next <= self.until);
     }
+}
+
+/// Whether half of the buckets of which something is wanted, or more, may have it in what is not indexed yet.
+fn is_past(wants: &HashMap<u32, (Slot, Slot)>, index: &JournalIndex) -> bool {
+    let wanted = wants.iter().filter(|(_, (first, last))| first <= last);
+    let (mut past, mut all) = (0, 0);
+    for (bucket, (first, _)) in wanted {
+        past += usize::from(index.may_come(Bucket(*bucket), *first));
+        all += 1;
+    }
+    past > 0 && past * 2 >= all
 }
 
 /// What is to be read for a part.
@@ -235,6 +248,7 @@ impl Worker {
             wants: HashMap::new(),
             of,
             after: Ticket::default(),
+            is_past: None,
             sending: None,
             reading: false,
             asked: 0,
@@ -282,6 +296,13 @@ impl Worker {
                 continue;
             }
             if outgoing.sending.is_none() {
+                let wants = &outgoing.wants;
+                if *outgoing.is_past.get_or_insert_with(|| is_past(wants, &self.index))
+                    && self.index.awaits_past()
+                {
+                    self.index.want_past();
+                    continue;
+                }
                 outgoing.sending = Sending::new(&outgoing.wants, &self.index, buckets, segment_bytes);
             }
             let Some(sending) = &outgoing.sending else {

@@ -9,6 +9,7 @@ use super::Worker;
 use crate::error::{Error, StorageKind};
 use crate::node::calls::CallKey;
 use crate::node::effects::{Done, Submission};
+use crate::node::journal_index::Past;
 use crate::node::lives::Reach;
 use crate::node::wire::{self, Item};
 
@@ -217,6 +218,18 @@ impl Worker {
     /// The journal's disk has no room any more, or has some again.
     pub(crate) fn journal_full(&mut self, is_full: bool) {
         self.journal_full = is_full;
+    }
+
+    /// A part of what a start has left unread in the journal is indexed.
+    pub(crate) fn past_came(&mut self, past: Past) {
+        let core = &self.core;
+        self.counters.past_commands += self.index.join(past, |bucket| core.status(bucket).chosen);
+        self.read_for_streams();
+    }
+
+    /// Whether a peer waits for what a start has left unread in the journal.
+    pub(crate) fn wants_past(&self) -> bool {
+        self.index.is_past_wanted()
     }
 
     /// The journal's segments below `first` are gone.

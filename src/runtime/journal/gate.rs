@@ -21,6 +21,8 @@ pub(in crate::runtime) struct JournalGate {
     /// Commits since the start, and how many of them workers have made for themselves.
     pub(in crate::runtime) commits: AtomicU64,
     pub(in crate::runtime) commits_by_workers: AtomicU64,
+    /// Whether a peer waits for what the start has left unread in the journal.
+    pub(in crate::runtime) past_wanted: AtomicBool,
     /// For each worker, the oldest segment that it needs for recovery.
     pub(in crate::runtime) needed: Vec<AtomicU64>,
 }
@@ -35,6 +37,7 @@ impl JournalGate {
             synced: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             commits_by_workers: AtomicU64::new(0),
+            past_wanted: AtomicBool::new(false),
             needed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         })
     }

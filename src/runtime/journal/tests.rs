@@ -41,7 +41,7 @@ fn scene() -> Scene {
     let mailbox = Arc::new(Mailbox::default());
     let gate = JournalGate::new(1);
     let lock: Arc<dyn Lock> = Arc::from(disk.lock(Path::new("")).unwrap());
-    let (queue, thread) = start(journal, vec![mailbox.clone()], gate.clone(), u64::MAX, lock).unwrap();
+    let (queue, thread) = start(journal, vec![mailbox.clone()], gate.clone(), u64::MAX, None, lock).unwrap();
     Scene { disk, config, mailbox, gate, queue, thread, next: 1, synced: 0 }
 }
 

@@ -16,6 +16,7 @@ use super::preparing;
 use super::queue::{JournalQueue, Message, Shared};
 use crate::error::{Error, StorageKind};
 use crate::node::effects::Submission;
+use crate::node::journal_index::History;
 use crate::runtime::mailbox::{Input, Mailbox};
 
 /// A full journal is tried again after so long.
@@ -30,11 +31,13 @@ pub(in crate::runtime) fn start(
     mailboxes: Vec<Arc<Mailbox>>,
     gate: Arc<JournalGate>,
     retain_bytes: u64,
+    history: Option<History>,
     lock: Arc<dyn Lock>,
 ) -> Result<(JournalQueue, JoinHandle<()>), Error> {
     let (sender, receiver) = channel();
     let preparer = journal.preparer();
-    let (preparing, preparer) = preparing::spawn(preparer, mailboxes.clone(), gate.clone(), retain_bytes)?;
+    let (preparing, preparer) =
+        preparing::spawn(preparer, mailboxes.clone(), gate.clone(), retain_bytes, history)?;
     let committer = Committer::new(journal, gate.clone(), mailboxes, preparing);
     let shared: Shared = Arc::new(Mutex::new(Some(committer)));
     let queue = JournalQueue { sender, gate, shared: shared.clone() };

@@ -14,6 +14,8 @@ use crate::error::Error;
 use crate::node::effects::{Job, Submission};
 use crate::node::founding::{Founder, Told};
 use crate::node::identity::Identity;
+use crate::node::journal_index::{History, Step};
+use crate::node::reclaim;
 use crate::node::recovery::{Plan, recover};
 use crate::node::worker::{Settings, Worker};
 
@@ -32,6 +34,7 @@ pub(in crate::node::tests) struct Running {
     pub(super) journal: Journal,
     reader: JournalReader,
     founder: Founder,
+    history: Option<History>,
     /// Submissions that are on their way to the disk.
     writing: VecDeque<Submission>,
 }
@@ -91,8 +94,9 @@ impl World {
         let mut worker = recovered.workers.remove(0);
         worker.found(self.now, founding, late);
         let reader = recovered.journal.reader();
-        self.nodes[index].running =
-            Some(Running { worker, journal: recovered.journal, reader, founder, writing: VecDeque::new() });
+        let (journal, history) = (recovered.journal, recovered.history);
+        let writing = VecDeque::new();
+        self.nodes[index].running = Some(Running { worker, journal, reader, founder, history, writing });
         for other in 0..self.nodes.len() {
             if other != index && self.nodes[other].running.is_some() {
                 let now = self.now;
@@ -175,7 +179,8 @@ impl World {
             submission.place();
             running.worker.journal_synced(now, submission);
         }
-        if rolled && retain != u64::MAX {
+        running.read_history();
+        if rolled {
             running.reclaim(retain);
         }
     }
@@ -186,12 +191,23 @@ impl Running {
     fn reclaim(&mut self, retain_bytes: u64) {
         let preparer = self.journal.preparer();
         let needed = self.worker.needed_segment(!self.writing.is_empty());
-        let plan = crate::node::reclaim::plan(&preparer.segments(), retain_bytes, needed);
+        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed);
+        preparer.replay_from(reclaim::replay_from(needed, preparer.active_generation())).unwrap();
         if let Some(first) = plan.first
             && preparer.reclaim(first).is_ok()
         {
             self.worker.segments_reclaimed(first.0);
         }
-        self.worker.flush_parts();
+        if retain_bytes != u64::MAX {
+            self.worker.flush_parts();
+        }
+    }
+
+    fn read_history(&mut self) {
+        match self.history.as_mut().map(History::step) {
+            Some(Step::Past(0, past)) => self.worker.past_came(past),
+            Some(Step::Done) => self.history = None,
+            _ => {}
+        }
     }
 }

@@ -321,6 +321,11 @@ impl Preparer {
         directory.raise_floors(&mut files, floor, replay_from)
     }
 
+    /// The segment that commits go to. What is committed after this has returned lies in it or a later one.
+    pub fn active_generation(&self) -> Generation {
+        Generation(self.directory.active.load(Ordering::SeqCst))
+    }
+
     /// What the segments hold, oldest first.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.directory.infos()

@@ -1,13 +1,20 @@
 //! Where the journal keeps the commands of each slot, and which of its segments are still needed.
 //!
-//! In memory only: rebuilt from the journal at every start.
+//! In memory only: rebuilt at every start, from what of the journal is replayed, and then, behind the start, from what is only kept for peers
+//! (`history.rs`).
 
-use std::collections::{BTreeMap, VecDeque};
+mod commands;
+mod history;
+
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use thermocline_paxos::{Bucket, Slot, Status};
 use thermocline_tiers::hot::journal::Position;
 use thermocline_tiers::hot::state::Part;
+
+use self::commands::Commands;
+pub(crate) use self::history::{History, Past, Step};
 
 use super::effects::Placed;
 use super::route::Dealing;
@@ -24,48 +31,9 @@ pub(crate) struct JournalIndex {
     first_segment: u64,
     /// The newest segment that a record was seen in.
     newest: u64,
-}
-
-/// The commands of one bucket: of slots without a gap.
-#[derive(Debug, Default)]
-struct Commands {
-    first: Slot,
-    places: VecDeque<Position>,
-}
-
-impl Commands {
-    /// The slot after the last.
-    fn end(&self) -> Slot {
-        Slot(self.first.0.saturating_add(self.places.len() as u64))
-    }
-
-    fn insert(&mut self, slot: Slot, position: Position, first_segment: u64) {
-        if slot.next() == self.end()
-            && let Some(place) = self.places.back_mut()
-        {
-            // A later record of the same slot replaces the earlier: the last one is what was chosen, once the slot is decided.
-            if !plant::on(Plant::FirstRecordServed) {
-                *place = position;
-            }
-            return;
-        }
-        if self.first <= slot && slot < self.end() {
-            // Learned again, in a start that could not read what lies here: that proves itself by what follows it, and stays.
-            return;
-        }
-        if slot != self.end() || self.places.is_empty() {
-            // A gap (slots taken from a transfer) ends what can be served from here.
-            self.places.clear();
-            self.first = slot;
-        } else if self.places.len() == self.places.capacity() {
-            // Looked for only when memory is short, to touch one end of a bucket's places and not both.
-            while self.places.front().is_some_and(|place| place.generation.0 < first_segment) {
-                self.places.pop_front();
-                self.first = self.first.next();
-            }
-        }
-        self.places.push_back(position);
-    }
+    /// Whether what lies before is still to come from the journal's history, and whether somebody waits for that.
+    awaits_past: bool,
+    is_past_wanted: bool,
 }
 
 impl JournalIndex {
@@ -76,6 +44,8 @@ impl JournalIndex {
             segments: BTreeMap::new(),
             first_segment: 0,
             newest: 0,
+            awaits_past: false,
+            is_past_wanted: false,
         }
     }
 
@@ -83,22 +53,16 @@ impl JournalIndex {
     pub(crate) fn insert(&mut self, placed: &Placed) {
         let Some(position) = placed.position else { return };
         let Placed { bucket, slot, .. } = *placed;
-        if placed.starts_anew {
-            // What was voted for last may have lost, and nothing in the journal would tell.
-            self.commands[bucket.0 as usize] = Commands::default();
-        }
         self.newest = self.newest.max(position.generation.0);
         self.segments.entry(position.generation.0).or_default().push((bucket, slot));
-        if placed.has_command {
-            self.commands[bucket.0 as usize].insert(slot, position, self.first_segment);
-        }
+        self.commands[bucket.0 as usize].take(placed, position, self.first_segment);
     }
 
     /// Brings what these records will change into the processor's caches, for all of them at once.
     pub(crate) fn warm(&self, placed: &[Placed]) {
         for placed in placed {
             let commands = self.commands.get(placed.bucket.0 as usize);
-            black_box(commands.and_then(|commands| Some(commands.places.back()?.offset)));
+            black_box(commands.and_then(|commands| Some(commands.last()?.offset)));
         }
     }
 
@@ -107,12 +71,12 @@ impl JournalIndex {
     pub(crate) fn follows(&self, placed: &Placed) -> bool {
         let commands = &self.commands[placed.bucket.0 as usize];
         let end = commands.end();
-        !placed.has_command || commands.places.is_empty() || placed.slot == end || placed.slot.next() == end
+        !placed.has_command || commands.is_empty() || placed.slot == end || placed.slot.next() == end
     }
 
     /// Records of a bucket may be missing from here on: of the last slot that was seen, what is kept may have lost.
     pub(crate) fn lost(&mut self, bucket: Bucket) {
-        self.commands[bucket.0 as usize].places.pop_back();
+        self.commands[bucket.0 as usize].lose_last();
     }
 
     /// Recovery is over. A bucket whose records do not reach the slot that it goes on with has lost some of them, or is ahead
@@ -122,8 +86,8 @@ impl JournalIndex {
         for (bucket, commands) in (0..).map(Bucket).zip(&mut self.commands) {
             let (Status { chosen, accepted, .. }, end) = (status(bucket), commands.end());
             let reaches = end == chosen.next() && !accepted.is_some() || end == chosen.next().next();
-            if !reaches {
-                *commands = Commands::default();
+            if !reaches && !commands.is_empty() {
+                commands.begin_anew();
             }
         }
     }
@@ -131,37 +95,75 @@ impl JournalIndex {
     /// Where the commands of slots `from..=through` lie, without a gap, at most `count` of them.
     pub(crate) fn chosen(&self, bucket: Bucket, from: Slot, through: Slot, count: usize) -> Vec<Position> {
         let Some(commands) = self.commands.get(bucket.0 as usize) else { return Vec::new() };
-        if from < commands.first || from >= commands.end() || through < from {
+        if through < from {
             return Vec::new();
         }
-        let start = (from.0 - commands.first.0) as usize;
-        let wanted = usize::try_from(through.0 - from.0).map_or(count, |slots| count.min(slots + 1));
-        commands.places.range(start..).take(wanted).copied().collect()
+        let wanted = usize::try_from(through.0 - from.0).map_or(count, |slots| count.min(slots.saturating_add(1)));
+        commands.places(from).take(wanted).collect()
     }
 
     /// Where the command of a slot lies, if its segment is still there.
     pub(crate) fn place(&self, bucket: Bucket, slot: Slot) -> Option<Position> {
-        let commands = self.commands.get(bucket.0 as usize)?;
-        let at = slot.0.checked_sub(commands.first.0)?;
-        let place = commands.places.get(usize::try_from(at).ok()?).copied();
+        let place = self.commands.get(bucket.0 as usize)?.places(slot).next();
         place.filter(|place| place.generation.0 >= self.first_segment)
     }
 
     /// The first and the last slot that there are commands of, and how many there are.
     #[cfg(feature = "test-util")]
     pub(crate) fn span(&self, bucket: Bucket) -> Option<(Slot, Slot, u64)> {
-        let commands = self.commands.get(bucket.0 as usize).filter(|commands| !commands.places.is_empty())?;
-        Some((commands.first, Slot(commands.end().0 - 1), commands.places.len() as u64))
+        let commands = self.commands.get(bucket.0 as usize).filter(|commands| !commands.is_empty())?;
+        let (first, end) = (commands.first(), commands.end());
+        Some((first, Slot(end.0 - 1), end.0 - first.0))
     }
 
     /// The first slot whose command lies here, if there is one.
     pub(crate) fn first(&self, bucket: Bucket) -> Slot {
-        self.commands[bucket.0 as usize].first
+        self.commands[bucket.0 as usize].first()
     }
 
     /// What lies here of a bucket serves nobody any more.
     pub(crate) fn forget(&mut self, bucket: Bucket) {
-        self.commands[bucket.0 as usize] = Commands::default();
+        self.commands[bucket.0 as usize].begin_anew();
+    }
+
+    /// What lies before all that is indexed will come, piece by piece, from the journal's history.
+    pub(crate) fn await_past(&mut self) {
+        self.awaits_past = true;
+    }
+
+    /// Whether something of the journal is not indexed yet.
+    pub(crate) fn awaits_past(&self) -> bool {
+        self.awaits_past
+    }
+
+    /// Somebody waits for it.
+    pub(crate) fn want_past(&mut self) {
+        self.is_past_wanted = self.awaits_past;
+    }
+
+    /// Whether somebody waits for it.
+    pub(crate) fn is_past_wanted(&self) -> bool {
+        self.is_past_wanted
+    }
+
+    /// Whether the command of a slot may lie in what is not indexed yet.
+    pub(crate) fn may_come(&self, bucket: Bucket, slot: Slot) -> bool {
+        let commands = self.commands.get(bucket.0 as usize);
+        self.awaits_past && commands.is_some_and(|commands| commands.may_begin_before(slot))
+    }
+
+    /// A piece of the history has been read; `chosen`: the last slot of a bucket that is decided. Says how many commands it has brought.
+    pub(crate) fn join(&mut self, past: Past, chosen: impl Fn(Bucket) -> Slot) -> u64 {
+        let mut brought = 0;
+        for (bucket, before) in past.buckets {
+            if let Some(commands) = self.commands.get_mut(bucket.0 as usize) {
+                brought += commands.join(before, chosen(bucket), self.first_segment);
+            }
+        }
+        if past.is_last {
+            (self.awaits_past, self.is_past_wanted) = (false, false);
+        }
+        brought
     }
 
     /// Forgets segments of which every record is decided, applied and durable in the state.

@@ -40,8 +40,10 @@ thermocline_tiers::plants! {
     FirstRecordServed,
     /// The next start replays the segment that was being written to, and nothing before it.
     ReplaysTooLittle,
-    /// What lies in the journal's history is joined to what was replayed, whether it reaches to there or not, and whether something was lost between.
+    /// What lies in the journal's history is joined to what was replayed, whether it reaches to there or not.
     AnyPastJoined,
+    /// It is joined also where records were lost that may have been written over it.
+    PastJoinedOverLoss,
     /// Of a slot with several records, any is streamed.
     AnyRecordStreamed,
     /// The founding is told before it is written down.

@@ -261,7 +261,7 @@ fn history(
     indexes: &mut [JournalIndex],
 ) -> Option<History> {
     let reader = journal.reader().history();
-    if reader.is_done() || !found.damage.is_empty() && !plant::on(Plant::AnyPastJoined) {
+    if reader.is_done() || !found.damage.is_empty() && !plant::on(Plant::PastJoinedOverLoss) {
         return None;
     }
     indexes.iter_mut().for_each(JournalIndex::await_past);

@@ -96,7 +96,7 @@ impl Commands {
     /// Of the last slot, what is kept may have lost; and if nothing is kept, so may what was before.
     pub(super) fn lose_last(&mut self) {
         self.places.pop_back();
-        self.anew = true;
+        self.anew |= !plant::on(Plant::PastJoinedOverLoss);
     }
 
     /// Whether the command of a slot may have been recorded before these.

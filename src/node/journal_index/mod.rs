@@ -98,7 +98,8 @@ impl JournalIndex {
         if through < from {
             return Vec::new();
         }
-        let wanted = usize::try_from(through.0 - from.0).map_or(count, |slots| count.min(slots.saturating_add(1)));
+        let wanted =
+            usize::try_from(through.0 - from.0).map_or(count, |slots| count.min(slots.saturating_add(1)));
         commands.places(from).take(wanted).collect()
     }
 

@@ -34,6 +34,7 @@ mod lives;
 mod losses;
 mod lost;
 mod nudged;
+mod past;
 #[cfg(feature = "plant")]
 mod plants;
 mod rounds;

@@ -15,6 +15,8 @@ use thermocline_tiers::hot::journal::{
 use super::committer::Committer;
 use super::*;
 use crate::node::effects::{Placed, Submission};
+use crate::node::journal_index::{History, JournalIndex};
+use crate::node::route::Dealing;
 use crate::runtime::mailbox::{Input, Mailbox};
 
 const RECORD_BYTES: usize = 60_000;
@@ -33,15 +35,20 @@ struct Scene {
 
 /// A journal of small segments, of which all are kept for peers.
 fn scene() -> Scene {
-    let disk = MemoryDisk::new(1);
+    scene_on(MemoryDisk::new(1))
+}
+
+fn scene_on(disk: MemoryDisk) -> Scene {
     let config = JournalConfig { segments_max: 1000, ..JournalConfig::with_segment_bytes(256 << 10) };
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let (journal, _) =
         Journal::open(shared, Path::new("journal"), config.clone(), IDENTITY, |_, _| {}).unwrap();
+    let history = History::new(journal.reader().history(), Dealing::new(1, 1));
     let mailbox = Arc::new(Mailbox::default());
     let gate = JournalGate::new(1);
     let lock: Arc<dyn Lock> = Arc::from(disk.lock(Path::new("")).unwrap());
-    let (queue, thread) = start(journal, vec![mailbox.clone()], gate.clone(), u64::MAX, None, lock).unwrap();
+    let mailboxes = vec![mailbox.clone()];
+    let (queue, thread) = start(journal, mailboxes, gate.clone(), u64::MAX, Some(history), lock).unwrap();
     Scene { disk, config, mailbox, gate, queue, thread, next: 1, synced: 0 }
 }
 
@@ -125,6 +132,30 @@ impl Scene {
             std::thread::sleep(Duration::from_millis(1));
         }
         inputs
+    }
+
+    /// Hears that the history is indexed.
+    fn until_all_is_indexed(&self) {
+        let (start, mut index) = (Instant::now(), JournalIndex::new(2));
+        index.await_past();
+        while index.awaits_past() {
+            for input in self.hear(start, "indexed") {
+                if let Input::Past(past) = input {
+                    index.join(past, |_| Slot(0));
+                }
+            }
+        }
+    }
+
+    /// What opening the journal would read, by the first record's slot.
+    fn first_replayed(&self) -> u64 {
+        let mut first = None;
+        let visit = |record: thermocline_tiers::hot::journal::Record<'_>, _| {
+            first.get_or_insert(record.head.slot.0);
+        };
+        let copy = Arc::new(self.disk.fork());
+        Journal::open(copy, Path::new("journal"), self.config.clone(), IDENTITY, visit).unwrap();
+        first.unwrap_or(0)
     }
 
     fn is_full(&self) -> bool {
@@ -252,6 +283,25 @@ fn a_worker_leaves_what_is_large_to_the_thread() {
     let mut held = [scene.submission(), scene.submission()];
     assert!(!scene.queue.commit_here(&mut held));
     held.into_iter().for_each(|submission| scene.sync(submission));
+    scene.end();
+}
+
+#[test]
+fn the_next_start_replays_what_is_needed_and_the_rest_is_indexed_behind_it() {
+    let mut scene = scene();
+    for _ in 0..12 {
+        scene.sync_next();
+    }
+    assert_eq!(scene.first_replayed(), 1, "all of it is needed");
+    scene.gate.needed[0].store(u64::MAX, Ordering::Release);
+    scene.until("noted", |scene| scene.first_replayed() > 4);
+    let disk = scene.disk.clone();
+    scene.end();
+    let scene = scene_on(disk);
+    let segments = |scene: &Scene| scene.committer(|committer| committer.journal.segments());
+    scene.until_all_is_indexed();
+    let written = segments(&scene).iter().filter(|segment| segment.records > 0).count();
+    assert!(written >= 3, "{:?}", segments(&scene));
     scene.end();
 }
 

@@ -3,7 +3,7 @@
 use super::{
     a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it,
     a_refusal_of_the_second_copy_says_nothing_of_the_first, a_vote_that_lost_is_never_fetched_as_chosen,
-    addresses, answers, streamed, tokens,
+    addresses, answers, past, streamed, tokens,
 };
 use crate::node::tests::plants::each_is_noticed;
 use crate::plant::Plant;
@@ -62,4 +62,12 @@ fn a_fetch_of_what_is_not_known_to_be_chosen_is_noticed() {
 #[test]
 fn a_stream_of_any_record_of_a_slot_is_noticed() {
     each_is_noticed(&[(Plant::AnyRecordStreamed, streamed::a_vote_that_lost_is_never_streamed)]);
+}
+
+#[test]
+fn a_past_that_is_joined_over_a_loss_is_noticed() {
+    each_is_noticed(&[(
+        Plant::PastJoinedOverLoss,
+        past::where_a_record_is_lost_nothing_is_served_that_it_may_have_been_written_over,
+    )]);
 }

@@ -18,7 +18,7 @@ use crate::runtime::mailbox::{Input, Mailbox};
 const LOOK: Duration = Duration::from_secs(1);
 
 /// After a part of the history is read, there is a pause of so many times as long, unless a peer waits for it; and at least as long as below.
-const PAUSES: u32 = 19;
+const PAUSES: u32 = 49;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// Starts the thread. It ends when the sender that is returned is gone.

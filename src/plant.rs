@@ -42,6 +42,10 @@ thermocline_tiers::plants! {
     ReplaysTooLittle,
     /// What lies in the journal's history is joined to what was replayed, whether it reaches to there or not.
     AnyPastJoined,
+    /// A start that finds a bucket whose copy is not whole, and nothing of it in the journal, does not write down that it may have forgotten votes.
+    WipedIsNoAmnesia,
+    /// A copy takes the place of a state that was durable at a later slot.
+    InstallsOlder,
     /// It is joined also where records were lost that may have been written over it.
     PastJoinedOverLoss,
     /// Of a slot with several records, any is streamed.

@@ -426,10 +426,13 @@ impl Machine {
         let needed = needed.map(|(worker, outstanding)| worker.needed_segment(*outstanding > 0)).min();
         let retain_bytes = if self.full { 0 } else { self.retain_bytes };
         let needed = needed.unwrap_or(0);
-        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed);
+        let active = preparer.active_generation();
+        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed, active);
         let mut released = 0;
         // As above.
-        let _ = preparer.replay_from(reclaim::replay_from(needed, preparer.active_generation()));
+        let replayed = self.workers.iter().zip(&self.outstanding);
+        let replayed = replayed.map(|(worker, outstanding)| worker.replayed_segment(*outstanding > 0)).min();
+        let _ = preparer.replay_from(reclaim::replay_from(replayed.unwrap_or(0), active));
         if let Some(first) = plan.first
             && let Ok(gone) = preparer.reclaim(first)
         {

@@ -78,6 +78,8 @@ pub(crate) struct Placed {
     pub(crate) bucket: Bucket,
     pub(crate) slot: Slot,
     pub(crate) has_command: bool,
+    /// Whether it is a vote floor.
+    pub(crate) is_floor: bool,
     /// Whether what was recorded of the bucket before counts for nothing.
     pub(crate) starts_anew: bool,
     /// `None` until the record is synced.
@@ -87,8 +89,14 @@ pub(crate) struct Placed {
 impl Placed {
     /// A record of this kind that has no position yet.
     pub(crate) fn new(bucket: Bucket, slot: Slot, kind: u8) -> Self {
-        let (has_command, starts_anew) = (record_codec::has_command(kind), record_codec::starts_anew(kind));
-        Self { bucket, slot, has_command, starts_anew, position: None }
+        Self {
+            bucket,
+            slot,
+            has_command: record_codec::has_command(kind),
+            is_floor: record_codec::is_floor(kind),
+            starts_anew: record_codec::starts_anew(kind),
+            position: None,
+        }
     }
 }
 

@@ -13,10 +13,10 @@ pub(crate) struct Plan {
 }
 
 /// Keeps what recovery needs, from segment `needed` on, and the newest segments that fit `retain_bytes`, for peers that
-/// were away.
-pub(crate) fn plan(segments: &[SegmentInfo], retain_bytes: u64, needed: u64) -> Plan {
+/// were away. `needed` was said when `active` was being written to, or later: what was not said then lies there or behind.
+pub(crate) fn plan(segments: &[SegmentInfo], retain_bytes: u64, needed: u64, active: Generation) -> Plan {
     // Segments that are only made ready hold nothing yet.
-    let written = || segments.iter().filter(|segment| segment.bytes > 0);
+    let written = || segments.iter().filter(|segment| segment.generation <= active);
     let mut bytes = 0;
     let mut oldest = None;
     for segment in written().rev() {
@@ -48,21 +48,22 @@ mod tests {
 
     #[test]
     fn what_is_needed_or_fits_the_retained_bytes_stays() {
-        let segment = |generation, bytes| SegmentInfo {
+        let segment = |generation| SegmentInfo {
             generation: Generation(generation),
-            bytes,
+            bytes: 4096,
             records: 1,
             capacity: 100,
         };
-        let segments = [segment(3, 90), segment(4, 90), segment(5, 50), segment(6, 0)];
-        let first = |retain, needed| plan(&segments, retain, needed).first.map(|first| first.0);
+        let segments = [segment(3), segment(4), segment(5), segment(6)];
+        let plan = |retain, needed| plan(&segments, retain, needed, Generation(5));
+        let first = |retain, needed| plan(retain, needed).first.map(|first| first.0);
         assert_eq!(first(200, u64::MAX), Some(4));
         assert_eq!(first(100, u64::MAX), Some(5));
         assert_eq!(first(0, u64::MAX), Some(5), "the newest stays");
         assert_eq!(first(100, 4), Some(4));
         assert_eq!(first(1000, u64::MAX), None);
-        assert_eq!(plan(&segments, 100, 3), Plan { first: None, flush: true });
-        assert!(!plan(&segments, 100, u64::MAX).flush);
-        assert_eq!(plan(&[segment(1, 0)], 0, u64::MAX), Plan::default());
+        assert_eq!(plan(100, 3), Plan { first: None, flush: true });
+        assert!(!plan(100, u64::MAX).flush);
+        assert_eq!(super::plan(&[segment(6)], 0, u64::MAX, Generation(5)), Plan::default());
     }
 }

@@ -85,8 +85,10 @@ impl Recovered {
             }
         }
         let needed = self.workers.iter().map(|worker| worker.needed_segment(false)).fold(u64::MAX, u64::min);
-        if let Some(first) = reclaim::plan(&self.journal.segments(), 0, needed).first {
-            self.journal.preparer().reclaim(first).map_err(|error| super::journal_error(&error))?;
+        let preparer = self.journal.preparer();
+        let active = preparer.active_generation();
+        if let Some(first) = reclaim::plan(&preparer.segments(), 0, needed, active).first {
+            preparer.reclaim(first).map_err(|error| super::journal_error(&error))?;
             self.workers.iter_mut().for_each(|worker| worker.segments_reclaimed(first.0));
         }
         Ok(())
@@ -179,18 +181,16 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let admission = Admission::new(dealing.workers);
     let kept = Kept { life, lives, identity: file.clone(), peers: peers.clone(), admission };
     let founded = identity.founding.is_some();
-    let mut workers = Vec::new();
-    let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
-    for ((index, client), journal_index) in (0..dealing.workers).zip(&plan.clients).zip(indexes) {
+    let (mut cores, mut wiped) = (Vec::new(), Vec::new());
+    for index in 0..dealing.workers {
         let mut core = Core::new(me, index as u16, Limits::default());
         for bucket in (0..plan.route.buckets()).map(Bucket) {
             if dealing.worker(bucket) != index || !plan.route.holds(me.node, bucket) {
                 continue;
             }
-            let part = parts[dealing.part(bucket) as usize].as_ref();
-            let applied = part.map_or(Slot(0), |part| applied(part, bucket));
-            let is_installing =
-                part.is_some_and(|part| part.is_installing(thermocline_tiers::hot::Bucket(bucket.0)));
+            let part = &parts[dealing.part(bucket) as usize];
+            let applied = applied(part, bucket);
+            let is_installing = part.is_installing(thermocline_tiers::hot::Bucket(bucket.0));
             let mut replay =
                 replicas.remove(&bucket.0).map_or_else(|| Replay::new(applied), |(replay, _)| replay);
             if is_installing {
@@ -209,6 +209,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             if is_installing && !is_ahead {
                 // The journal does not tell how far the log is, of which the state should say more.
                 restored.vote = Vote::LearnerOnly;
+                wiped.push(bucket.0);
             }
             if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {
                 restored.vote = Vote::LearnerOnly;
@@ -222,6 +223,16 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
                 Error::storage(StorageKind::Foreign, format!("bucket {}: {error:?}", bucket.0))
             })?;
         }
+        cores.push(core);
+    }
+    if !wiped.is_empty() && !plant::on(Plant::WipedIsNoAmnesia) {
+        // Once a copy is whole, which may be older than the log was, nothing else would tell.
+        file.update(|identity| wiped.iter().for_each(|bucket| identity.amnesia.add(*bucket)))?;
+    }
+    let mut workers = Vec::new();
+    let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
+    let of_workers = (0..dealing.workers).zip(&plan.clients).zip(indexes).zip(cores);
+    for (((index, client), journal_index), core) in of_workers {
         let own: Vec<Part> = (0..dealing.parts)
             .filter(|part| dealing.worker_of_part(*part) == index)
             .filter_map(|part| parts[part as usize].take())
@@ -270,10 +281,10 @@ fn history(
 
 /// How far the journal reaches.
 fn reach(found: &thermocline_tiers::hot::journal::Recovered) -> Reach {
-    let used = found.segments.iter().filter(|segment| segment.bytes > 0);
-    used.map(|segment| Reach { generation: segment.generation.0, offset: segment.bytes })
-        .max()
-        .unwrap_or_default()
+    let used = found.segments.iter().filter(|segment| !segment.is_empty());
+    let reach = used.map(|segment| Reach { generation: segment.generation.0, offset: segment.bytes }).max();
+    // Where nothing was replayed, everything before was whole, or would have been.
+    reach.unwrap_or_default().max(Reach { generation: found.replayed_from.0, offset: 0 })
 }
 
 /// Reads or makes the identity, and raises its boot counter before anything else happens.

@@ -348,6 +348,19 @@ impl Worker {
         for bucket in stale {
             self.transfers.running.remove(&bucket.0);
         }
+        // The records of what the state had durably may be gone: with an older copy in its place, nobody would know that votes are forgotten.
+        let (too_old, wanted): (Vec<Bucket>, Vec<Bucket>) = wanted.into_iter().partition(|bucket| {
+            let durable = self.durable(*bucket);
+            let running = self.transfers.running.get_mut(&bucket.0).filter(|transfer| !transfer.poured);
+            let too_old = running.filter(|transfer| transfer.at < durable);
+            too_old.is_some_and(|transfer| {
+                transfer.at_least = durable;
+                !plant::on(Plant::InstallsOlder)
+            })
+        });
+        for bucket in too_old {
+            self.give_up_transfer(now, bucket);
+        }
         let state_bucket = |bucket: &Bucket| thermocline_tiers::hot::Bucket(bucket.0);
         let fresh = |bucket: &&Bucket| !self.transfers.running.get(&bucket.0).is_some_and(|t| t.poured);
         let touched: Vec<_> = wanted

@@ -251,6 +251,8 @@ impl WorkerThread {
         // This is said before the records can be written.
         let needed = self.worker.needed_segment(self.outstanding > 0);
         self.gate.needed[self.index].store(needed, Ordering::Release);
+        let replayed = self.worker.replayed_segment(self.outstanding > 0);
+        self.gate.replayed[self.index].store(replayed, Ordering::Release);
         if self.worker.wants_past() {
             self.gate.past_wanted.store(true, Ordering::Relaxed);
         }

@@ -53,6 +53,8 @@ plants! {
     ReleaseBeforeCatalog,
     /// Whether a segment that is only read goes on where the one before it ended is not looked at.
     HistoryChainIgnored,
+    /// What lies in segments that end in doubt is read with the rest of the history.
+    SuspectRead,
     /// A manifest names runs that are not synced.
     ManifestBeforeSync,
     /// A manifest takes its place before it is synced.

@@ -130,7 +130,14 @@ mod tests {
     use super::*;
 
     fn placed(slot: u64) -> Placed {
-        Placed { bucket: Bucket(3), slot: Slot(slot), has_command: true, starts_anew: false, position: None }
+        Placed {
+            bucket: Bucket(3),
+            slot: Slot(slot),
+            has_command: true,
+            is_floor: false,
+            starts_anew: false,
+            position: None,
+        }
     }
 
     fn anew(slot: u64) -> Placed {

@@ -31,6 +31,8 @@ pub(crate) struct JournalIndex {
     first_segment: u64,
     /// The newest segment that a record was seen in.
     newest: u64,
+    /// The oldest one with a vote floor.
+    oldest_floor: Option<u64>,
     /// Whether what lies before is still to come from the journal's history, and whether somebody waits for that.
     awaits_past: bool,
     is_past_wanted: bool,
@@ -44,6 +46,7 @@ impl JournalIndex {
             segments: BTreeMap::new(),
             first_segment: 0,
             newest: 0,
+            oldest_floor: None,
             awaits_past: false,
             is_past_wanted: false,
         }
@@ -54,6 +57,9 @@ impl JournalIndex {
         let Some(position) = placed.position else { return };
         let Placed { bucket, slot, .. } = *placed;
         self.newest = self.newest.max(position.generation.0);
+        if placed.is_floor {
+            self.oldest_floor.get_or_insert(position.generation.0);
+        }
         self.segments.entry(position.generation.0).or_default().push((bucket, slot));
         self.commands[bucket.0 as usize].take(placed, position, self.first_segment);
     }
@@ -185,6 +191,11 @@ impl JournalIndex {
         self.segments.keys().next().copied()
     }
 
+    /// The first segment with a vote floor since the start, or among what it has replayed.
+    pub(crate) fn oldest_floor(&self) -> Option<u64> {
+        self.oldest_floor
+    }
+
     /// The newest segment that holds a record of this worker's.
     pub(crate) fn newest(&self) -> u64 {
         self.newest
@@ -234,7 +245,14 @@ mod tests {
 
     fn placed(slot: u64) -> Placed {
         let position = Some(Position { generation: Generation(1), offset: slot as u32, length: 1 });
-        Placed { bucket: Bucket(3), slot: Slot(slot), has_command: true, starts_anew: false, position }
+        Placed {
+            bucket: Bucket(3),
+            slot: Slot(slot),
+            has_command: true,
+            is_floor: false,
+            starts_anew: false,
+            position,
+        }
     }
 
     fn slots(index: &JournalIndex) -> Vec<u32> {

@@ -377,8 +377,14 @@ mod tests {
         for (bucket, (generation, offset)) in (0..).zip(places) {
             let position = Position { generation: Generation(*generation), offset: *offset, length: 100 };
             let (bucket, slot) = (Bucket(bucket), Slot(1));
-            let placed =
-                Placed { bucket, slot, has_command: true, starts_anew: false, position: Some(position) };
+            let placed = Placed {
+                bucket,
+                slot,
+                has_command: true,
+                is_floor: false,
+                starts_anew: false,
+                position: Some(position),
+            };
             index.insert(&placed);
             wants.insert(bucket.0, (Slot(1), Slot(1)));
         }
@@ -413,6 +419,7 @@ mod tests {
                 bucket,
                 slot,
                 has_command: true,
+                is_floor: false,
                 starts_anew: false,
                 position: Some(position),
             });

@@ -30,6 +30,11 @@ impl Worker {
         Slot(self.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
     }
 
+    /// The last slot that the bucket's state has durably.
+    pub(in crate::node) fn durable(&self, bucket: Bucket) -> Slot {
+        Slot(self.part(bucket).durable(thermocline_tiers::hot::Bucket(bucket.0)).0)
+    }
+
     /// A number below `bound`, from the seed (xorshift64*, Vigna 2016). Zero when `bound` is zero.
     pub(in crate::node) fn draw(&mut self, bound: u64) -> u64 {
         self.random ^= self.random >> 12;
@@ -44,6 +49,13 @@ impl Worker {
     pub(crate) fn needed_segment(&self, outstanding: bool) -> u64 {
         let unindexed = if outstanding { self.index.newest() } else { u64::MAX };
         self.index.oldest_needed().unwrap_or(u64::MAX).min(unindexed)
+    }
+
+    /// The oldest journal segment that the next start should replay. As long as buckets are listed whose votes were lost, that includes their
+    /// floors, for which others would have to be asked again.
+    pub(crate) fn replayed_segment(&self, outstanding: bool) -> u64 {
+        let floors = self.index.oldest_floor().filter(|_| self.to_lift);
+        self.needed_segment(outstanding).min(floors.unwrap_or(u64::MAX))
     }
 
     /// How many calls are not answered yet.

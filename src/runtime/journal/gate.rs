@@ -25,6 +25,8 @@ pub(in crate::runtime) struct JournalGate {
     pub(in crate::runtime) past_wanted: AtomicBool,
     /// For each worker, the oldest segment that it needs for recovery.
     pub(in crate::runtime) needed: Vec<AtomicU64>,
+    /// And the oldest one that the next start should replay.
+    pub(in crate::runtime) replayed: Vec<AtomicU64>,
 }
 
 impl JournalGate {
@@ -39,6 +41,7 @@ impl JournalGate {
             commits_by_workers: AtomicU64::new(0),
             past_wanted: AtomicBool::new(false),
             needed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            replayed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         })
     }
 

@@ -30,9 +30,10 @@ pub(super) fn spawn(
     mailboxes: Vec<Arc<Mailbox>>,
     gate: Arc<JournalGate>,
     retain_bytes: u64,
-    mut history: Option<History>,
+    history: Option<History>,
 ) -> Result<(Sender<()>, JoinHandle<()>), Error> {
     let (sender, receiver) = channel::<()>();
+    let mut past = Indexing { history, next: Instant::now() };
     let thread = std::thread::Builder::new()
         .name("journal-prepare".into())
         .spawn(move || {
@@ -43,13 +44,12 @@ pub(super) fn spawn(
                     Err(error) => tracing::debug!(%error, "no further journal segment could be made ready"),
                 }
                 reclaim(&preparer, &mailboxes, &gate, retain_bytes);
-                let next = Instant::now() + LOOK;
-                loop {
-                    let pause = read_history(&mut history, &mailboxes, &gate).unwrap_or(LOOK);
-                    let left = next.saturating_duration_since(Instant::now());
-                    match receiver.recv_timeout(pause.min(left)) {
-                        Err(RecvTimeoutError::Timeout) if pause < left => {}
-                        Ok(()) | Err(RecvTimeoutError::Timeout) => break,
+                let look = Instant::now() + LOOK;
+                while let Some(left) = look.checked_duration_since(Instant::now()) {
+                    past.go_on(&mailboxes, &gate);
+                    match receiver.recv_timeout(past.pause(&gate).map_or(left, |pause| pause.min(left))) {
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Ok(()) => break,
                         Err(RecvTimeoutError::Disconnected) => return,
                     }
                 }
@@ -62,20 +62,37 @@ pub(super) fn spawn(
     Ok((sender, thread))
 }
 
-/// Reads some of the history, as long as there is any, and says when to go on.
-fn read_history(
-    history: &mut Option<History>,
-    mailboxes: &[Arc<Mailbox>],
-    gate: &JournalGate,
-) -> Option<Duration> {
-    let begun = Instant::now();
-    match history.as_mut()?.step() {
-        Step::Read => {}
-        Step::Past(worker, past) => mailboxes[worker].push(Input::Past(past)),
-        Step::Done => *history = None,
+/// The journal's history, as long as it is not indexed, and when to go on with that.
+struct Indexing {
+    history: Option<History>,
+    next: Instant,
+}
+
+impl Indexing {
+    fn is_wanted(gate: &JournalGate) -> bool {
+        gate.past_wanted.load(Ordering::Relaxed)
     }
-    let is_wanted = gate.past_wanted.load(Ordering::Relaxed);
-    Some(if is_wanted { Duration::ZERO } else { (begun.elapsed() * PAUSES).max(PAUSE_MIN) })
+
+    /// How long until it goes on, if it does.
+    fn pause(&self, gate: &JournalGate) -> Option<Duration> {
+        let pause = self.next.saturating_duration_since(Instant::now());
+        self.history.as_ref().map(|_| if Self::is_wanted(gate) { Duration::ZERO } else { pause })
+    }
+
+    /// Reads some of it, when it is time to.
+    fn go_on(&mut self, mailboxes: &[Arc<Mailbox>], gate: &JournalGate) {
+        let begun = Instant::now();
+        let Some(history) = self.history.as_mut().filter(|_| begun >= self.next || Self::is_wanted(gate))
+        else {
+            return;
+        };
+        match history.step() {
+            Step::Read => {}
+            Step::Past(worker, past) => mailboxes[worker].push(Input::Past(past)),
+            Step::Done => self.history = None,
+        }
+        self.next = Instant::now() + (begun.elapsed() * PAUSES).max(PAUSE_MIN);
+    }
 }
 
 fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain_bytes: u64) {
@@ -85,16 +102,17 @@ fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, 
     // behind.
     let active = preparer.active_generation();
     let needed = gate.needed.iter().map(|needed| needed.load(Ordering::Acquire)).min().unwrap_or(0);
-    let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed);
+    let replayed = gate.replayed.iter().map(|replayed| replayed.load(Ordering::Acquire)).min().unwrap_or(0);
+    let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed, active);
     if let Some(first) = plan.first {
-        match preparer.reclaim(first.min(active)) {
+        match preparer.reclaim(first) {
             Ok(_) => {
                 mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Reclaimed(first.0)));
             }
             Err(error) => tracing::debug!(%error, "segments could not be reclaimed"),
         }
     }
-    if let Err(error) = preparer.replay_from(reclaim::replay_from(needed, active)) {
+    if let Err(error) = preparer.replay_from(reclaim::replay_from(replayed, active)) {
         tracing::debug!(%error, "from where to replay the journal could not be written down");
     }
     if plan.flush {

@@ -63,7 +63,14 @@ impl Scene {
             kind: RecordKind(0),
         };
         batch.push(head, |payload| payload.put(&[1; RECORD_BYTES])).unwrap();
-        let records = vec![Placed { bucket, slot, has_command: true, starts_anew: false, position: None }];
+        let records = vec![Placed {
+            bucket,
+            slot,
+            has_command: true,
+            is_floor: false,
+            starts_anew: false,
+            position: None,
+        }];
         self.next += 1;
         Submission { batch, records, through: Ticket(slot.0) }
     }
@@ -293,7 +300,7 @@ fn the_next_start_replays_what_is_needed_and_the_rest_is_indexed_behind_it() {
         scene.sync_next();
     }
     assert_eq!(scene.first_replayed(), 1, "all of it is needed");
-    scene.gate.needed[0].store(u64::MAX, Ordering::Release);
+    scene.gate.replayed[0].store(u64::MAX, Ordering::Release);
     scene.until("noted", |scene| scene.first_replayed() > 4);
     let disk = scene.disk.clone();
     scene.end();

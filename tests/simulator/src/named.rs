@@ -69,6 +69,7 @@ const fn of_tiers(bug: TiersPlant) -> Test {
         TiersPlant::OneCatalog => journal("a_catalog_without_a_second_copy_is_caught"),
         TiersPlant::ReleaseBeforeCatalog => journal("a_release_before_the_catalog_says_so_is_caught"),
         TiersPlant::HistoryChainIgnored => journal("a_loss_between_segments_of_history_is_caught"),
+        TiersPlant::SuspectRead => journal("a_segment_in_doubt_that_is_read_is_caught"),
         TiersPlant::ManifestBeforeSync => state("a_manifest_before_the_sync_of_its_runs_is_noticed"),
         TiersPlant::ManifestNotSynced => state("a_manifest_in_its_place_before_it_is_synced_is_noticed"),
         TiersPlant::RunNamesNotSynced => state("a_manifest_before_the_names_of_its_runs_is_noticed"),
@@ -116,6 +117,7 @@ const fn of_node(bug: NodePlant) -> Option<Test> {
             together("a_worker_that_goes_its_own_way_is_noticed")
         }
         NodePlant::WantBeginsAnew => copied("a_want_that_begins_anew_is_noticed"),
+        NodePlant::InstallsOlder | NodePlant::WipedIsNoAmnesia => copied("a_state_that_goes_back_is_noticed"),
         NodePlant::AddressOfAnyEpoch => worker("an_address_of_any_epoch_is_noticed"),
         NodePlant::AnswersMistaken => worker("an_answer_that_is_mistaken_for_another_is_noticed"),
         NodePlant::ForgottenBeginsAnew => worker("a_forgotten_write_that_begins_anew_is_noticed"),

@@ -191,8 +191,10 @@ impl Running {
     fn reclaim(&mut self, retain_bytes: u64) {
         let preparer = self.journal.preparer();
         let needed = self.worker.needed_segment(!self.writing.is_empty());
-        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed);
-        preparer.replay_from(reclaim::replay_from(needed, preparer.active_generation())).unwrap();
+        let active = preparer.active_generation();
+        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed, active);
+        let replayed = self.worker.replayed_segment(!self.writing.is_empty());
+        preparer.replay_from(reclaim::replay_from(replayed, active)).unwrap();
         if let Some(first) = plan.first
             && preparer.reclaim(first).is_ok()
         {

@@ -185,3 +185,92 @@ fn a_bucket_that_all_refuse_is_asked_for_again_after_a_while() {
     assert!(ones.chunks_exact(2).all(|pair| pair[0] != pair[1]), "both, by turns: {asked:?}");
     assert!((4..=10).contains(&times.len()), "neither forgotten nor asked all the time: {asked:?}");
 }
+
+/// What the worker has in memory is written to its state.
+fn flush(worker: &mut Worker, journal: &Journal) {
+    worker.flush_parts();
+    run_jobs(worker, journal);
+}
+
+/// The journal may have given back what it had of the slots between.
+#[test]
+fn a_copy_older_than_what_the_state_has_durably_does_not_take_its_place() {
+    let bucket = Bucket(3);
+    let mut node = recovered(Arc::new(MemoryDisk::new(1)), 1, 3, 7);
+    let (mut worker, mut source) = (node.workers.remove(0), worker(2, 3, 8));
+    found(&mut worker, 1);
+    worker.peer_up(0, NodeId(2));
+    (1..=5).for_each(|slot| fill(&mut worker, bucket, slot, 1));
+    flush(&mut worker, &node.journal);
+    (1..=3).for_each(|slot| fill(&mut source, bucket, slot, 1));
+    // It was wanted for another reason before the state turned out to be damaged.
+    worker.want_transfer(bucket, Slot(1));
+    worker.failed.insert(bucket.0);
+    worker.tick(5);
+    worker.flush(5);
+    let ask = asked_piece(&mut worker, 2).unwrap();
+    let old = piece(&mut source, &ask);
+    tell(&mut worker, 5, 2, &old);
+    assert!(worker.failed.contains(&bucket.0) && worker.transfers.concerns(bucket));
+    assert_eq!(worker.durable(bucket), Slot(5));
+
+    (4..=6).for_each(|slot| fill(&mut source, bucket, slot, 1));
+    let asked = (6..1_000).find_map(|now| {
+        worker.tick(now);
+        worker.flush(now);
+        asked_piece(&mut worker, 2)
+    });
+    let ask = asked.unwrap();
+    assert!(matches!(ask, Item::CopyAsk { at_least: Slot(5), .. }), "{ask:?}");
+    let new = piece(&mut source, &ask);
+    tell(&mut worker, 1_000, 2, &new);
+    assert!(!worker.failed.contains(&bucket.0) && !worker.transfers.concerns(bucket));
+}
+
+/// The power goes while a copy is poured in, of which the journal has nothing; the next start has it whole, from a replica that was behind; and there is a
+/// start after that.
+#[test]
+fn a_bucket_that_was_wiped_learns_until_it_has_a_floor_whatever_was_copied() {
+    let (bucket, disk) = (Bucket(3), Arc::new(MemoryDisk::new(1)));
+    let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
+    let start = |client: u64| {
+        let mut node = recovered(disk.clone(), 1, 3, client);
+        node.write_first_commit().unwrap();
+        node
+    };
+    let votes = |node: &Recovered, bucket: u32| node.workers[0].core.fresh(Bucket(bucket)).voting;
+    {
+        let mut node = start(7);
+        node.identity.update(|identity| identity.founding = Some(vec![(1, 1), (2, 2), (3, 3)])).unwrap();
+        let worker = &mut node.workers[0];
+        (1..=5).for_each(|slot| fill(worker, bucket, slot, 1));
+        flush(worker, &node.journal);
+        worker.parts[0].wipe_all(&[state_bucket]).unwrap();
+        flush(worker, &node.journal);
+    }
+    {
+        let mut node = start(8);
+        assert!(votes(&node, 4) && !votes(&node, 3));
+        let worker = &mut node.workers[0];
+        worker.parts[0].restore(state_bucket).finish(thermocline_tiers::hot::Slot(2), Digest::default());
+        flush(worker, &node.journal);
+    }
+    let node = start(9);
+    assert_eq!(node.workers[0].part(bucket).applied(state_bucket).0, 2);
+    assert!(votes(&node, 4) && !votes(&node, 3));
+}
+
+#[test]
+#[cfg(feature = "plant")]
+fn a_state_that_goes_back_is_noticed() {
+    crate::node::tests::plants::each_is_noticed(&[
+        (
+            crate::plant::Plant::InstallsOlder,
+            a_copy_older_than_what_the_state_has_durably_does_not_take_its_place,
+        ),
+        (
+            crate::plant::Plant::WipedIsNoAmnesia,
+            a_bucket_that_was_wiped_learns_until_it_has_a_floor_whatever_was_copied,
+        ),
+    ]);
+}

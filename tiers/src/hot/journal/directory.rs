@@ -190,9 +190,9 @@ impl Directory {
             let firsts = segments.range(replay_from..).map(|(_, segment)| &segment.first_sequence);
             label.replay_sequence = first_kept(&self.next_sequence, firsts);
             label.replay_from = replay_from;
-            if label.suspect < replay_from {
-                label.suspect = Generation(0);
-            }
+        }
+        if label.suspect < label.floor {
+            label.suspect = Generation(0);
         }
         if label == old {
             return Ok(());

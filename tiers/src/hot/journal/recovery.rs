@@ -43,6 +43,8 @@ pub struct Recovered {
     pub sequence: Sequence,
     /// What the segments hold, oldest first.
     pub segments: Vec<SegmentInfo>,
+    /// The first segment that was replayed. Those before it are there to be [read](HistoryReader), and seem to be empty until they are.
+    pub replayed_from: Generation,
 }
 
 impl Recovered {
@@ -65,6 +67,7 @@ impl Recovered {
             records: replayed.records,
             sequence: Sequence(replayed.next.0 - 1),
             segments: segments.collect(),
+            replayed_from: survey.replay_from,
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::layout::{Generation, JournalIdentity, NUMBER_MAX, Seed};
+use super::layout::{BLOCK_BYTES, Generation, JournalIdentity, NUMBER_MAX, Seed};
 use super::numbering::FirstSequence;
 use crate::disk::File;
 
@@ -48,6 +48,13 @@ pub struct SegmentInfo {
     pub capacity: u32,
 }
 
+impl SegmentInfo {
+    /// Whether no commit is known to be in it.
+    pub fn is_empty(&self) -> bool {
+        self.bytes <= BLOCK_BYTES
+    }
+}
+
 /// A segment that can be read, and maybe written.
 pub(super) struct Segment {
     pub(super) generation: Generation,
@@ -80,7 +87,7 @@ impl Segment {
             path,
             file,
             first_sequence: FirstSequence::none(),
-            bytes: AtomicU32::new(super::layout::BLOCK_BYTES),
+            bytes: AtomicU32::new(BLOCK_BYTES),
             records: AtomicU64::new(0),
         }
     }

@@ -20,6 +20,7 @@ use super::replay::Replayed;
 use super::survey::{FoundSegment, Survey};
 use super::{Damage, Recovered, Tail};
 use crate::disk::{AlignedBuffer, Disk, Lock, OpenMode};
+use crate::plant::{Plant, on};
 
 pub(super) fn finish(
     disk: Arc<dyn Disk>,
@@ -42,7 +43,11 @@ pub(super) fn finish(
     let mut writables = writables(&*disk, &survey, &replayed, &segments, &mut buffer)?;
     let active = writables.pop_front();
     let label = catalog.label();
-    let replayed_from = ReplayedFrom { generation: survey.replay_from, sequence: label.replay_sequence };
+    let replayed_from = ReplayedFrom {
+        generation: survey.replay_from,
+        sequence: label.replay_sequence,
+        suspect: if on(Plant::SuspectRead) { Generation(0) } else { label.suspect },
+    };
     let next_active =
         active.as_ref().map_or(Generation(survey.newest.0 + 1), |active| active.segment.generation);
     let directory = Directory {

@@ -16,20 +16,31 @@ pub(in super::super) struct ReplayedFrom {
     pub(in super::super) generation: Generation,
     /// The first commit at or after that segment's begin.
     pub(in super::super) sequence: Sequence,
+    /// What lies in segments up to this one is not to be trusted.
+    pub(in super::super) suspect: Generation,
 }
 
 /// Reads, one after the other, the segments that [`Journal::open`](super::super::Journal::open) has not replayed, oldest first. Until one is read, a
-/// [`JournalReader`] finds nothing in it.
+/// [`JournalReader`] finds nothing in it. Those that end in doubt are never read, nor any before them: what went on behind them has taken their
+/// commits' numbers, and so nothing in them would tell that something is missing at their end.
 pub struct HistoryReader {
     directory: Arc<Directory>,
     next: Generation,
+    /// Whether one was read.
+    has_begun: bool,
     chain: Chain,
 }
 
 impl JournalReader {
     /// A reader of the segments that opening has not replayed.
     pub fn history(&self) -> HistoryReader {
-        HistoryReader { directory: Arc::clone(&self.directory), next: Generation(0), chain: Chain::default() }
+        let next = Generation(self.directory.replayed_from.suspect.0 + 1);
+        HistoryReader {
+            directory: Arc::clone(&self.directory),
+            next,
+            has_begun: false,
+            chain: Chain::default(),
+        }
     }
 }
 
@@ -51,12 +62,13 @@ impl HistoryReader {
         }
         let next = self.directory.segments.read().range(unread).next().map(|(_, next)| Arc::clone(next));
         let found = next.as_ref().map_or(replayed_from.generation, |next| next.generation);
-        if found != self.next {
+        if found != self.next && self.has_begun {
             visit(Found::Lost(DamageScope::AllBuckets));
             self.chain = Chain::default();
         }
         self.next = Generation(found.0 + 1);
         if let Some(segment) = &next {
+            self.has_begun = true;
             let found = FoundSegment {
                 generation: segment.generation,
                 path: segment.path.clone(),

@@ -76,3 +76,11 @@ fn a_loss_between_segments_of_history_is_caught() {
         Ok(())
     });
 }
+
+#[test]
+fn a_segment_in_doubt_that_is_read_is_caught() {
+    catches(Plant::SuspectRead, || {
+        history::what_ends_in_doubt_is_never_read();
+        Ok(())
+    });
+}

@@ -1,6 +1,6 @@
 //! The upkeep of a worker's parts: when they are flushed and merged, and what happens when that fails.
 
-use thermocline_tiers::hot::state::{Job as StateJob, StateError};
+use thermocline_tiers::hot::state::{Job as StateJob, Part, StateError};
 
 use super::effects::Job;
 use super::worker::Worker;
@@ -17,6 +17,18 @@ pub(super) struct Upkeep {
     /// Nothing is written to the part any more.
     ended: bool,
 }
+
+/// How far a part's last flush is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastFlush {
+    Wanted,
+    Begun,
+    /// It is written, or cannot be.
+    Ended,
+}
+
+/// A node that ends writes what its state has in memory, if a worker has so many bytes: less is soon replayed.
+const LAST_FLUSH_BYTES: usize = 4 << 20;
 
 /// After a failure a part's next job waits so long, in milliseconds; twice as long after each further one, up to the bound.
 const PAUSE_MS: u64 = 50;
@@ -49,6 +61,34 @@ impl Worker {
         {
             self.hold_state_job(part, job);
         }
+    }
+
+    /// The node ends: from now on all that the state has in memory by now is written, so that the next start has nothing to replay.
+    pub(crate) fn begin_last_flush(&mut self) {
+        let bytes: usize = self.parts.iter().map(Part::memory_bytes).sum();
+        if bytes >= LAST_FLUSH_BYTES {
+            self.last_flush = vec![LastFlush::Wanted; self.parts.len()];
+        }
+    }
+
+    /// It ends without that.
+    pub(crate) fn end_last_flush(&mut self) {
+        self.last_flush.clear();
+    }
+
+    /// Goes on with that; says whether it is over.
+    pub(crate) fn go_on_with_last_flush(&mut self) -> bool {
+        for part in 0..self.last_flush.len() {
+            if self.upkeep[part].busy {
+                continue;
+            }
+            if self.last_flush[part] == LastFlush::Wanted {
+                self.flush_part(part);
+            }
+            let begun = self.last_flush[part] == LastFlush::Wanted && self.upkeep[part].busy;
+            self.last_flush[part] = if begun { LastFlush::Begun } else { LastFlush::Ended };
+        }
+        self.last_flush.iter().all(|flush| *flush == LastFlush::Ended)
     }
 
     fn may_begin(&self, now: u64, part: usize) -> bool {

@@ -62,7 +62,10 @@ pub(super) enum Input {
     },
     /// The operator gives up what a majority has lost.
     GiveUp(oneshot::Sender<u32>),
-    Stop,
+    /// The worker is to end. `flush`: once what its state has in memory is written, if that does not take too long.
+    Stop {
+        flush: bool,
+    },
 }
 
 impl Input {

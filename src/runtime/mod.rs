@@ -189,7 +189,7 @@ impl Runtime {
     pub(crate) async fn close(&self) {
         self.stop.lock().take();
         for mailbox in &self.mailboxes {
-            mailbox.push(Input::Stop);
+            mailbox.push(Input::Stop { flush: true });
         }
         let Threads { workers, journal, disk } = std::mem::take(&mut *self.threads.lock());
         let queue = self.journal.clone();
@@ -244,7 +244,7 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.stop.lock().take();
         for mailbox in &self.mailboxes {
-            mailbox.push(Input::Stop);
+            mailbox.push(Input::Stop { flush: false });
         }
         self.journal.stop();
     }

@@ -39,6 +39,9 @@ const COMMIT_HERE_CALLS: usize = 1;
 /// A turn waits no longer than this, about: neither a slow disk nor a slow peer must hold up what needs neither.
 const GATHER_MAX: Duration = Duration::from_millis(1);
 
+/// A node that ends takes no longer to write what its state has in memory. What is not written then is replayed by the next start.
+const LAST_FLUSH_MAX: Duration = Duration::from_secs(10);
+
 /// What a worker thread is made of.
 pub(super) struct Parts {
     pub(super) index: usize,
@@ -121,6 +124,8 @@ impl WorkerThread {
     async fn run(&mut self) {
         let mut inputs = Vec::new();
         let mut alarm = Alarm::new();
+        // Told to stop, it ends when its state is written, or at this moment.
+        let mut ending = None;
         loop {
             // Under load, new calls wait until some that are under way can go on: one turn, one frame a peer and one commit then serve
             // many of them. What the journal has synced is waited for where that decides writes, and not the peers' votes. With few
@@ -164,8 +169,12 @@ impl WorkerThread {
                 }
             }
             self.worker.tick(now);
+            if stop && ending.is_none() {
+                ending = Some(Instant::now() + LAST_FLUSH_MAX);
+            }
+            let ends = ending.is_some_and(|until| self.is_at_its_end(until));
             self.end_turn(now);
-            if stop {
+            if ends {
                 self.worker.close();
                 self.end_turn(now);
                 self.submit_held();
@@ -180,6 +189,12 @@ impl WorkerThread {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Whether there is nothing to be written any more, or no time for it.
+    fn is_at_its_end(&mut self, until: Instant) -> bool {
+        let cannot = self.gate.failed.load(Ordering::Relaxed) || self.gate.full.get();
+        self.worker.go_on_with_last_flush() || cannot || Instant::now() >= until
     }
 
     /// Killed: callers are told what is known of their calls, and nothing else happens any more.
@@ -237,7 +252,11 @@ impl WorkerThread {
             Input::GiveUp(reply) => {
                 let _ = reply.send(self.worker.give_up_lost_votes(now));
             }
-            Input::Stop => return true,
+            Input::Stop { flush } => {
+                self.worker.close();
+                if flush { self.worker.begin_last_flush() } else { self.worker.end_last_flush() }
+                return true;
+            }
         }
         false
     }

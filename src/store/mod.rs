@@ -472,6 +472,9 @@ impl Store {
     /// Stops taking calls, ends what is under way, syncs, and frees the directory. All clones are closed with it, and
     /// closing again is fine. A store that is dropped without it loses nothing that was acknowledged.
     ///
+    /// What the state has in memory is written, for at most 10 seconds, so that the next start has little to replay: without it, up to
+    /// [`memtable_bytes`](crate::Config::memtable_bytes) of each part.
+    ///
     /// Cancel safety: a dropped future leaves a store that closes in the background.
     ///
     /// ```

@@ -218,3 +218,35 @@ async fn the_longest_value_and_the_fullest_batch_are_taken() {
     many.commit().await.unwrap();
     store.close().await;
 }
+
+/// Records of the journal that the next start replays.
+fn replayed(directory: &std::path::Path) -> u64 {
+    use thermocline_tiers::hot::journal::{identity_of, inspect};
+    let disk = thermocline_tiers::disk::RealDisk::new(directory).unwrap();
+    let journal = std::path::Path::new("journal");
+    let identity = identity_of(&disk, journal).unwrap().unwrap();
+    inspect(&disk, journal, identity, |_, _| {}).unwrap().records
+}
+
+#[tokio::test]
+async fn what_a_closed_store_had_in_memory_is_not_replayed() {
+    const PUTS: u64 = 12_000;
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path()).sync(crate::Sync::None).segment_bytes(2 << 20);
+    let store = Store::open(config.clone()).await.unwrap();
+    for number in 0..PUTS {
+        store.put(&Key::new("alice", number, 0), vec![7; 1_000]).await.unwrap();
+    }
+    store.kill().await;
+    let all = replayed(directory.path());
+    assert!(all >= PUTS, "{all}");
+    let store = Store::open(config.clone()).await.unwrap();
+    store.close().await;
+    let few = replayed(directory.path());
+    assert!(few < PUTS / 2, "{few}");
+    let store = Store::open(config).await.unwrap();
+    let page = store.scan("alice").newest_first().limit(1).page().await.unwrap();
+    assert_eq!(page.records[0].key, Key::new("alice", PUTS - 1, 0));
+    assert!(store.get(&Key::new("alice", 0, 0)).await.unwrap().is_some());
+    store.close().await;
+}

@@ -45,7 +45,7 @@ use super::route::{Dealing, Route};
 use super::stream::{STRETCH_BYTES, Streams};
 use super::timers::Timers;
 use super::transfer::Transfers;
-use super::upkeep::Upkeep;
+use super::upkeep::{LastFlush, Upkeep};
 use super::wire::{Founding, Item};
 
 /// What a worker is told when it is made.
@@ -189,6 +189,8 @@ pub(crate) struct Worker {
     pub(super) last_tick: u64,
     /// The upkeep of each part.
     pub(super) upkeep: Vec<Upkeep>,
+    /// The last flush of each part, once the node ends.
+    pub(super) last_flush: Vec<LastFlush>,
     /// Wall clock of the last event, in milliseconds since the Unix epoch: only for expiry.
     pub(super) wall_ms: u64,
     /// The buckets in which decisions were heard of lately, and when.

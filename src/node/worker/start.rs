@@ -65,6 +65,7 @@ impl Worker {
             random: settings.seed | 1,
             route,
             core,
+            last_flush: Vec::new(),
             upkeep: parts.iter().map(|_| Upkeep::default()).collect(),
             parts,
             peers: peers.iter().map(peer).collect(),

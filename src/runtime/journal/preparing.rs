@@ -50,7 +50,13 @@ pub(super) fn spawn(
                     match receiver.recv_timeout(past.pause(&gate).map_or(left, |pause| pause.min(left))) {
                         Err(RecvTimeoutError::Timeout) => {}
                         Ok(()) => break,
-                        Err(RecvTimeoutError::Disconnected) => return,
+                        Err(RecvTimeoutError::Disconnected) => {
+                            if !gate.killed.load(Ordering::Acquire) {
+                                // The workers have ended: what they needed last is what the next start does.
+                                reclaim(&preparer, &mailboxes, &gate, retain_bytes);
+                            }
+                            return;
+                        }
                     }
                 }
                 while receiver.try_recv().is_ok() {}

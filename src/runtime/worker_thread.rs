@@ -254,7 +254,11 @@ impl WorkerThread {
             }
             Input::Stop { flush } => {
                 self.worker.close();
-                if flush { self.worker.begin_last_flush() } else { self.worker.end_last_flush() }
+                if flush {
+                    self.worker.begin_last_flush()
+                } else {
+                    self.worker.end_last_flush()
+                }
                 return true;
             }
         }

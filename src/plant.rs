@@ -44,6 +44,8 @@ thermocline_tiers::plants! {
     AnyPastJoined,
     /// A start that finds a bucket whose copy is not whole, and nothing of it in the journal, does not write down that it may have forgotten votes.
     WipedIsNoAmnesia,
+    /// A start applies what its journal has of a bucket to a copy of it that is not whole.
+    AppliedToHalfACopy,
     /// A copy takes the place of a state that was durable at a later slot.
     InstallsOlder,
     /// It is joined also where records were lost that may have been written over it.

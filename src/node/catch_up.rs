@@ -453,30 +453,35 @@ impl Worker {
     /// All buckets vote again. Once their state is durable beyond their floors, the amnesia is over: says whether that is still to
     /// come.
     pub(super) fn lift(&mut self) -> bool {
+        if !self.lift_if_durable() {
+            self.flush_parts();
+        }
+        self.to_lift
+    }
+
+    /// Ends the amnesia, if there is one, and says whether that is no question of flushes any more.
+    pub(super) fn lift_if_durable(&mut self) -> bool {
         if !self.to_lift || self.is_admitting() {
-            return self.to_lift;
+            return true;
         }
         let held: Vec<Bucket> = self.own_buckets().collect();
         let is_durable = |bucket: &Bucket| match self.core.status(*bucket).vote {
             Vote::Voting => true,
             Vote::LearnerOnly => false,
-            Vote::From(floor) => {
-                Slot(self.part(*bucket).durable(thermocline_tiers::hot::Bucket(bucket.0)).0).next() >= floor
-            }
+            Vote::From(floor) => self.durable(*bucket).next() >= floor,
         };
-        if held.iter().all(is_durable) {
-            self.to_lift = false;
-            let all = (0..self.route.buckets()).map(Bucket);
-            self.effects.jobs.push(Job::Lift {
-                file: self.kept.identity.clone(),
-                life: self.kept.life.id,
-                lifted: held.iter().map(|bucket| bucket.0).collect(),
-                held: all.filter(|bucket| self.route.holds(self.settings.me, *bucket)).map(|b| b.0).collect(),
-            });
-        } else {
-            self.flush_parts();
+        if !held.iter().all(is_durable) {
+            return false;
         }
-        self.to_lift
+        self.to_lift = false;
+        let all = (0..self.route.buckets()).map(Bucket);
+        self.effects.jobs.push(Job::Lift {
+            file: self.kept.identity.clone(),
+            life: self.kept.life.id,
+            lifted: held.iter().map(|bucket| bucket.0).collect(),
+            held: all.filter(|bucket| self.route.holds(self.settings.me, *bucket)).map(|b| b.0).collect(),
+        });
+        true
     }
 
     /// The end of an amnesia is written down, or could not be.

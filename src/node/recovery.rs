@@ -132,7 +132,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         floors: HashMap::new(),
         indexes: (0..dealing.workers).map(|_| JournalIndex::new(identity.buckets)).collect(),
         behind: identity.amnesia.behind,
-        failed: BTreeSet::new(),
+        failed: installing(&parts, dealing, &plan.route),
         dealing,
         route: &plan.route,
         parts: &mut parts,
@@ -261,6 +261,15 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         workers[dealing.worker(Bucket(bucket)) as usize].found_damaged(Bucket(bucket));
     }
     Ok(Recovered { identity: file, peers, journal, workers, history, dealing, report })
+}
+
+/// Buckets of which the state has a part only. Nothing is applied to that: they are taken over again.
+fn installing(parts: &[Part], dealing: Dealing, route: &Route) -> BTreeSet<u32> {
+    let is_installing = |bucket: &u32| {
+        let part = &parts[dealing.part(Bucket(*bucket)) as usize];
+        part.is_installing(thermocline_tiers::hot::Bucket(*bucket)) && !plant::on(Plant::AppliedToHalfACopy)
+    };
+    (0..route.buckets()).filter(is_installing).collect()
 }
 
 /// What of the journal is still to be indexed. Where records were lost, nobody knows whether what was recorded before of the same slots is the last

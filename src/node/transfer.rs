@@ -348,14 +348,17 @@ impl Worker {
         for bucket in stale {
             self.transfers.running.remove(&bucket.0);
         }
-        // The records of what the state had durably may be gone: with an older copy in its place, nobody would know that votes are forgotten.
+        // The records of what the state has durably, or will soon, may be gone: with an older copy in its place, nobody would know that votes are
+        // forgotten. That is remembered for the copy after this one, too: what is wiped has nothing durable.
         let (too_old, wanted): (Vec<Bucket>, Vec<Bucket>) = wanted.into_iter().partition(|bucket| {
-            let durable = self.durable(*bucket);
-            let running = self.transfers.running.get_mut(&bucket.0).filter(|transfer| !transfer.poured);
-            let too_old = running.filter(|transfer| transfer.at < durable);
-            too_old.is_some_and(|transfer| {
-                transfer.at_least = durable;
-                !plant::on(Plant::InstallsOlder)
+            let has = self.durable(*bucket).max(self.applied(*bucket));
+            let begins = self.transfers.running.get_mut(&bucket.0).filter(|transfer| !transfer.poured);
+            begins.is_some_and(|transfer| {
+                if plant::on(Plant::InstallsOlder) {
+                    return false;
+                }
+                transfer.at_least = transfer.at_least.max(has);
+                transfer.at < has
             })
         });
         for bucket in too_old {

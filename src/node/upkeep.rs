@@ -37,7 +37,7 @@ const PAUSE_MS_MAX: u64 = 2_000;
 impl Worker {
     /// Flushes and merges a part when it wants to.
     pub(super) fn maintain_part(&mut self, now: u64, part: usize) {
-        if !self.may_begin(now, part) {
+        if !self.may_begin(now, part) || !self.last_flush.is_empty() {
             return;
         }
         let state = &mut self.parts[part];
@@ -88,7 +88,12 @@ impl Worker {
             let begun = self.last_flush[part] == LastFlush::Wanted && self.upkeep[part].busy;
             self.last_flush[part] = if begun { LastFlush::Begun } else { LastFlush::Ended };
         }
-        self.last_flush.iter().all(|flush| *flush == LastFlush::Ended)
+        let is_over = self.last_flush.iter().all(|flush| *flush == LastFlush::Ended);
+        if is_over {
+            // Then the next start needs no floors.
+            self.lift_if_durable();
+        }
+        is_over
     }
 
     fn may_begin(&self, now: u64, part: usize) -> bool {

@@ -84,6 +84,10 @@ fn spawn(
         loop {
             let next = jobs.lock().recv();
             let Ok(Order { mailbox, job }) = next else { return };
+            if matches!(job, Job::State(..)) && mailbox.is_closed() {
+                // Nobody would take what it has written for written.
+                continue;
+            }
             mailbox.push(Input::Done(job.run(&reader, &mut buffer)));
         }
     };

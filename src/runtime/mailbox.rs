@@ -1,5 +1,7 @@
 //! How everything reaches a worker: one queue, one wake-up for however much is in it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use thermocline_paxos::NodeId;
 use tokio::sync::oneshot;
@@ -93,6 +95,8 @@ pub(super) struct Report {
 /// A worker's queue.
 pub(super) struct Mailbox {
     queue: Gathering<Input, Account>,
+    /// Whether it takes nothing more.
+    closed: AtomicBool,
 }
 
 /// What is in the queue.
@@ -111,7 +115,7 @@ struct Dropped;
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Self { queue: Gathering::new(Account::default()) }
+        Self { queue: Gathering::new(Account::default()), closed: AtomicBool::new(false) }
     }
 }
 
@@ -183,11 +187,18 @@ impl Mailbox {
 
     /// Has the worker stop where it is, with no effect of what is queued.
     pub(super) fn kill(&self) {
+        self.closed.store(true, Ordering::Release);
         self.queue.kill();
+    }
+
+    /// Whether it takes nothing more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Takes nothing more; what is in it is dropped.
     pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         self.queue.close();
     }
 

@@ -47,7 +47,7 @@ pub(crate) struct Runtime {
     clock: clock::Clock,
     disk_id: u64,
     counts: Arc<Counts>,
-    threads: Mutex<Threads>,
+    threads: Arc<Mutex<Threads>>,
     /// Held while the node runs: ends the listener and the founding when dropped.
     stop: Mutex<Option<mpsc::Sender<()>>>,
     #[cfg(feature = "server")]
@@ -191,10 +191,11 @@ impl Runtime {
         for mailbox in &self.mailboxes {
             mailbox.push(Input::Stop { flush: true });
         }
-        let Threads { workers, journal, disk } = std::mem::take(&mut *self.threads.lock());
-        let queue = self.journal.clone();
-        // Threads are waited for where waiting harms nobody. The journal's outlives those that write to it.
+        let (threads, queue) = (self.threads.clone(), self.journal.clone());
+        // Threads are waited for where waiting harms nobody, and by all who close. The journal's outlives those that write to it.
         let _ = tokio::task::spawn_blocking(move || {
+            let mut threads = threads.lock();
+            let Threads { workers, journal, disk } = std::mem::take(&mut *threads);
             for thread in workers {
                 let _ = thread.join();
             }
@@ -216,8 +217,10 @@ impl Runtime {
         for mailbox in &self.mailboxes {
             mailbox.kill();
         }
-        let Threads { workers, journal, disk } = std::mem::take(&mut *self.threads.lock());
+        let threads = self.threads.clone();
         let _ = tokio::task::spawn_blocking(move || {
+            let mut threads = threads.lock();
+            let Threads { workers, journal, disk } = std::mem::take(&mut *threads);
             for thread in workers.into_iter().chain(journal).chain(disk) {
                 let _ = thread.join();
             }

@@ -231,11 +231,11 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         handles: Vec::new(),
         journal: queue,
         gate,
-        threads: parking_lot::Mutex::new(Threads {
+        threads: Arc::new(parking_lot::Mutex::new(Threads {
             workers: Vec::new(),
             journal: Some(journal_thread),
             disk: disk_threads,
-        }),
+        })),
         stop: parking_lot::Mutex::new(Some(stop)),
         #[cfg(feature = "server")]
         next: std::sync::atomic::AtomicUsize::new(0),
@@ -256,7 +256,7 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
             seed: random()?,
         };
         let (thread, handle) = spawn_worker(parts)?;
-        runtime.threads.get_mut().workers.push(thread);
+        runtime.threads.lock().workers.push(thread);
         runtime.handles.push(handle.await.map_err(worker_thread::closed)??);
     }
     if !addresses.is_empty() {

@@ -84,6 +84,7 @@ pub(super) async fn run(parts: Parts) {
         audits: 0,
         held: Vec::new(),
         outstanding: 0,
+        is_ending: false,
     };
     thread.run().await;
     thread.links.stop();
@@ -118,6 +119,8 @@ struct WorkerThread {
     held: Vec<Submission>,
     /// Submissions that are not known to be synced, those that are held included.
     outstanding: u64,
+    /// Whether it was told to stop.
+    is_ending: bool,
 }
 
 impl WorkerThread {
@@ -208,6 +211,8 @@ impl WorkerThread {
     /// Handles an input; says whether it was the order to stop.
     fn input(&mut self, now: u64, input: Input) -> bool {
         match input {
+            // Who called hears that the store is closed.
+            Input::Call { .. } if self.is_ending => {}
             Input::Call { request, hash, reply } => {
                 let call = self.waiting.insert(reply);
                 self.worker.call(now, call, hash, request);
@@ -253,6 +258,7 @@ impl WorkerThread {
                 let _ = reply.send(self.worker.give_up_lost_votes(now));
             }
             Input::Stop { flush } => {
+                self.is_ending = true;
                 self.worker.close();
                 if flush {
                     self.worker.begin_last_flush()

@@ -8,7 +8,7 @@ use thermocline_paxos::{
 };
 use thermocline_routing_table::{BucketCount, GroupCount, Machine, Placement, ReplicaCount, Table, Zone};
 use thermocline_tiers::disk::{AlignedBuffer, MemoryDisk};
-use thermocline_tiers::hot::journal::{Generation, Journal, JournalConfig, Position as Place};
+use thermocline_tiers::hot::journal::{Generation, Journal, JournalBatch, JournalConfig, Position as Place};
 use thermocline_tiers::hot::state::{Key as StateKey, Position as StatePosition, StateConfig};
 
 use crate::error::Error;
@@ -164,6 +164,18 @@ fn of_an_unknown_life(node: u16) -> Item {
 fn run_jobs(worker: &mut Worker, journal: &Journal) {
     for job in std::mem::take(&mut worker.effects().jobs) {
         worker.job_done(0, job.run(&journal.reader(), &mut AlignedBuffer::new()));
+    }
+}
+
+/// Has the journal sync what the worker wants recorded.
+fn commit(worker: &mut Worker, journal: &mut Journal) {
+    let mut submissions: Vec<Submission> = worker.effects().take_submissions().collect();
+    let mut batches: Vec<&mut JournalBatch> =
+        submissions.iter_mut().map(|submission| &mut submission.batch).collect();
+    journal.commit(&mut batches).unwrap();
+    for mut submission in submissions {
+        submission.place();
+        worker.journal_synced(0, submission);
     }
 }
 

@@ -117,6 +117,7 @@ const fn of_node(bug: NodePlant) -> Option<Test> {
             together("a_worker_that_goes_its_own_way_is_noticed")
         }
         NodePlant::WantBeginsAnew => copied("a_want_that_begins_anew_is_noticed"),
+        NodePlant::AppliedToHalfACopy => worker("a_journal_that_is_applied_to_a_part_of_a_copy_is_noticed"),
         NodePlant::InstallsOlder | NodePlant::WipedIsNoAmnesia => copied("a_state_that_goes_back_is_noticed"),
         NodePlant::AddressOfAnyEpoch => worker("an_address_of_any_epoch_is_noticed"),
         NodePlant::AnswersMistaken => worker("an_answer_that_is_mistaken_for_another_is_noticed"),

@@ -187,7 +187,8 @@ fn a_bucket_that_all_refuse_is_asked_for_again_after_a_while() {
 }
 
 /// What the worker has in memory is written to its state.
-fn flush(worker: &mut Worker, journal: &Journal) {
+fn flush(worker: &mut Worker, journal: &mut Journal) {
+    commit(worker, journal);
     worker.flush_parts();
     run_jobs(worker, journal);
 }
@@ -201,7 +202,7 @@ fn a_copy_older_than_what_the_state_has_durably_does_not_take_its_place() {
     found(&mut worker, 1);
     worker.peer_up(0, NodeId(2));
     (1..=5).for_each(|slot| fill(&mut worker, bucket, slot, 1));
-    flush(&mut worker, &node.journal);
+    flush(&mut worker, &mut node.journal);
     (1..=3).for_each(|slot| fill(&mut source, bucket, slot, 1));
     // It was wanted for another reason before the state turned out to be damaged.
     worker.want_transfer(bucket, Slot(1));
@@ -227,6 +228,39 @@ fn a_copy_older_than_what_the_state_has_durably_does_not_take_its_place() {
     assert!(!worker.failed.contains(&bucket.0) && !worker.transfers.concerns(bucket));
 }
 
+/// A copy was begun, so that the state has nothing of the bucket any more, and its source is lost: the next one may not be older than what there was.
+#[test]
+fn a_copy_after_one_that_was_given_up_is_not_older_than_what_was_there() {
+    let bucket = Bucket(3);
+    let mut node = recovered(Arc::new(MemoryDisk::new(1)), 1, 3, 7);
+    let (mut worker, mut source) = (node.workers.remove(0), worker(2, 3, 8));
+    found(&mut worker, 1);
+    worker.peer_up(0, NodeId(2));
+    (1..=5).for_each(|slot| fill(&mut worker, bucket, slot, 1));
+    flush(&mut worker, &mut node.journal);
+    (1..=6).for_each(|slot| fill(&mut source, bucket, slot, slot * 300));
+    worker.want_transfer(bucket, Slot(1));
+    worker.failed.insert(bucket.0);
+    worker.tick(5);
+    worker.flush(5);
+    while worker.durable(bucket) == Slot(5) {
+        let ask = asked_piece(&mut worker, 2).unwrap();
+        let piece = piece(&mut source, &ask);
+        assert!(matches!(&piece, Item::Copy(piece) if !piece.last), "it is larger than that");
+        tell(&mut worker, 5, 2, &piece);
+        flush(&mut worker, &mut node.journal);
+    }
+    assert_eq!(worker.durable(bucket), Slot(0));
+    let Some(Item::CopyAsk { session, .. }) = asked_piece(&mut worker, 2) else { panic!("it is not whole") };
+    tell(&mut worker, 5, 2, &Item::CopyRefused { session, bucket });
+    let asked = (6..5_000).find_map(|now| {
+        worker.tick(now);
+        worker.flush(now);
+        asked_piece(&mut worker, 2)
+    });
+    assert!(matches!(asked, Some(Item::CopyAsk { at_least: Slot(5), .. })), "{asked:?}");
+}
+
 /// The power goes while a copy is poured in, of which the journal has nothing; the next start has it whole, from a replica that was behind; and there is a
 /// start after that.
 #[test]
@@ -244,16 +278,16 @@ fn a_bucket_that_was_wiped_learns_until_it_has_a_floor_whatever_was_copied() {
         node.identity.update(|identity| identity.founding = Some(vec![(1, 1), (2, 2), (3, 3)])).unwrap();
         let worker = &mut node.workers[0];
         (1..=5).for_each(|slot| fill(worker, bucket, slot, 1));
-        flush(worker, &node.journal);
+        flush(worker, &mut node.journal);
         worker.parts[0].wipe_all(&[state_bucket]).unwrap();
-        flush(worker, &node.journal);
+        flush(worker, &mut node.journal);
     }
     {
         let mut node = start(8);
         assert!(votes(&node, 4) && !votes(&node, 3));
         let worker = &mut node.workers[0];
         worker.parts[0].restore(state_bucket).finish(thermocline_tiers::hot::Slot(2), Digest::default());
-        flush(worker, &node.journal);
+        flush(worker, &mut node.journal);
     }
     let node = start(9);
     assert_eq!(node.workers[0].part(bucket).applied(state_bucket).0, 2);
@@ -267,6 +301,10 @@ fn a_state_that_goes_back_is_noticed() {
         (
             crate::plant::Plant::InstallsOlder,
             a_copy_older_than_what_the_state_has_durably_does_not_take_its_place,
+        ),
+        (
+            crate::plant::Plant::InstallsOlder,
+            a_copy_after_one_that_was_given_up_is_not_older_than_what_was_there,
         ),
         (
             crate::plant::Plant::WipedIsNoAmnesia,

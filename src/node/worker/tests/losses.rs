@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use thermocline_paxos::Record;
-use thermocline_tiers::hot::journal::{
-    JournalBatch, Position as Place, RECORD_HEADER_BYTES, RecordHead, RecordKind,
-};
+use thermocline_tiers::hot::journal::{RECORD_HEADER_BYTES, RecordHead, RecordKind};
 
 use super::*;
 use crate::node::command;
@@ -96,4 +94,28 @@ fn what_is_recorded_behind_a_loss_counts() {
     };
     let records = [vote(1, 1, 1), promise, vote(1, 3, 2), vote(2, 1, 3), vote(3, 1, 4)];
     assert_eq!(reached(&start(&records, Some((1, PAYLOAD)))), (2, 2, 3));
+}
+
+/// The power went while a copy was poured in, of a bucket of which the journal has everything.
+#[test]
+pub(super) fn nothing_is_applied_to_a_part_of_a_copy() {
+    let state_bucket = thermocline_tiers::hot::Bucket(BUCKET.0);
+    let disk = Arc::new(MemoryDisk::new(1));
+    write(&disk, &[vote(1, 1, 1), vote(2, 1, 2)]);
+    {
+        let mut node = recovered(disk.clone(), 1, 3, 8);
+        let worker = &mut node.workers[0];
+        assert_eq!(worker.part(BUCKET).applied(state_bucket).0, 1);
+        worker.parts[0].wipe_all(&[state_bucket]).unwrap();
+        worker.flush_parts();
+        run_jobs(worker, &node.journal);
+    }
+    let node = recovered(disk, 1, 3, 9);
+    let worker = &node.workers[0];
+    assert_eq!(
+        (worker.core.status(BUCKET).chosen, worker.part(BUCKET).applied(state_bucket).0),
+        (Slot(1), 0)
+    );
+    assert!(worker.part(BUCKET).is_installing(state_bucket) && worker.lacks_state(BUCKET));
+    assert!(worker.transfers.concerns(BUCKET), "it is taken over again");
 }

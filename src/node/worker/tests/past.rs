@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thermocline_paxos::Record;
-use thermocline_tiers::hot::journal::{JournalBatch, RECORD_HEADER_BYTES, RecordHead, RecordKind};
+use thermocline_tiers::hot::journal::{RECORD_HEADER_BYTES, RecordHead, RecordKind};
 
 use super::*;
 use crate::node::command;

@@ -3,7 +3,7 @@
 use super::{
     a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it,
     a_refusal_of_the_second_copy_says_nothing_of_the_first, a_vote_that_lost_is_never_fetched_as_chosen,
-    addresses, answers, past, streamed, tokens,
+    addresses, answers, losses, past, streamed, tokens,
 };
 use crate::node::tests::plants::each_is_noticed;
 use crate::plant::Plant;
@@ -70,4 +70,9 @@ fn a_past_that_is_joined_over_a_loss_is_noticed() {
         Plant::PastJoinedOverLoss,
         past::where_a_record_is_lost_nothing_is_served_that_it_may_have_been_written_over,
     )]);
+}
+
+#[test]
+fn a_journal_that_is_applied_to_a_part_of_a_copy_is_noticed() {
+    each_is_noticed(&[(Plant::AppliedToHalfACopy, losses::nothing_is_applied_to_a_part_of_a_copy)]);
 }

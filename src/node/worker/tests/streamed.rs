@@ -1,7 +1,5 @@
 //! Many buckets that lack something.
 
-use thermocline_tiers::hot::journal::JournalBatch;
-
 use super::*;
 use crate::node::catch_up::FETCHES_MAX;
 use crate::node::stream::{Commands, StreamPart, Streamed};
@@ -34,18 +32,6 @@ fn vote(bucket: Bucket, slot: u64) -> Item {
 
 fn applied(worker: &Worker, bucket: Bucket) -> u64 {
     worker.part(bucket).applied(thermocline_tiers::hot::Bucket(bucket.0)).0
-}
-
-/// Has the journal sync what the worker wants recorded.
-fn commit(worker: &mut Worker, journal: &mut Journal) {
-    let mut submissions: Vec<Submission> = worker.effects().take_submissions().collect();
-    let mut batches: Vec<&mut JournalBatch> =
-        submissions.iter_mut().map(|submission| &mut submission.batch).collect();
-    journal.commit(&mut batches).unwrap();
-    for mut submission in submissions {
-        submission.place();
-        worker.journal_synced(0, submission);
-    }
 }
 
 /// Node 2, which has a journal, with links to the others.

@@ -24,7 +24,7 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 /// The options of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-SIGTERM and SIGINT stop the node: calls under way end, the journal is synced, the directory is freed.
+SIGTERM and SIGINT stop the node: calls under way end, the journal is synced, the state in memory is written (for at most 10 seconds), the directory is freed.
 
 A topology names the cluster and its nodes:
 

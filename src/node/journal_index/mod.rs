@@ -25,7 +25,7 @@ use crate::plant::{self, Plant};
 pub(crate) struct JournalIndex {
     /// For each bucket, the last record of each slot that carries a command.
     commands: Vec<Commands>,
-    /// For each segment, the bucket and slot of every record that may still be needed.
+    /// For each segment, the bucket of every record that may still be needed, and the slot that ends that when it is durable.
     segments: BTreeMap<u64, Vec<(Bucket, Slot)>>,
     /// Segments below this one are gone.
     first_segment: u64,
@@ -60,7 +60,9 @@ impl JournalIndex {
         if placed.is_floor {
             self.oldest_floor.get_or_insert(position.generation.0);
         }
-        self.segments.entry(position.generation.0).or_default().push((bucket, slot));
+        // A floor says nothing any more where the log is past the slots below it.
+        let needed_until = if placed.is_floor { Slot(slot.0.saturating_sub(1)) } else { slot };
+        self.segments.entry(position.generation.0).or_default().push((bucket, needed_until));
         self.commands[bucket.0 as usize].take(placed, position, self.first_segment);
     }
 

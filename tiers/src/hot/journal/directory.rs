@@ -307,7 +307,7 @@ impl Preparer {
     }
 
     /// Notes durably that opening has to replay no segment below `oldest_needed`, nor the one being written to. They stay, to be
-    /// [read](JournalReader) until they are [reclaimed](Preparer::reclaim). The caller warrants that every record in them is applied, and durable in
+    /// [read](super::JournalReader) until they are [reclaimed](Preparer::reclaim). The caller warrants that every record in them is applied, and durable in
     /// the state. Does nothing if that is noted already.
     ///
     /// # Errors

@@ -341,10 +341,6 @@ impl<'a> Replay<'a> {
                 in_doubt = true;
             }
         }
-        if in_doubt {
-            // Of what was written behind the last record, too.
-            (self.visit)(Found::Lost(DamageScope::AllBuckets));
-        }
         let tail = match torn {
             _ if in_doubt => Tail::InDoubt,
             Some((index, offset)) => Tail::Torn { generation: self.segments[index].generation, offset },

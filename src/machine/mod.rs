@@ -422,17 +422,14 @@ impl Machine {
         if preparer.prepare_next().is_ok() {
             self.set_full(false);
         }
-        let needed = self.workers.iter().zip(&self.outstanding);
-        let needed = needed.map(|(worker, outstanding)| worker.needed_segment(*outstanding > 0)).min();
+        let needed = self.oldest_segment(Worker::needed_segment);
         let retain_bytes = if self.full { 0 } else { self.retain_bytes };
-        let needed = needed.unwrap_or(0);
         let active = preparer.active_generation();
         let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed, active);
         let mut released = 0;
         // As above.
-        let replayed = self.workers.iter().zip(&self.outstanding);
-        let replayed = replayed.map(|(worker, outstanding)| worker.replayed_segment(*outstanding > 0)).min();
-        let _ = preparer.replay_from(reclaim::replay_from(replayed.unwrap_or(0), active));
+        let replayed = self.oldest_segment(Worker::replayed_segment);
+        let _ = preparer.replay_from(reclaim::replay_from(replayed, active));
         if let Some(first) = plan.first
             && let Ok(gone) = preparer.reclaim(first)
         {
@@ -447,6 +444,12 @@ impl Machine {
             }
         }
         released
+    }
+
+    /// The oldest of the workers' segments, each told whether it has records that are not synced.
+    fn oldest_segment(&self, of: impl Fn(&Worker, bool) -> u64) -> u64 {
+        let workers = self.workers.iter().zip(&self.outstanding);
+        workers.map(|(worker, outstanding)| of(worker, *outstanding > 0)).min().unwrap_or(0)
     }
 
     /// Indexes some of what the start has left unread in the journal, or all of it if a peer waits for that.

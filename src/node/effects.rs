@@ -98,6 +98,12 @@ impl Placed {
             position: None,
         }
     }
+
+    /// A record that carries a slot's command.
+    #[cfg(test)]
+    pub(crate) fn of_command(bucket: Bucket, slot: Slot, position: Option<Position>) -> Self {
+        Self { bucket, slot, has_command: true, is_floor: false, starts_anew: false, position }
+    }
 }
 
 impl Effects {

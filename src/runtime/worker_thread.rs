@@ -84,7 +84,7 @@ pub(super) async fn run(parts: Parts) {
         audits: 0,
         held: Vec::new(),
         outstanding: 0,
-        is_ending: false,
+        ending: None,
     };
     thread.run().await;
     thread.links.stop();
@@ -119,16 +119,14 @@ struct WorkerThread {
     held: Vec<Submission>,
     /// Submissions that are not known to be synced, those that are held included.
     outstanding: u64,
-    /// Whether it was told to stop.
-    is_ending: bool,
+    /// Told to stop, it ends when its state is written, or at this moment.
+    ending: Option<Instant>,
 }
 
 impl WorkerThread {
     async fn run(&mut self) {
         let mut inputs = Vec::new();
         let mut alarm = Alarm::new();
-        // Told to stop, it ends when its state is written, or at this moment.
-        let mut ending = None;
         loop {
             // Under load, new calls wait until some that are under way can go on: one turn, one frame a peer and one commit then serve
             // many of them. What the journal has synced is waited for where that decides writes, and not the peers' votes. With few
@@ -162,20 +160,16 @@ impl WorkerThread {
             }
             let now = self.clock.now_ms();
             self.worker.set_wall_clock(self.clock.wall_ms());
-            let mut stop = false;
             self.worker.expect_calls(inputs.iter().filter_map(Input::hash));
             for (count, input) in inputs.drain(..).enumerate() {
-                stop |= self.input(now, input);
+                self.input(now, input);
                 if count % TURN_INPUTS_MAX == TURN_INPUTS_MAX - 1 {
                     self.end_turn(now);
                     self.submit_held();
                 }
             }
             self.worker.tick(now);
-            if stop && ending.is_none() {
-                ending = Some(Instant::now() + LAST_FLUSH_MAX);
-            }
-            let ends = ending.is_some_and(|until| self.is_at_its_end(until));
+            let ends = self.ending.is_some_and(|until| self.is_at_its_end(until));
             self.end_turn(now);
             if ends {
                 self.worker.close();
@@ -208,11 +202,11 @@ impl WorkerThread {
         }
     }
 
-    /// Handles an input; says whether it was the order to stop.
-    fn input(&mut self, now: u64, input: Input) -> bool {
+    /// Handles an input.
+    fn input(&mut self, now: u64, input: Input) {
         match input {
             // Who called hears that the store is closed.
-            Input::Call { .. } if self.is_ending => {}
+            Input::Call { .. } if self.ending.is_some() => {}
             Input::Call { request, hash, reply } => {
                 let call = self.waiting.insert(reply);
                 self.worker.call(now, call, hash, request);
@@ -258,17 +252,11 @@ impl WorkerThread {
                 let _ = reply.send(self.worker.give_up_lost_votes(now));
             }
             Input::Stop { flush } => {
-                self.is_ending = true;
+                self.ending.get_or_insert_with(|| Instant::now() + LAST_FLUSH_MAX);
                 self.worker.close();
-                if flush {
-                    self.worker.begin_last_flush()
-                } else {
-                    self.worker.end_last_flush()
-                }
-                return true;
+                if flush { self.worker.begin_last_flush() } else { self.worker.end_last_flush() }
             }
         }
-        false
     }
 
     /// Lets a turn's effects out.

@@ -130,14 +130,7 @@ mod tests {
     use super::*;
 
     fn placed(slot: u64) -> Placed {
-        Placed {
-            bucket: Bucket(3),
-            slot: Slot(slot),
-            has_command: true,
-            is_floor: false,
-            starts_anew: false,
-            position: None,
-        }
+        Placed::of_command(Bucket(3), Slot(slot), None)
     }
 
     fn anew(slot: u64) -> Placed {

@@ -247,14 +247,7 @@ mod tests {
 
     fn placed(slot: u64) -> Placed {
         let position = Some(Position { generation: Generation(1), offset: slot as u32, length: 1 });
-        Placed {
-            bucket: Bucket(3),
-            slot: Slot(slot),
-            has_command: true,
-            is_floor: false,
-            starts_anew: false,
-            position,
-        }
+        Placed::of_command(Bucket(3), Slot(slot), position)
     }
 
     fn slots(index: &JournalIndex) -> Vec<u32> {

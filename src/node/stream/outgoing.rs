@@ -376,17 +376,8 @@ mod tests {
         let mut wants = HashMap::new();
         for (bucket, (generation, offset)) in (0..).zip(places) {
             let position = Position { generation: Generation(*generation), offset: *offset, length: 100 };
-            let (bucket, slot) = (Bucket(bucket), Slot(1));
-            let placed = Placed {
-                bucket,
-                slot,
-                has_command: true,
-                is_floor: false,
-                starts_anew: false,
-                position: Some(position),
-            };
-            index.insert(&placed);
-            wants.insert(bucket.0, (Slot(1), Slot(1)));
+            index.insert(&Placed::of_command(Bucket(bucket), Slot(1), Some(position)));
+            wants.insert(bucket, (Slot(1), Slot(1)));
         }
         index.reclaimed(first_segment);
         Sending::new(&wants, &index, 1024, segment_bytes)
@@ -414,15 +405,7 @@ mod tests {
         let mut index = JournalIndex::new(8);
         for (slot, generation) in [(1, 1), (2, 600)] {
             let position = Position { generation: Generation(generation), offset: 5_000, length: 100 };
-            let (bucket, slot) = (Bucket(0), Slot(slot));
-            index.insert(&Placed {
-                bucket,
-                slot,
-                has_command: true,
-                is_floor: false,
-                starts_anew: false,
-                position: Some(position),
-            });
+            index.insert(&Placed::of_command(Bucket(0), Slot(slot), Some(position)));
         }
         assert!(Sending::new(&wide, &index, 8, SEGMENT_BYTES).is_none());
         assert_eq!(wanted(&sending(&[&near[..], &far_behind].concat(), SEGMENT_BYTES, 0).unwrap()), 10);

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thermocline_paxos::{
-    Accepted, Ballot, Boot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Slot,
+    Accepted, Ballot, Boot, Bucket, Command, CommandId, Known, Message, NodeId, Originator, Record, Slot,
 };
 use thermocline_routing_table::{BucketCount, GroupCount, Machine, Placement, ReplicaCount, Table, Zone};
 use thermocline_tiers::disk::{AlignedBuffer, MemoryDisk};
-use thermocline_tiers::hot::journal::{Generation, Journal, JournalBatch, JournalConfig, Position as Place};
+use thermocline_tiers::hot::journal::{
+    Generation, Journal, JournalBatch, JournalConfig, Position as Place, RecordHead, RecordKind,
+};
 use thermocline_tiers::hot::state::{Key as StateKey, Position as StatePosition, StateConfig};
 
 use crate::error::Error;
@@ -17,6 +19,7 @@ use crate::node::calls::CallKey;
 use crate::node::effects::{Job, Submission};
 use crate::node::identity::Identity;
 use crate::node::lives::Life;
+use crate::node::record_codec;
 use crate::node::recovery::{Plan, Recovered, recover};
 use crate::node::route::Route;
 use crate::node::wire::{self, Item, Who};
@@ -165,6 +168,22 @@ fn run_jobs(worker: &mut Worker, journal: &Journal) {
     for job in std::mem::take(&mut worker.effects().jobs) {
         worker.job_done(0, job.run(&journal.reader(), &mut AlignedBuffer::new()));
     }
+}
+
+/// Has the journal sync a record that no worker has asked for.
+fn write_down(journal: &mut Journal, bucket: Bucket, record: &Record) -> Place {
+    let (kind, slot) = record_codec::head(record);
+    let head = RecordHead {
+        bucket: thermocline_tiers::hot::Bucket(bucket.0),
+        slot: thermocline_tiers::hot::Slot(slot.0),
+        kind: RecordKind(kind),
+    };
+    let mut bytes = Vec::new();
+    record_codec::encode(&mut bytes, record);
+    let mut batch = JournalBatch::new(journal.config());
+    batch.push(head, |payload| payload.put(&bytes)).unwrap();
+    journal.commit(&mut [&mut batch]).unwrap();
+    batch.position(0).unwrap()
 }
 
 /// Has the journal sync what the worker wants recorded.

@@ -63,14 +63,7 @@ impl Scene {
             kind: RecordKind(0),
         };
         batch.push(head, |payload| payload.put(&[1; RECORD_BYTES])).unwrap();
-        let records = vec![Placed {
-            bucket,
-            slot,
-            has_command: true,
-            is_floor: false,
-            starts_anew: false,
-            position: None,
-        }];
+        let records = vec![Placed::of_command(bucket, slot, None)];
         self.next += 1;
         Submission { batch, records, through: Ticket(slot.0) }
     }

@@ -193,16 +193,22 @@ fn flush(worker: &mut Worker, journal: &mut Journal) {
     run_jobs(worker, journal);
 }
 
-/// The journal may have given back what it had of the slots between.
-#[test]
-fn a_copy_older_than_what_the_state_has_durably_does_not_take_its_place() {
-    let bucket = Bucket(3);
+/// Node 1 with a link to node 2, and its journal; its state has slots 1 to 5 of the bucket, durably.
+fn with_five_slots(bucket: Bucket) -> (Worker, Journal) {
     let mut node = recovered(Arc::new(MemoryDisk::new(1)), 1, 3, 7);
-    let (mut worker, mut source) = (node.workers.remove(0), worker(2, 3, 8));
+    let mut worker = node.workers.remove(0);
     found(&mut worker, 1);
     worker.peer_up(0, NodeId(2));
     (1..=5).for_each(|slot| fill(&mut worker, bucket, slot, 1));
     flush(&mut worker, &mut node.journal);
+    (worker, node.journal)
+}
+
+/// The journal may have given back what it had of the slots between.
+#[test]
+fn a_copy_older_than_what_the_state_has_durably_does_not_take_its_place() {
+    let (bucket, mut source) = (Bucket(3), worker(2, 3, 8));
+    let (mut worker, _journal) = with_five_slots(bucket);
     (1..=3).for_each(|slot| fill(&mut source, bucket, slot, 1));
     // It was wanted for another reason before the state turned out to be damaged.
     worker.want_transfer(bucket, Slot(1));
@@ -231,13 +237,8 @@ fn a_copy_older_than_what_the_state_has_durably_does_not_take_its_place() {
 /// A copy was begun, so that the state has nothing of the bucket any more, and its source is lost: the next one may not be older than what there was.
 #[test]
 fn a_copy_after_one_that_was_given_up_is_not_older_than_what_was_there() {
-    let bucket = Bucket(3);
-    let mut node = recovered(Arc::new(MemoryDisk::new(1)), 1, 3, 7);
-    let (mut worker, mut source) = (node.workers.remove(0), worker(2, 3, 8));
-    found(&mut worker, 1);
-    worker.peer_up(0, NodeId(2));
-    (1..=5).for_each(|slot| fill(&mut worker, bucket, slot, 1));
-    flush(&mut worker, &mut node.journal);
+    let (bucket, mut source) = (Bucket(3), worker(2, 3, 8));
+    let (mut worker, mut journal) = with_five_slots(bucket);
     (1..=6).for_each(|slot| fill(&mut source, bucket, slot, slot * 300));
     worker.want_transfer(bucket, Slot(1));
     worker.failed.insert(bucket.0);
@@ -248,7 +249,7 @@ fn a_copy_after_one_that_was_given_up_is_not_older_than_what_was_there() {
         let piece = piece(&mut source, &ask);
         assert!(matches!(&piece, Item::Copy(piece) if !piece.last), "it is larger than that");
         tell(&mut worker, 5, 2, &piece);
-        flush(&mut worker, &mut node.journal);
+        flush(&mut worker, &mut journal);
     }
     assert_eq!(worker.durable(bucket), Slot(0));
     let Some(Item::CopyAsk { session, .. }) = asked_piece(&mut worker, 2) else { panic!("it is not whole") };

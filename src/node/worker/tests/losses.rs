@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use thermocline_paxos::Record;
-use thermocline_tiers::hot::journal::{RECORD_HEADER_BYTES, RecordHead, RecordKind};
+use thermocline_tiers::hot::journal::RECORD_HEADER_BYTES;
 
 use super::*;
 use crate::node::command;
-use crate::node::record_codec;
 use crate::token::Token;
 
 const BUCKET: Bucket = Bucket(3);
@@ -27,21 +25,7 @@ fn vote(slot: u64, round: u32, counter: u64) -> Record {
 /// Writes the records down, each in a commit of its own.
 fn write(disk: &Arc<MemoryDisk>, records: &[Record]) -> Vec<Place> {
     let mut journal = recovered(disk.clone(), 1, 3, 7).journal;
-    let mut places = Vec::new();
-    for record in records {
-        let (kind, slot) = record_codec::head(record);
-        let head = RecordHead {
-            bucket: thermocline_tiers::hot::Bucket(BUCKET.0),
-            slot: thermocline_tiers::hot::Slot(slot.0),
-            kind: RecordKind(kind),
-        };
-        let mut bytes = Vec::new();
-        record_codec::encode(&mut bytes, record);
-        let mut batch = JournalBatch::new(journal.config());
-        batch.push(head, |payload| payload.put(&bytes)).unwrap();
-        journal.commit(&mut [&mut batch]).unwrap();
-        places.extend(batch.positions());
-    }
+    let places = records.iter().map(|record| write_down(&mut journal, BUCKET, record)).collect();
     journal.witness().unwrap();
     places
 }

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use thermocline_paxos::Record;
-use thermocline_tiers::hot::journal::{RECORD_HEADER_BYTES, RecordHead, RecordKind};
+use thermocline_tiers::hot::journal::RECORD_HEADER_BYTES;
 
 use super::*;
 use crate::node::command;
 use crate::node::journal_index::Step;
-use crate::node::record_codec;
 use crate::token::Token;
 
 const BUCKET: Bucket = Bucket(3);
@@ -30,32 +28,17 @@ fn vote(slot: u64, round: u32, command: Command) -> Record {
     Record::Accept { slot: Slot(slot), ballot, command }
 }
 
-fn write(journal: &mut Journal, bucket: Bucket, record: &Record) -> Place {
-    let (kind, slot) = record_codec::head(record);
-    let head = RecordHead {
-        bucket: thermocline_tiers::hot::Bucket(bucket.0),
-        slot: thermocline_tiers::hot::Slot(slot.0),
-        kind: RecordKind(kind),
-    };
-    let mut bytes = Vec::new();
-    record_codec::encode(&mut bytes, record);
-    let mut batch = JournalBatch::new(journal.config());
-    batch.push(head, |payload| payload.put(&bytes)).unwrap();
-    journal.commit(&mut [&mut batch]).unwrap();
-    batch.position(0).unwrap()
-}
-
 /// Slots 1 to 3 are decided, of slot 2 a vote lost, and of slot 4 there is a vote. Slots 1 and 2 stand in the first segment; the rest, and what was decided
 /// in slot 2, in the second one, of which the records' places are returned. The state has all that is decided, and the next start need not read the
 /// first segment.
 fn two_segments() -> (Arc<MemoryDisk>, Vec<Place>) {
     let disk = Arc::new(MemoryDisk::new(1));
     let mut journal = recovered(disk.clone(), 1, 3, 7).journal;
-    write(&mut journal, BUCKET, &vote(1, 1, command(BUCKET, 1)));
-    write(&mut journal, BUCKET, &vote(2, 1, command(BUCKET, 2)));
+    write_down(&mut journal, BUCKET, &vote(1, 1, command(BUCKET, 1)));
+    write_down(&mut journal, BUCKET, &vote(2, 1, command(BUCKET, 2)));
     for round in 1.. {
         let large = Command { payload: Bytes::from(vec![0; 100_000]), ..command(FILLER, 1) };
-        if write(&mut journal, FILLER, &vote(1, round, large)).generation > Generation(1) {
+        if write_down(&mut journal, FILLER, &vote(1, round, large)).generation > Generation(1) {
             break;
         }
     }
@@ -65,7 +48,7 @@ fn two_segments() -> (Arc<MemoryDisk>, Vec<Place>) {
         (BUCKET, vote(3, 1, command(BUCKET, 4))),
         (BUCKET, vote(4, 1, command(BUCKET, 5))),
     ];
-    let places = records.iter().map(|(bucket, record)| write(&mut journal, *bucket, record)).collect();
+    let places = records.iter().map(|(bucket, record)| write_down(&mut journal, *bucket, record)).collect();
     journal.close().unwrap();
 
     let mut node = recovered(disk.clone(), 1, 3, 8);

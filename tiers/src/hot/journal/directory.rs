@@ -306,7 +306,7 @@ impl Preparer {
         Ok(Released { segments: released.len() as u64, records })
     }
 
-    /// Notes durably that opening has to replay no segment below `oldest_needed`, nor the one being written to. They stay, to be
+    /// Notes durably that opening has to replay no segment below `oldest_needed`, but for the one being written to. They stay, to be
     /// [read](super::JournalReader) until they are [reclaimed](Preparer::reclaim). The caller warrants that every record in them is applied, and durable in
     /// the state. Does nothing if that is noted already.
     ///

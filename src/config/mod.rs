@@ -170,8 +170,8 @@ impl Config {
         /// How long a file of the journal is, in bytes: 1 MiB to 1 GiB, by default 64 MiB. Taken as more where the
         /// longest command needs it.
         segment_bytes: u64,
-        /// How many bytes of the journal are kept for peers that were away, beyond what the node needs itself: 0 to
-        /// 1 TiB, by default 1 GiB.
+        /// How many bytes of the journal are kept for peers that were away: 0 to 1 TiB, by default 1 GiB; less where the disk has less than twice that
+        /// for it. A node whose state needs more of the journal than this writes the state; one without peers keeps no more than its state needs.
         journal_retain_bytes: u64,
         /// How many calls can be under way at each worker: 1 to 2^20, by default 65,536. Their writes have at most 256 MiB together.
         calls_max: u32,

@@ -62,7 +62,7 @@ use crate::node::founding::{Founder, Told};
 use crate::node::identity::{Identity, IdentityFile};
 use crate::node::journal_index::{History, Step};
 use crate::node::peer_file::PeerFile;
-use crate::node::reclaim;
+use crate::node::reclaim::{self, Retained};
 use crate::node::recovery::{Plan, recover};
 use crate::node::route::{Dealing, Route};
 use crate::node::wire;
@@ -102,7 +102,7 @@ pub struct Machine {
     committing: Vec<(usize, Submission)>,
     /// Whether the journal's disk has no room: new writes are refused.
     full: bool,
-    retain_bytes: u64,
+    retain: Retained,
     history: Option<History>,
     founder: Founder,
     damage: Vec<String>,
@@ -235,7 +235,7 @@ impl Machine {
             waiting: Vec::new(),
             committing: Vec::new(),
             full: false,
-            retain_bytes: config.retain_bytes,
+            retain: Retained::new(config.retain_bytes, config.nodes.len() > 1),
             history: recovered.history,
             founder: Founder::new(identity.clone(), config.others().map(|node| node.0).collect()),
             damage: recovered.report.damage,
@@ -423,9 +423,9 @@ impl Machine {
             self.set_full(false);
         }
         let needed = self.oldest_segment(Worker::needed_segment);
-        let retain_bytes = if self.full { 0 } else { self.retain_bytes };
+        let retain = if self.full { Retained::NOTHING } else { self.retain.beside(preparer.room()) };
         let active = preparer.active_generation();
-        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed, active);
+        let plan = reclaim::plan(&preparer.segments(), retain, needed, active);
         let mut released = 0;
         // As above.
         let replayed = self.oldest_segment(Worker::replayed_segment);

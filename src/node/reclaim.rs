@@ -12,11 +12,39 @@ pub(crate) struct Plan {
     pub(crate) flush: bool,
 }
 
-/// Keeps what recovery needs, from segment `needed` on, and the newest segments that fit `retain_bytes`, for peers that
-/// were away. `needed` was said when `active` was being written to, or later: what was not said then lies there or behind.
-pub(crate) fn plan(segments: &[SegmentInfo], retain_bytes: u64, needed: u64, active: Generation) -> Plan {
+/// How long the journal may become: the state is written before it needs more than this.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retained {
+    /// Bytes of segments.
+    pub(crate) bytes: u64,
+    /// Bytes that the disk has room for besides. The journal takes no more than half of what it and they are: the state grows into the rest, and a
+    /// disk is not filled by what the node itself can do without.
+    pub(crate) room: u64,
+    /// Whether so much is kept also of what the node itself does not need any more, for peers that were away.
+    pub(crate) for_peers: bool,
+}
+
+impl Retained {
+    pub(crate) const NOTHING: Self = Self { bytes: 0, room: 0, for_peers: false };
+
+    /// On a disk with as much room as it takes.
+    pub(crate) fn new(bytes: u64, for_peers: bool) -> Self {
+        Self { bytes, room: u64::MAX, for_peers }
+    }
+
+    /// On a disk that has this room besides the journal.
+    pub(crate) fn beside(self, room: u64) -> Self {
+        Self { room, ..self }
+    }
+}
+
+/// Keeps what recovery needs, from segment `needed` on, and for peers the newest segments that fit what is to be retained. `needed` was said when
+/// `active` was being written to, or later: what was not said then lies there or behind.
+pub(crate) fn plan(segments: &[SegmentInfo], retain: Retained, needed: u64, active: Generation) -> Plan {
     // Segments that are only made ready hold nothing yet.
     let written = || segments.iter().filter(|segment| segment.generation <= active);
+    let held: u64 = written().map(|segment| u64::from(segment.capacity)).sum();
+    let retain_bytes = retain.bytes.min(held.saturating_add(retain.room) / 2);
     let mut bytes = 0;
     let mut oldest = None;
     for segment in written().rev() {
@@ -27,9 +55,8 @@ pub(crate) fn plan(segments: &[SegmentInfo], retain_bytes: u64, needed: u64, act
         oldest = Some(segment.generation);
     }
     let Some(retained) = oldest else { return Plan::default() };
-    let first =
-        Generation(if plant::on(Plant::ReclaimsTooMuch) { retained.0 } else { retained.0.min(needed) });
-    let held: u64 = written().map(|segment| u64::from(segment.capacity)).sum();
+    let kept = if retain.for_peers { retained } else { active };
+    let first = Generation(if plant::on(Plant::ReclaimsTooMuch) { kept.0 } else { kept.0.min(needed) });
     Plan {
         first: written().next().is_some_and(|segment| segment.generation < first).then_some(first),
         flush: held > retain_bytes && needed < retained.0,
@@ -46,16 +73,20 @@ pub(crate) fn replay_from(needed: u64, active: Generation) -> Generation {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_needed_or_fits_the_retained_bytes_stays() {
+    fn segments(generations: std::ops::RangeInclusive<u64>) -> Vec<SegmentInfo> {
         let segment = |generation| SegmentInfo {
             generation: Generation(generation),
             bytes: 4096,
             records: 1,
             capacity: 100,
         };
-        let segments = [segment(3), segment(4), segment(5), segment(6)];
-        let plan = |retain, needed| plan(&segments, retain, needed, Generation(5));
+        generations.map(segment).collect()
+    }
+
+    #[test]
+    fn what_is_needed_or_fits_the_retained_bytes_stays() {
+        let segments = segments(3..=6);
+        let plan = |bytes, needed| plan(&segments, Retained::new(bytes, true), needed, Generation(5));
         let first = |retain, needed| plan(retain, needed).first.map(|first| first.0);
         assert_eq!(first(200, u64::MAX), Some(4));
         assert_eq!(first(100, u64::MAX), Some(5));
@@ -64,6 +95,32 @@ mod tests {
         assert_eq!(first(1000, u64::MAX), None);
         assert_eq!(plan(100, 3), Plan { first: None, flush: true });
         assert!(!plan(100, u64::MAX).flush);
-        assert_eq!(super::plan(&[segment(6)], 0, u64::MAX, Generation(5)), Plan::default());
+        assert_eq!(super::plan(&segments[3..], Retained::NOTHING, u64::MAX, Generation(5)), Plan::default());
+    }
+
+    #[test]
+    fn without_peers_only_what_is_needed_stays() {
+        let segments = segments(1..=8);
+        let plan = |bytes, needed| plan(&segments, Retained::new(bytes, false), needed, Generation(8));
+        assert_eq!(plan(800, 1), Plan { first: None, flush: false });
+        assert_eq!(plan(700, 1), Plan { first: None, flush: true });
+        assert_eq!(plan(800, 3), Plan { first: Some(Generation(3)), flush: false });
+        assert_eq!(plan(800, u64::MAX), Plan { first: Some(Generation(8)), flush: false });
+    }
+
+    #[test]
+    fn what_is_kept_for_peers_leaves_the_state_as_much_room() {
+        let segments = segments(1..=8);
+        let first = |room| {
+            let retain = Retained::new(10_000, true).beside(room);
+            plan(&segments, retain, u64::MAX, Generation(8)).first.map(|first| first.0)
+        };
+        assert_eq!(first(u64::MAX), None);
+        assert_eq!(first(800), None);
+        assert_eq!(first(799), Some(2));
+        assert_eq!(first(400), Some(3));
+        assert_eq!(first(0), Some(5));
+        let none = plan(&segments, Retained::NOTHING, u64::MAX, Generation(8));
+        assert_eq!(none.first, Some(Generation(8)), "the newest stays");
     }
 }

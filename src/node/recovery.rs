@@ -24,7 +24,7 @@ use super::identity::{Identity, IdentityFile};
 use super::journal_index::{History, JournalIndex};
 use super::lives::Reach;
 use super::peer_file::PeerFile;
-use super::reclaim;
+use super::reclaim::{self, Retained};
 use super::record_codec;
 use super::route::{Dealing, Route};
 use super::state_parts;
@@ -87,7 +87,7 @@ impl Recovered {
         let needed = self.workers.iter().map(|worker| worker.needed_segment(false)).fold(u64::MAX, u64::min);
         let preparer = self.journal.preparer();
         let active = preparer.active_generation();
-        if let Some(first) = reclaim::plan(&preparer.segments(), 0, needed, active).first {
+        if let Some(first) = reclaim::plan(&preparer.segments(), Retained::NOTHING, needed, active).first {
             preparer.reclaim(first).map_err(|error| super::journal_error(&error))?;
             self.workers.iter_mut().for_each(|worker| worker.segments_reclaimed(first.0));
         }

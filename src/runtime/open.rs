@@ -25,6 +25,7 @@ use crate::error::{Error, StorageKind};
 use crate::node::command::VALUE_BYTES_LIMIT;
 use crate::node::founding::{Founder, Told};
 use crate::node::identity::Identity;
+use crate::node::reclaim::Retained;
 use crate::node::recovery::{self, Plan, Recovered};
 use crate::node::route::Route;
 use crate::node::wire::Founding;
@@ -183,8 +184,9 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
     let gate = JournalGate::new(workers.len());
     let lock: Arc<dyn Lock> = Arc::from(lock);
     let (pool, disk_threads) = DiskPool::start(&journal.reader(), &lock)?;
+    let retain = Retained::new(config.journal_retain_bytes, config.topology().replicas > 1);
     let (queue, journal_thread) =
-        journal::start(journal, mailboxes.clone(), gate.clone(), config.journal_retain_bytes, history, lock)?;
+        journal::start(journal, mailboxes.clone(), gate.clone(), retain, history, lock)?;
     let hello = Hello {
         protocol: PROTOCOL_VERSION,
         cluster: identity.cluster.clone(),
@@ -412,6 +414,10 @@ impl Disk for Unsynced {
 
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        self.0.room()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

@@ -11,7 +11,7 @@ use thermocline_tiers::hot::journal::Preparer;
 use super::gate::JournalGate;
 use crate::error::{Error, StorageKind};
 use crate::node::journal_index::{History, Step};
-use crate::node::reclaim;
+use crate::node::reclaim::{self, Retained};
 use crate::runtime::mailbox::{Input, Mailbox};
 
 /// How often it is looked at what is needed, at least.
@@ -29,7 +29,7 @@ pub(super) fn spawn(
     preparer: Preparer,
     mailboxes: Vec<Arc<Mailbox>>,
     gate: Arc<JournalGate>,
-    retain_bytes: u64,
+    retain: Retained,
     history: Option<History>,
 ) -> Result<(Sender<()>, JoinHandle<()>), Error> {
     let (sender, receiver) = channel::<()>();
@@ -43,7 +43,7 @@ pub(super) fn spawn(
                     Ok(()) => gate.set_full(false, &mailboxes),
                     Err(error) => tracing::debug!(%error, "no further journal segment could be made ready"),
                 }
-                reclaim(&preparer, &mailboxes, &gate, retain_bytes);
+                reclaim(&preparer, &mailboxes, &gate, retain);
                 let look = Instant::now() + LOOK;
                 while let Some(left) = look.checked_duration_since(Instant::now()) {
                     past.go_on(&mailboxes, &gate);
@@ -53,7 +53,7 @@ pub(super) fn spawn(
                         Err(RecvTimeoutError::Disconnected) => {
                             if !gate.killed.load(Ordering::Acquire) {
                                 // The workers have ended: what they needed last is what the next start does.
-                                reclaim(&preparer, &mailboxes, &gate, retain_bytes);
+                                reclaim(&preparer, &mailboxes, &gate, retain);
                             }
                             return;
                         }
@@ -101,15 +101,15 @@ impl Indexing {
     }
 }
 
-fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain_bytes: u64) {
+fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain: Retained) {
     // What is kept for peers that were away gives way when its room is wanted.
-    let retain_bytes = if gate.full.get() { 0 } else { retain_bytes };
+    let retain = if gate.full.get() { Retained::NOTHING } else { retain.beside(preparer.room()) };
     // What is said to be needed is looked at after where commits go to: what is written by then is accounted for, and what is not lies there or
     // behind.
     let active = preparer.active_generation();
     let needed = gate.needed.iter().map(|needed| needed.load(Ordering::Acquire)).min().unwrap_or(0);
     let replayed = gate.replayed.iter().map(|replayed| replayed.load(Ordering::Acquire)).min().unwrap_or(0);
-    let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed, active);
+    let plan = reclaim::plan(&preparer.segments(), retain, needed, active);
     if let Some(first) = plan.first {
         match preparer.reclaim(first) {
             Ok(_) => {

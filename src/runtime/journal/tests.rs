@@ -16,6 +16,7 @@ use super::committer::Committer;
 use super::*;
 use crate::node::effects::{Placed, Submission};
 use crate::node::journal_index::{History, JournalIndex};
+use crate::node::reclaim::Retained;
 use crate::node::route::Dealing;
 use crate::runtime::mailbox::{Input, Mailbox};
 
@@ -48,7 +49,8 @@ fn scene_on(disk: MemoryDisk) -> Scene {
     let gate = JournalGate::new(1);
     let lock: Arc<dyn Lock> = Arc::from(disk.lock(Path::new("")).unwrap());
     let mailboxes = vec![mailbox.clone()];
-    let (queue, thread) = start(journal, mailboxes, gate.clone(), u64::MAX, Some(history), lock).unwrap();
+    let (queue, thread) =
+        start(journal, mailboxes, gate.clone(), Retained::new(u64::MAX, true), Some(history), lock).unwrap();
     Scene { disk, config, mailbox, gate, queue, thread, next: 1, synced: 0 }
 }
 
@@ -193,11 +195,23 @@ fn a_full_disk_is_said_and_what_was_under_way_is_synced() {
 #[test]
 fn a_full_disk_gets_room_from_segments_that_only_peers_want() {
     let mut scene = scene();
-    // Nothing is needed by the state; all is kept for peers, until its room is wanted.
-    scene.gate.needed[0].store(u64::MAX, Ordering::Release);
     scene.fill(2 << 20);
+    // Nothing is needed by the state any more; all is kept for peers, until its room is wanted.
+    scene.gate.needed[0].store(u64::MAX, Ordering::Release);
     scene.until("room again from within", |scene| !scene.is_full());
     scene.sync_next();
+    scene.end();
+}
+
+#[test]
+fn segments_that_only_peers_want_leave_room_on_the_disk() {
+    let mut scene = scene();
+    scene.gate.needed[0].store(u64::MAX, Ordering::Release);
+    scene.disk.set_capacity(Some(scene.disk.used_bytes() + (4 << 20)));
+    for _ in 0..200 {
+        scene.sync_next();
+        scene.until("room for others", |scene| scene.disk.room().unwrap() > 1 << 20);
+    }
     scene.end();
 }
 

@@ -17,6 +17,7 @@ use super::queue::{JournalQueue, Message, Shared};
 use crate::error::{Error, StorageKind};
 use crate::node::effects::Submission;
 use crate::node::journal_index::History;
+use crate::node::reclaim::Retained;
 use crate::runtime::mailbox::{Input, Mailbox};
 
 /// A full journal is tried again after so long.
@@ -30,14 +31,13 @@ pub(in crate::runtime) fn start(
     journal: Journal,
     mailboxes: Vec<Arc<Mailbox>>,
     gate: Arc<JournalGate>,
-    retain_bytes: u64,
+    retain: Retained,
     history: Option<History>,
     lock: Arc<dyn Lock>,
 ) -> Result<(JournalQueue, JoinHandle<()>), Error> {
     let (sender, receiver) = channel();
     let preparer = journal.preparer();
-    let (preparing, preparer) =
-        preparing::spawn(preparer, mailboxes.clone(), gate.clone(), retain_bytes, history)?;
+    let (preparing, preparer) = preparing::spawn(preparer, mailboxes.clone(), gate.clone(), retain, history)?;
     let committer = Committer::new(journal, gate.clone(), mailboxes, preparing);
     let shared: Shared = Arc::new(Mutex::new(Some(committer)));
     let queue = JournalQueue { sender, gate, shared: shared.clone() };

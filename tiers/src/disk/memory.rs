@@ -261,6 +261,10 @@ impl Disk for MemoryDisk {
         self.world.lock().sync_directory(&relative(path)?)
     }
 
+    fn room(&self) -> io::Result<u64> {
+        Ok(self.world.lock().room())
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let path = relative(path)?;
         let process = self.world.lock().take_lock(&path)?;

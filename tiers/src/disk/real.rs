@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, OFlags, flock, statvfs};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::{Disk, File, Lock, OpenMode, check_alignment, relative};
@@ -95,6 +95,11 @@ impl Disk for RealDisk {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         fs::File::open(self.resolve(path)?)?.sync_all()
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        let disk = retry_on_intr(|| statvfs(&self.root))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -235,6 +240,14 @@ mod tests {
             let refused = direct.write_all_at(bytes, offset).err().unwrap();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
         }
+    }
+
+    #[test]
+    fn it_knows_how_much_room_it_has() {
+        let (_directory, disk) = disk();
+        // Of a disk that others write to: no more can be said of it.
+        let room = disk.room().unwrap();
+        assert!((1..1 << 60).contains(&room), "{room}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::node::effects::{Job, Submission};
 use crate::node::founding::{Founder, Told};
 use crate::node::identity::Identity;
 use crate::node::journal_index::{History, Step};
-use crate::node::reclaim;
+use crate::node::reclaim::{self, Retained};
 use crate::node::recovery::{Plan, recover};
 use crate::node::worker::{Settings, Worker};
 
@@ -192,7 +192,8 @@ impl Running {
         let preparer = self.journal.preparer();
         let needed = self.worker.needed_segment(!self.writing.is_empty());
         let active = preparer.active_generation();
-        let plan = reclaim::plan(&preparer.segments(), retain_bytes, needed, active);
+        let retain = Retained::new(retain_bytes, true).beside(preparer.room());
+        let plan = reclaim::plan(&preparer.segments(), retain, needed, active);
         let replayed = self.worker.replayed_segment(!self.writing.is_empty());
         preparer.replay_from(reclaim::replay_from(replayed, active)).unwrap();
         if let Some(first) = plan.first

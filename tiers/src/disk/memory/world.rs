@@ -433,6 +433,10 @@ impl World {
         }
     }
 
+    pub(super) fn room(&self) -> u64 {
+        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used_bytes()))
+    }
+
     fn check_capacity(&mut self, length: u64, wanted: u64) -> io::Result<()> {
         let grown = self.used_bytes() + wanted.saturating_sub(length);
         match self.capacity {

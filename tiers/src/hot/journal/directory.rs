@@ -321,6 +321,11 @@ impl Preparer {
         directory.raise_floors(&mut files, floor, replay_from)
     }
 
+    /// How many bytes more the journal's disk has room for. What it cannot say counts as none.
+    pub fn room(&self) -> u64 {
+        self.directory.disk.room().unwrap_or(0)
+    }
+
     /// The segment that commits go to. What is committed after this has returned lies in it or a later one.
     pub fn active_generation(&self) -> Generation {
         Generation(self.directory.active.load(Ordering::SeqCst))

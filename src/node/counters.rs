@@ -45,6 +45,8 @@ counters! {
     fetches,
     /// Commands of the journal that were indexed behind the start, because no start needs them.
     past_commands,
+    /// Places in what is indexed behind the start where commands may be missing: the journal is damaged there, or was given back meanwhile.
+    past_losses,
     /// Streams opened, to catch up in many buckets.
     streams,
     /// Own proposals for which more than a majority were asked to vote, because those asked first kept them waiting.

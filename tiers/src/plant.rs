@@ -53,6 +53,8 @@ plants! {
     ReleaseBeforeCatalog,
     /// Whether a segment that is only read goes on where the one before it ended is not looked at.
     HistoryChainIgnored,
+    /// Where a journal's end is in doubt, nobody is told that something may be lost behind its last record.
+    EndTakenForWhole,
     /// What lies in segments that end in doubt is read with the rest of the history.
     SuspectRead,
     /// A manifest names runs that are not synced.

@@ -19,11 +19,15 @@ pub(crate) struct History {
     found: Vec<HashMap<u32, Commands>>,
     /// Then, for each worker that has not got all of it, what is to be given to it.
     pieces: Vec<(usize, Vec<(Bucket, Commands)>)>,
+    /// In how many places records may be missing, as far as nobody was told yet.
+    losses: u64,
 }
 
 /// A part of what a worker has in the history, to be [joined](super::JournalIndex::join) to its index.
 pub(crate) struct Past {
     pub(super) buckets: Vec<(Bucket, Commands)>,
+    /// In how many places records may be missing: told to one worker for all.
+    pub(crate) losses: u64,
     /// Whether it is the last one.
     pub(super) is_last: bool,
 }
@@ -42,7 +46,7 @@ impl History {
     /// The history that the reader reads, for these workers.
     pub(crate) fn new(reader: HistoryReader, dealing: Dealing) -> Self {
         let found = (0..dealing.workers).map(|_| HashMap::new()).collect();
-        Self { reader, dealing, found, pieces: Vec::new() }
+        Self { reader, dealing, found, pieces: Vec::new(), losses: 0 }
     }
 
     /// Reads the next segment, or hands out what was found once all are read.
@@ -56,7 +60,8 @@ impl History {
         }));
         let Some((worker, left)) = self.pieces.last_mut() else { return Step::Done };
         let (worker, rest) = (*worker, left.len().saturating_sub(PIECE_BUCKETS));
-        let past = Past { buckets: left.split_off(rest), is_last: rest == 0 };
+        let losses = std::mem::take(&mut self.losses);
+        let past = Past { buckets: left.split_off(rest), losses, is_last: rest == 0 };
         if past.is_last {
             self.pieces.pop();
         }
@@ -64,7 +69,7 @@ impl History {
     }
 
     fn read_next(&mut self) -> bool {
-        let Self { reader, dealing, found: workers, .. } = self;
+        let Self { reader, dealing, found: workers, losses, .. } = self;
         if workers.is_empty() {
             return false;
         }
@@ -76,9 +81,18 @@ impl History {
                 of_worker.entry(bucket.0).or_default().take(&placed, position, 0);
             }
             // What was recorded last may have lost. Before it, as much is left out: that is rare, and peers have copies.
-            Found::Lost(DamageScope::AllBuckets) => workers.iter_mut().for_each(HashMap::clear),
-            Found::Lost(DamageScope::Bucket(bucket)) => {
-                workers.iter_mut().for_each(|found| drop(found.remove(&bucket.0)));
+            Found::Lost(scope) => {
+                *losses += 1;
+                tracing::warn!(
+                    ?scope,
+                    "some of what the journal keeps for peers cannot be read, or is not there any more"
+                );
+                match scope {
+                    DamageScope::AllBuckets => workers.iter_mut().for_each(HashMap::clear),
+                    DamageScope::Bucket(bucket) => {
+                        workers.iter_mut().for_each(|found| drop(found.remove(&bucket.0)));
+                    }
+                }
             }
         })
     }

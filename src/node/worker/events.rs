@@ -223,6 +223,7 @@ impl Worker {
     /// A part of what a start has left unread in the journal is indexed.
     pub(crate) fn past_came(&mut self, past: Past) {
         let core = &self.core;
+        self.counters.past_losses += past.losses;
         self.counters.past_commands += self.index.join(past, |bucket| core.status(bucket).chosen);
         self.read_for_streams();
     }

@@ -87,7 +87,19 @@ fn a_start_reads_what_it_needs_and_indexes_the_rest_behind_it() {
     assert_eq!((node.report.records, indexed(&node)), (5, vec![]));
     read_history(&mut node);
     assert_eq!(indexed(&node), [1, 2, 2, 2]);
-    assert_eq!(node.workers[0].counters.past_commands, 1);
+    let counters = &node.workers[0].counters;
+    assert_eq!((counters.past_commands, counters.past_losses), (1, 0));
+}
+
+#[test]
+fn damage_in_what_is_indexed_behind_the_start_is_counted() {
+    let (disk, _) = two_segments();
+    // In a large record in the middle of the first segment.
+    disk.flip_bits(&PathBuf::from(format!("journal/segment-{:016x}", 1)), 64 << 10, 4).unwrap();
+    let mut node = recovered(disk, 1, 3, 9);
+    assert_eq!(node.report.damage, [""; 0]);
+    read_history(&mut node);
+    assert_eq!(node.workers[0].counters.past_losses, 1);
 }
 
 /// The first segment says that something else was decided in slot 2, which is not true.

@@ -295,7 +295,7 @@ impl Preparer {
         // Readers let go before a file gets its next life.
         directory.segments.write().retain(|generation, _| *generation >= floor);
         for segment in &released {
-            if let Err(error) = directory.retire(&mut files, &segment.path, segment.reusable) {
+            if let Err(error) = directory.retire(&mut files, &segment.path, segment.is_reusable()) {
                 return Err(directory.poison("release", &segment.path, error));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::layout::{BLOCK_BYTES, Generation, JournalIdentity, NUMBER_MAX, Seed};
 use super::numbering::FirstSequence;
@@ -61,7 +61,7 @@ pub(super) struct Segment {
     pub(super) seed: Seed,
     pub(super) capacity: u32,
     /// Whether the file may be used again after its release.
-    pub(super) reusable: bool,
+    reusable: AtomicBool,
     pub(super) path: PathBuf,
     /// Through the page cache, at any offset.
     pub(super) file: Arc<dyn File>,
@@ -83,7 +83,7 @@ impl Segment {
             generation,
             seed: Seed::new(identity, generation),
             capacity,
-            reusable,
+            reusable: AtomicBool::new(reusable),
             path,
             file,
             first_sequence: FirstSequence::none(),
@@ -99,6 +99,15 @@ impl Segment {
             records: self.records.load(Ordering::Relaxed),
             capacity: self.capacity,
         }
+    }
+
+    pub(super) fn is_reusable(&self) -> bool {
+        self.reusable.load(Ordering::Relaxed)
+    }
+
+    /// Its file has damage.
+    pub(super) fn spoil(&self) {
+        self.reusable.store(false, Ordering::Relaxed);
     }
 
     /// Where its last commit ends.

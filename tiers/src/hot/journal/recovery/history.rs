@@ -77,6 +77,12 @@ impl HistoryReader {
                 sound: true,
             };
             let Directory { disk, identity, .. } = &*self.directory;
+            let mut visit = |found: Found<'_>| {
+                if let Found::Lost(_) = found {
+                    segment.spoil();
+                }
+                visit(found);
+            };
             let contents = read_closed(&**disk, &found, *identity, &mut self.chain, &mut visit);
             segment.set_end(contents.end);
             segment.add_records(contents.records);

@@ -1,7 +1,7 @@
 //! Reading all segments in order, delivering what verifies.
 
 use super::super::catalog::CatalogState;
-use super::super::layout::{BLOCK_BYTES, CommitHeader, JournalIdentity, Seed, Sequence};
+use super::super::layout::{BLOCK_BYTES, CommitHeader, Generation, JournalIdentity, Seed, Sequence};
 use super::super::scan::{Part, Scan};
 use super::super::segment::Position;
 use super::super::{Found, Record};
@@ -341,6 +341,12 @@ impl<'a> Replay<'a> {
                 in_doubt = true;
             }
         }
+        let last = self.segments.get(tail_index).map_or(Generation(0), |segment| segment.generation);
+        let damages = || survey.damages.0.iter().chain(&self.damages.0);
+        if damages().any(|damage| may_hide_the_end(damage, last)) && !on(Plant::EndTakenForWhole) {
+            // What was recorded behind the last record may have been the last word on it.
+            (self.visit)(Found::Lost(DamageScope::AllBuckets));
+        }
         let tail = match torn {
             _ if in_doubt => Tail::InDoubt,
             Some((index, offset)) => Tail::Torn { generation: self.segments[index].generation, offset },
@@ -357,6 +363,28 @@ impl<'a> Replay<'a> {
             last: self.last,
             proof: self.proof.filter(|_| !in_doubt),
         }
+    }
+}
+
+/// Whether commits behind those of the last segment that has any may be gone, without a trace but this damage.
+fn may_hide_the_end(damage: &Damage, last: Generation) -> bool {
+    match damage.reason {
+        DamageReason::CorruptPayload
+        | DamageReason::CorruptRecordHeader
+        | DamageReason::CorruptCommitHeader
+        | DamageReason::ForeignRecords
+        | DamageReason::MissingCommits { .. }
+        | DamageReason::BrokenChain => false,
+        DamageReason::MissingSegment { last: missing, .. } => missing >= last,
+        DamageReason::TruncatedSegment
+        | DamageReason::CorruptLabel
+        | DamageReason::MisplacedSegment { .. }
+        | DamageReason::Unreadable
+        | DamageReason::EarlierDamage => damage.generation >= last,
+        DamageReason::MissingCatalog
+        | DamageReason::CorruptCatalog
+        | DamageReason::OldCatalog
+        | DamageReason::MoreDamage => true,
     }
 }
 

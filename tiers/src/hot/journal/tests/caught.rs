@@ -78,6 +78,14 @@ fn a_loss_between_segments_of_history_is_caught() {
 }
 
 #[test]
+fn an_end_in_doubt_taken_for_whole_is_caught() {
+    catches(Plant::EndTakenForWhole, || {
+        recovery::an_end_that_may_be_lost_is_told_behind_the_last_record();
+        Ok(())
+    });
+}
+
+#[test]
 fn a_segment_in_doubt_that_is_read_is_caught() {
     catches(Plant::SuspectRead, || {
         history::what_ends_in_doubt_is_never_read();

@@ -188,6 +188,25 @@ fn history_may_go_while_it_is_read() {
     assert!(open(&disk.fork()).journal.reader().history().is_done());
 }
 
+#[test]
+fn a_file_of_history_with_damage_is_not_used_again() {
+    for is_damaged in [false, true] {
+        let (disk, positions) = two_of_history();
+        let spares = || {
+            let names = disk.list(directory()).unwrap();
+            names.iter().filter(|name| name.to_string_lossy().starts_with("spare-")).count()
+        };
+        if is_damaged {
+            disk.flip_bits(&segment_path(1), u64::from(positions[1].offset) + 40, 1).unwrap();
+        }
+        let opened = open(&disk);
+        read(&mut opened.journal.reader().history());
+        let before = spares();
+        opened.journal.preparer().reclaim(Generation(2)).unwrap();
+        assert_eq!(spares() - before, usize::from(!is_damaged));
+    }
+}
+
 /// What went on behind a segment whose end is in doubt has taken the numbers of commits that may have been in it, so that nothing tells that they are missing.
 #[test]
 pub(super) fn what_ends_in_doubt_is_never_read() {

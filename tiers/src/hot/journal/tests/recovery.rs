@@ -649,3 +649,41 @@ fn many_damages_are_summed_up() {
     assert_eq!(opened.damages()[1024], all(DamageReason::MoreDamage));
     assert!(opened.recovered.is_damaged(Bucket(2_000_000)));
 }
+
+#[test]
+pub(super) fn an_end_that_may_be_lost_is_told_behind_the_last_record() {
+    let truncated = |disk: &MemoryDisk, generation| {
+        let file = disk.open(&segment_path(generation), OpenMode::ReadWrite).unwrap();
+        file.set_len(16_384 + 700).unwrap();
+        file.sync().unwrap();
+    };
+    let misplaced = |disk: &MemoryDisk, generation| {
+        let copy = read_bytes(disk, &segment_path(4 - generation), 0, SEGMENT as usize);
+        overwrite(disk, &segment_path(generation), 0, &copy);
+    };
+    let missing = |disk: &MemoryDisk, generation| {
+        disk.remove(&segment_path(generation)).unwrap();
+        disk.sync_directory(directory()).unwrap();
+    };
+    let unlabelled =
+        |disk: &MemoryDisk, generation| disk.flip_bits(&segment_path(generation), 20, 1).unwrap();
+    let damages: [&dyn Fn(&MemoryDisk, u64); 4] = [&truncated, &misplaced, &missing, &unlabelled];
+    let is_told = |disk: &MemoryDisk| {
+        let found = follow(disk);
+        assert!(found.len() > 4, "{found:?}");
+        found.last() == Some(&Err(DamageScope::AllBuckets))
+    };
+    for (number, damage) in damages.iter().enumerate() {
+        let (disk, _) = three_segments();
+        damage(&disk, 3);
+        assert!(is_told(&disk), "damage {number}");
+        drop(open(&disk));
+        assert!(is_told(&disk), "damage {number}, and nothing was written since the first start");
+        commit(&mut open(&disk).journal, &[(1, 7, 9_000)]);
+        assert!(!is_told(&disk), "damage {number}, and what was written since is whole");
+
+        let (disk, _) = three_segments();
+        damage(&disk, 1);
+        assert!(!is_told(&disk), "damage {number} far from the end");
+    }
+}

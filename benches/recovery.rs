@@ -67,9 +67,9 @@ async fn run(records: u64, away: Duration, calls: Option<u64>) -> Result<(), Fai
     println!("load meanwhile: {during}");
     println!("p99 {:.1} times that without trouble", during.p99_us as f64 / quiet.p99_us.max(1) as f64);
 
-    nodes.close(VICTIM).await;
+    nodes.kill(VICTIM).await;
     let (_, during) = under_load(&nodes, tokio::time::sleep(away)).await?;
-    println!("node away for {:.0} s: {during}", away.as_secs_f64());
+    println!("node killed, and away for {:.0} s: {during}", away.as_secs_f64());
     let sample = nodes.write_sample().await?;
     let begun = Instant::now();
     let catching_up = async {
@@ -135,6 +135,14 @@ impl Nodes {
         let store = self.stores.write().await[node].take();
         if let Some(store) = store {
             store.close().await;
+        }
+    }
+
+    /// It ends as by SIGKILL: what its state has in memory is to be replayed at its next start.
+    async fn kill(&self, node: usize) {
+        let store = self.stores.write().await[node].take();
+        if let Some(store) = store {
+            store.kill().await;
         }
     }
 

@@ -38,6 +38,9 @@ pub struct Core {
     spare: Spare,
 }
 
+/// So many replicas whose records are synced are brought into the processor's caches at a time.
+const WITHHELD_AT_ONCE: usize = 32;
+
 /// Why a replica cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -206,9 +209,15 @@ impl Core {
 
     /// Every record up to this ticket is synced.
     pub fn persisted(&mut self, through: Ticket, out: &mut Output) {
+        let mut warmed = 0;
         while self.numbers.first_withheld() <= through
             && let Some(withheld) = self.numbers.withheld.pop_front()
         {
+            if warmed == 0 {
+                warmed = WITHHELD_AT_ONCE;
+                self.warm(self.numbers.withheld.iter().take(warmed).map(|withheld| withheld.bucket));
+            }
+            warmed -= 1;
             self.with(withheld.bucket, |replica, numbers| replica.synced(withheld.what, numbers, out));
         }
     }
@@ -339,7 +348,9 @@ impl Core {
     /// Brings replicas into the processor's caches, several at a time: to be called with the buckets of what is about to come in.
     pub fn warm(&self, buckets: impl Iterator<Item = Bucket>) {
         for bucket in buckets {
-            core::hint::black_box(self.seats.get(bucket.0 as usize).map(Seat::look));
+            if let Some(seat) = self.seats.get(bucket.0 as usize) {
+                seat.look();
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
+use core::hint::black_box;
 
 use crate::proposer::{Proposal, owns};
 use crate::replica::{Members, Numbers, Replica, votes};
@@ -89,13 +90,19 @@ impl Seat {
         }
     }
 
-    /// Reads something of each line of a cache that it takes.
-    pub(crate) fn look(&self) -> (Slot, Slot, u8, bool, bool, usize) {
+    /// Reads something of each line of a cache that it takes, or most of them.
+    pub(crate) fn look(&self) {
         match self {
+            Self::Vacant => {}
             Self::Resting(Resting { chosen, floor, late, last, owner, members, .. }) => {
-                (*chosen, *floor, *late, last.is_some(), owner.is_some(), members.len())
+                black_box((*chosen, *floor, *late, last.is_some(), owner.is_some(), members.len()));
             }
-            Self::Vacant | Self::Awake(_) => Default::default(),
+            Self::Awake(replica) => {
+                let Replica { chosen, last, owner, promised, accepted, best, owed, proposal, .. } =
+                    &**replica;
+                black_box((*chosen, last.is_some(), owner.is_some(), *promised));
+                black_box((accepted.is_some(), best.is_some(), *owed, proposal.is_some()));
+            }
         }
     }
 

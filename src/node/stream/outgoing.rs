@@ -342,8 +342,10 @@ impl Worker {
                 let is_last_of_slot = self.index.place(*bucket, *slot) == Some(*position);
                 is_missing && (is_last_of_slot || plant::on(Plant::AnyRecordStreamed))
             };
+            // First all are judged, so that the memory of their buckets is waited for once.
+            let found: Vec<_> = found.into_iter().filter(is_wanted).collect();
             let mut wanted = Vec::with_capacity(bytes.len());
-            for Found { at, .. } in found.into_iter().filter(is_wanted) {
+            for Found { at, .. } in found {
                 wanted.extend_from_slice(&bytes[at]);
             }
             let commands = Commands::new(wanted.into());

@@ -115,17 +115,17 @@ impl Table {
         self.by_name.find(hash, |_| true).copied()
     }
 
-    /// Reads where that entity's name and record are.
-    pub(super) fn approach(&self, index: u32) -> (Location, Option<Location>) {
+    /// Reads where that entity's name and records are.
+    pub(super) fn approach(&self, index: u32) -> (Location, Option<Location>, usize) {
         let found = &self.entities[index as usize];
-        (found.name, found.undated)
+        (found.name, found.undated, found.dated.len())
     }
 
-    /// Reads the first bytes there.
-    pub(super) fn touch(&self, index: u32) -> (Option<u8>, Option<u8>) {
-        let (name, undated) = self.approach(index);
+    /// Reads the first bytes there, and where the newest dated record is.
+    pub(super) fn touch(&self, index: u32) -> (Option<u8>, Option<u8>, Option<Location>) {
+        let found = &self.entities[index as usize];
         let first = |location| self.arena.from(location).first().copied();
-        (first(name), undated.and_then(first))
+        (first(found.name), found.undated.and_then(first), found.dated.last())
     }
 
     fn is(&self, index: u32, bucket: Bucket, entity: &[u8]) -> bool {

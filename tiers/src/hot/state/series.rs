@@ -48,6 +48,21 @@ impl Series {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Series::List(list) => list.len(),
+            Series::Tree(tree) => tree.len(),
+        }
+    }
+
+    /// Where the newest record is, if that is known at once.
+    pub(super) fn last(&self) -> Option<Location> {
+        match self {
+            Series::List(list) => list.last().map(|(_, location)| *location),
+            Series::Tree(_) => None,
+        }
+    }
+
     pub(super) fn get(&self, stamp: Stamp) -> Option<Location> {
         match self {
             Series::List(list) => {

@@ -5,6 +5,7 @@
 //! no index is kept. Who must look has to go back a few commands at most.
 
 use std::cmp::Reverse;
+use std::hint::black_box;
 use std::sync::{Arc, OnceLock};
 
 use super::entry::{Entry, EntryKey, Kind};
@@ -58,15 +59,19 @@ pub(super) struct Link {
     index: u32,
 }
 
-/// An outcome in the order of buckets and tokens: its place, and that of its command.
+/// An outcome in the order of buckets and tokens: of which command it is, and its place.
 struct Ordered {
+    slot: Slot,
+    bucket: Bucket,
     held: u32,
-    command: u32,
 }
 
 /// What an outcome and a command take in memory, in bytes.
 const TOKEN_COST: usize = size_of::<Held>() + size_of::<u32>();
 const COMMAND_COST: usize = size_of::<Command>();
+
+/// So many outcomes are waited for at once by who walks them in order.
+const OUTCOMES_AT_ONCE: usize = 32;
 
 /// So many tags are compared at once.
 const TAGS_AT_ONCE: usize = 16;
@@ -123,13 +128,12 @@ impl Tokens {
             let mut order: Vec<_> = (0..self.commands.len())
                 .flat_map(|index| {
                     let Origin { bucket, slot, .. } = self.commands[index].origin;
-                    self.of(index).map(move |held| (bucket, held, Reverse(slot), index as u32))
+                    self.of(index).map(move |held| (bucket, self.held[held].name, Reverse(slot), held as u32))
                 })
-                .map(|(bucket, held, slot, index)| (bucket, self.held[held].name, slot, held as u32, index))
                 .collect();
             order.sort_unstable();
             order.dedup_by(|later, first| (later.0, later.1) == (first.0, first.1));
-            order.into_iter().map(|(_, _, _, held, command)| Ordered { held, command }).collect()
+            order.into_iter().map(|(bucket, _, slot, held)| Ordered { slot: slot.0, bucket, held }).collect()
         })
     }
 }
@@ -204,20 +208,32 @@ impl TokensCursor {
 
     pub(super) fn entry(&self) -> Option<Entry<'_>> {
         let (tokens, ordered) = (&self.memtable.tokens, self.current()?);
-        let version = Version::from(tokens.commands[ordered.command as usize].origin.slot);
+        let version = Version::from(ordered.slot);
         let value = &tokens.held[ordered.held as usize].value;
         Some(Entry { key: tokens.key(ordered), kind: Kind::Put, version, expires_ms: None, value })
     }
 
     pub(super) fn next(&mut self) {
         self.ordinal += 1;
+        if self.ordinal.is_multiple_of(OUTCOMES_AT_ONCE) {
+            self.warm();
+        }
+    }
+
+    /// Has the memory of the next outcomes waited for together: they lie where they came.
+    fn warm(&self) {
+        let tokens = &self.memtable.tokens;
+        for ordered in tokens.order().iter().skip(self.ordinal).take(OUTCOMES_AT_ONCE) {
+            let Held { name, value } = &tokens.held[ordered.held as usize];
+            black_box((name[0], value[OUTCOME_BYTES - 1]));
+        }
     }
 }
 
 impl Tokens {
     fn key(&self, ordered: &Ordered) -> EntryKey<'_> {
         EntryKey {
-            bucket: self.commands[ordered.command as usize].origin.bucket,
+            bucket: ordered.bucket,
             entity: &self.held[ordered.held as usize].name,
             place: Place::UNDATED,
         }

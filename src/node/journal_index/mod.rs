@@ -66,12 +66,10 @@ impl JournalIndex {
         self.commands[bucket.0 as usize].take(placed, position, self.first_segment);
     }
 
-    /// Brings what these records will change into the processor's caches, for all of them at once.
-    pub(crate) fn warm(&self, placed: &[Placed]) {
-        for placed in placed {
-            let commands = self.commands.get(placed.bucket.0 as usize);
-            black_box(commands.and_then(|commands| Some(commands.last()?.offset)));
-        }
+    /// Brings what a record of this bucket will change into the processor's caches: to be called for several, before they come.
+    pub(crate) fn warm(&self, bucket: Bucket) {
+        let commands = self.commands.get(bucket.0 as usize);
+        black_box(commands.and_then(|commands| Some(commands.last()?.offset)));
     }
 
     /// Whether a bucket's commands stay without a gap when this record is taken in. A gap among the records of one start would

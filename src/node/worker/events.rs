@@ -154,7 +154,7 @@ impl Worker {
     /// The journal has synced a submission, and its records know their positions.
     pub(crate) fn journal_synced(&mut self, now: u64, submission: Submission) {
         self.heed_other_workers(now);
-        self.index.warm(&submission.records);
+        submission.records.iter().for_each(|placed| self.index.warm(placed.bucket));
         for placed in &submission.records {
             debug_assert!(
                 self.index.follows(placed),

@@ -3,29 +3,27 @@
 //! The state comes back as an exact prefix of each bucket's log; the journal is replayed above it. What the journal cannot
 //! vouch for makes the buckets concerned learners (I6), never an error: the node starts and serves what it can.
 
+mod replayer;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use hashbrown::HashMap;
-use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Slot, Vote};
+use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Vote};
 use thermocline_tiers::disk::{AlignedBuffer, Disk};
 use thermocline_tiers::hot::journal::{
-    Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalError, JournalIdentity,
-    Position, Record,
+    Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalError, JournalIdentity, Position,
 };
-use thermocline_tiers::hot::state::{Part, StateConfig, StateError};
+use thermocline_tiers::hot::state::{Part, StateConfig};
 
+use self::replayer::{Replayed, Replayer, applied};
 use super::admission::Admission;
-use super::apply;
-use super::effects::{Effects, Placed};
+use super::effects::Effects;
 use super::identity::{Identity, IdentityFile};
 use super::journal_index::{History, JournalIndex};
 use super::lives::Reach;
 use super::peer_file::PeerFile;
 use super::reclaim::{self, Retained};
-use super::record_codec;
 use super::route::{Dealing, Route};
 use super::state_parts;
 use super::worker::{Kept, Settings, Worker};
@@ -126,19 +124,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let state_parts::Opened { mut parts, damage } = state_parts::open(&plan.disk, &plan.state, &file)?;
     let identity = file.read();
     let dealing = Dealing::new(identity.parts, plan.workers);
-    let mut replay = Replayer {
-        replicas: HashMap::new(),
-        losses: 0,
-        floors: HashMap::new(),
-        indexes: (0..dealing.workers).map(|_| JournalIndex::new(identity.buckets)).collect(),
-        behind: identity.amnesia.behind,
-        failed: installing(&parts, dealing, &plan.route),
-        dealing,
-        route: &plan.route,
-        parts: &mut parts,
-        report: Report::default(),
-        failure: None,
-    };
+    let failed = installing(&parts, dealing, &plan.route);
+    let mut replay = Replayer::new(&mut parts, dealing, &plan.route, &identity, failed);
     let journal_identity = JournalIdentity {
         cluster: cluster_number(&identity.cluster),
         node: identity.node,
@@ -151,21 +138,14 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         journal_identity,
         |found| match found {
             Found::Record(record, position) => replay.take(record, position),
-            Found::Lost(DamageScope::Bucket(bucket)) => replay.lost_in(Bucket(bucket.0)),
-            Found::Lost(DamageScope::AllBuckets) => replay.losses += 1,
+            Found::Lost(scope) => replay.lost(scope),
         },
     );
     let (journal, found) = opened.map_err(|error| super::journal_error(&error))?;
     if plant::on(Plant::IdentityAfterJournal) {
         file.read().write(&*plan.disk)?;
     }
-    if let Some(error) = replay.failure {
-        return Err(error);
-    }
-    for bucket in replay.replicas.keys().copied().collect::<Vec<_>>() {
-        replay.note_losses(Bucket(bucket));
-    }
-    let Replayer { mut replicas, floors, mut indexes, mut report, mut failed, .. } = replay;
+    let Replayed { mut replicas, floors, mut indexes, mut report, mut failed } = replay.finish()?;
     let history = history(&journal, &found, dealing, &mut indexes);
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
@@ -191,8 +171,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             let part = &parts[dealing.part(bucket) as usize];
             let applied = applied(part, bucket);
             let is_installing = part.is_installing(thermocline_tiers::hot::Bucket(bucket.0));
-            let mut replay =
-                replicas.remove(&bucket.0).map_or_else(|| Replay::new(applied), |(replay, _)| replay);
+            let mut replay = replicas.remove(&bucket.0).unwrap_or_else(|| Replay::new(applied));
             if is_installing {
                 replay.wiped();
             }
@@ -385,122 +364,11 @@ fn is_behind(floor: Position, damage: &Damage) -> bool {
     }
 }
 
-fn applied(part: &Part, bucket: Bucket) -> Slot {
-    Slot(part.applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
-}
-
 /// The cluster's name as the journal's number: two hashes of it.
 fn cluster_number(name: &str) -> u128 {
     let low = super::entity_hash(name.as_bytes());
     let high = super::entity_hash(format!("{name}\0").as_bytes());
     u128::from(high) << 64 | u128::from(low)
-}
-
-/// Replays the journal into the state and into what the replicas start from.
-struct Replayer<'a> {
-    /// Each with how many losses it knows of.
-    replicas: HashMap<u32, (Replay, u64)>,
-    /// How often records of all buckets were lost so far.
-    losses: u64,
-    /// Where the last vote floor of each bucket stands.
-    floors: HashMap<u32, Position>,
-    /// Floors up to here are older than a loss, and do not count.
-    behind: Reach,
-    /// Buckets whose state could not be read.
-    failed: BTreeSet<u32>,
-    indexes: Vec<JournalIndex>,
-    dealing: Dealing,
-    route: &'a Route,
-    parts: &'a mut Vec<Part>,
-    report: Report,
-    failure: Option<Error>,
-}
-
-impl Replayer<'_> {
-    fn take(&mut self, record: Record<'_>, position: Position) {
-        if self.failure.is_some() {
-            return;
-        }
-        if let Err(error) = self.replay(record, position) {
-            self.failure = Some(error);
-        }
-    }
-
-    /// Records of a bucket may be missing here. In a group of one no vote has ever lost.
-    fn lost_in(&mut self, bucket: Bucket) {
-        if bucket.0 >= self.route.buckets() || self.route.replicas(bucket).len() == 1 {
-            return;
-        }
-        if let Some((replay, _)) = self.replicas.get_mut(&bucket.0) {
-            replay.lost();
-            self.indexes[self.dealing.worker(bucket) as usize].lost(bucket);
-        }
-    }
-
-    /// Catches up with what was lost of all buckets.
-    fn note_losses(&mut self, bucket: Bucket) {
-        let losses = self.losses;
-        if losses == 0 {
-            return;
-        }
-        let known = self.replicas.get_mut(&bucket.0).map(|(_, known)| std::mem::replace(known, losses));
-        if known.is_some_and(|known| known < losses) {
-            self.lost_in(bucket);
-        }
-    }
-
-    fn replay(&mut self, record: Record<'_>, position: Position) -> Result<(), Error> {
-        let (bucket, slot, kind) =
-            (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
-        if bucket.0 >= self.route.buckets() {
-            let (bucket, slot, buckets) = (bucket.0, slot.0, self.route.buckets());
-            let what = format!("journal record of bucket {bucket} slot {slot}: there are {buckets} buckets");
-            return Err(Error::Corrupt { what });
-        }
-        self.note_losses(bucket);
-        let part = &mut self.parts[self.dealing.part(bucket) as usize];
-        if record_codec::is_floor(kind) {
-            let at = Reach { generation: position.generation.0, offset: position.offset };
-            if at <= self.behind {
-                return Ok(());
-            }
-            self.floors.insert(bucket.0, position);
-        }
-        let placed = Placed { position: Some(position), ..Placed::new(bucket, slot, kind) };
-        self.indexes[self.dealing.worker(bucket) as usize].insert(&placed);
-        let begun = || (Replay::new(applied(part, bucket)), self.losses);
-        let (replay, _) = self.replicas.entry(bucket.0).or_insert_with(begun);
-        if record_codec::is_of_slot(kind) && replay.is_past(slot) {
-            // Most of a journal is kept for peers.
-            return Ok(());
-        }
-        let decoded =
-            record_codec::decode(kind, slot, Bytes::copy_from_slice(record.payload)).map_err(|error| {
-                Error::Corrupt {
-                    what: format!("journal record of bucket {} slot {}: {error}", bucket.0, slot.0),
-                }
-            })?;
-        let mut chosen = Vec::new();
-        replay.record(decoded, &mut chosen);
-        let mut decisions = Vec::new();
-        for (slot, command) in chosen {
-            if applied(part, bucket).next() == slot && !self.failed.contains(&bucket.0) {
-                match apply::apply(part, bucket, slot, &command.payload, &mut decisions) {
-                    Ok(()) => self.report.replayed += 1,
-                    Err(StateError::Corrupt { .. }) => {
-                        self.failed.insert(bucket.0);
-                    }
-                    Err(error) => return Err(super::state_error(&error)),
-                }
-            }
-        }
-        if part.wants_flush()
-            && let Some(job) = part.freeze()
-        {
-            part.install(job.run()).map_err(|error| super::state_error(&error))?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

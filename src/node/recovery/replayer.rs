@@ -1,0 +1,182 @@
+//! A journal's records, into the state and into what the replicas start from.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use thermocline_paxos::{Bucket, Replay, Slot};
+use thermocline_tiers::hot::journal::{DamageScope, Position, Record};
+use thermocline_tiers::hot::state::{Part, StateError};
+
+use super::Report;
+use crate::error::Error;
+use crate::node::effects::Placed;
+use crate::node::identity::Identity;
+use crate::node::journal_index::JournalIndex;
+use crate::node::lives::Reach;
+use crate::node::route::{Dealing, Route};
+use crate::node::{apply, record_codec, state_error};
+
+/// Replays the journal.
+pub(super) struct Replayer<'a> {
+    /// Each with how many losses it knows of.
+    replicas: HashMap<u32, (Replay, u64)>,
+    /// How often records of all buckets were lost so far.
+    losses: u64,
+    /// Where the last vote floor of each bucket stands.
+    floors: HashMap<u32, Position>,
+    /// Floors up to here are older than a loss, and do not count.
+    behind: Reach,
+    /// Buckets whose state could not be read.
+    failed: BTreeSet<u32>,
+    indexes: Vec<JournalIndex>,
+    dealing: Dealing,
+    route: &'a Route,
+    parts: &'a mut Vec<Part>,
+    report: Report,
+    failure: Option<Error>,
+}
+
+/// What came of it.
+pub(super) struct Replayed {
+    pub(super) replicas: HashMap<u32, Replay>,
+    pub(super) floors: HashMap<u32, Position>,
+    pub(super) indexes: Vec<JournalIndex>,
+    pub(super) report: Report,
+    pub(super) failed: BTreeSet<u32>,
+}
+
+impl<'a> Replayer<'a> {
+    /// Begins with the state as it is. Buckets that have `failed` are not applied to.
+    pub(super) fn new(
+        parts: &'a mut Vec<Part>,
+        dealing: Dealing,
+        route: &'a Route,
+        identity: &Identity,
+        failed: BTreeSet<u32>,
+    ) -> Self {
+        Self {
+            replicas: HashMap::new(),
+            losses: 0,
+            floors: HashMap::new(),
+            behind: identity.amnesia.behind,
+            failed,
+            indexes: (0..dealing.workers).map(|_| JournalIndex::new(identity.buckets)).collect(),
+            dealing,
+            route,
+            parts,
+            report: Report::default(),
+            failure: None,
+        }
+    }
+
+    /// Takes the next record.
+    pub(super) fn take(&mut self, record: Record<'_>, position: Position) {
+        if self.failure.is_none() {
+            self.failure = self.replay(record, position).err();
+        }
+    }
+
+    /// Records may be missing here.
+    pub(super) fn lost(&mut self, scope: DamageScope) {
+        match scope {
+            DamageScope::AllBuckets => self.losses += 1,
+            DamageScope::Bucket(bucket) => self.lost_in(Bucket(bucket.0)),
+        }
+    }
+
+    /// All records have come.
+    ///
+    /// # Errors
+    /// What stood in the way of the first that could not be replayed.
+    pub(super) fn finish(mut self) -> Result<Replayed, Error> {
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        for bucket in self.replicas.keys().copied().collect::<Vec<_>>() {
+            self.note_losses(Bucket(bucket));
+        }
+        let Self { replicas, floors, indexes, report, failed, .. } = self;
+        let replicas = replicas.into_iter().map(|(bucket, (replay, _))| (bucket, replay)).collect();
+        Ok(Replayed { replicas, floors, indexes, report, failed })
+    }
+
+    fn replay(&mut self, record: Record<'_>, position: Position) -> Result<(), Error> {
+        let (bucket, slot, kind) =
+            (Bucket(record.head.bucket.0), Slot(record.head.slot.0), record.head.kind.0);
+        if bucket.0 >= self.route.buckets() {
+            let (bucket, slot, buckets) = (bucket.0, slot.0, self.route.buckets());
+            let what = format!("journal record of bucket {bucket} slot {slot}: there are {buckets} buckets");
+            return Err(Error::Corrupt { what });
+        }
+        self.note_losses(bucket);
+        let part = &mut self.parts[self.dealing.part(bucket) as usize];
+        if record_codec::is_floor(kind) {
+            let at = Reach { generation: position.generation.0, offset: position.offset };
+            if at <= self.behind {
+                return Ok(());
+            }
+            self.floors.insert(bucket.0, position);
+        }
+        let placed = Placed { position: Some(position), ..Placed::new(bucket, slot, kind) };
+        self.indexes[self.dealing.worker(bucket) as usize].insert(&placed);
+        let begun = || (Replay::new(applied(part, bucket)), self.losses);
+        let (replay, _) = self.replicas.entry(bucket.0).or_insert_with(begun);
+        if record_codec::is_of_slot(kind) && replay.is_past(slot) {
+            // Most of a journal may be kept for peers.
+            return Ok(());
+        }
+        let payload = Bytes::copy_from_slice(record.payload);
+        let decoded = record_codec::decode(kind, slot, payload).map_err(|error| Error::Corrupt {
+            what: format!("journal record of bucket {} slot {}: {error}", bucket.0, slot.0),
+        })?;
+        let mut chosen = Vec::new();
+        replay.record(decoded, &mut chosen);
+        let mut decisions = Vec::new();
+        for (slot, command) in chosen {
+            if applied(part, bucket).next() == slot && !self.failed.contains(&bucket.0) {
+                match apply::apply(part, bucket, slot, &command.payload, &mut decisions) {
+                    Ok(()) => self.report.replayed += 1,
+                    Err(StateError::Corrupt { .. }) => {
+                        self.failed.insert(bucket.0);
+                    }
+                    Err(error) => return Err(state_error(&error)),
+                }
+            }
+        }
+        if part.wants_flush()
+            && let Some(job) = part.freeze()
+        {
+            part.install(job.run()).map_err(|error| state_error(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Records of a bucket may be missing here. In a group of one no vote has ever lost.
+    fn lost_in(&mut self, bucket: Bucket) {
+        if bucket.0 >= self.route.buckets() || self.route.replicas(bucket).len() == 1 {
+            return;
+        }
+        if let Some((replay, _)) = self.replicas.get_mut(&bucket.0) {
+            replay.lost();
+            self.indexes[self.dealing.worker(bucket) as usize].lost(bucket);
+        }
+    }
+
+    /// Catches up with what was lost of all buckets.
+    fn note_losses(&mut self, bucket: Bucket) {
+        let losses = self.losses;
+        if losses == 0 {
+            return;
+        }
+        let known = self.replicas.get_mut(&bucket.0).map(|(_, known)| std::mem::replace(known, losses));
+        if known.is_some_and(|known| known < losses) {
+            self.lost_in(bucket);
+        }
+    }
+}
+
+/// The slot through which the state has a bucket.
+pub(super) fn applied(part: &Part, bucket: Bucket) -> Slot {
+    Slot(part.applied(thermocline_tiers::hot::Bucket(bucket.0)).0)
+}

@@ -94,6 +94,7 @@ impl Arguments {
     }
 
     /// Where the JSON goes.
+    #[expect(clippy::disallowed_methods, reason = "a name for people")]
     pub(crate) fn out_path(&self) -> PathBuf {
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.out.clone().unwrap_or_else(|| self.data.join(format!("result-{stamp}.json")))

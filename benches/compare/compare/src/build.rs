@@ -16,20 +16,27 @@ pub(crate) struct Binaries {
     pub(crate) raftrs: PathBuf,
     pub(crate) openraft: PathBuf,
     pub(crate) thermocline: Option<PathBuf>,
+    pub(crate) embedded: Option<PathBuf>,
     pub(crate) redis: Option<PathBuf>,
 }
 
 /// Builds into the folder this program was built into, unless told not to, and finds redis-server on the PATH.
 pub(crate) fn binaries(arguments: &Arguments) -> Result<Binaries, Failure> {
     let folder = binary_folder()?;
-    let wants_thermocline =
-        arguments.targets.is_empty() || arguments.targets.iter().any(|name| name.starts_with("thermocline"));
+    let wants_thermocline = arguments.targets.is_empty()
+        || arguments
+            .targets
+            .iter()
+            .any(|name| name.starts_with("thermocline") && name != "thermocline-embedded");
     let build_thermocline = wants_thermocline && arguments.thermocline.is_none();
     let mut stale_thermocline = false;
     if !arguments.no_build {
         let into = folder.parent().ok_or("this program has no target folder")?;
         let here = Path::new(HERE).canonicalize()?;
         cargo_build(&here, into, &["-p", "loadgen", "-p", "peers"])?;
+        if arguments.targets.iter().any(|name| name == "thermocline-embedded") {
+            cargo_build(&here, into, &["-p", "embedded"])?;
+        }
         let root = here.ancestors().nth(2).ok_or("this folder has no root above it")?;
         if build_thermocline
             && let Err(failure) = cargo_build(root, into, &["--bin", "thermocline", "--features", "server"])
@@ -54,6 +61,7 @@ pub(crate) fn binaries(arguments: &Arguments) -> Result<Binaries, Failure> {
             None if stale_thermocline => None,
             None => there(folder.join("thermocline")),
         },
+        embedded: there(folder.join("thermocline-embedded")),
         redis: on_path("redis-server"),
     })
 }

@@ -1,7 +1,7 @@
 //! Three processes that make a cluster, for as long as this value lives.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +20,9 @@ const READY: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 /// One probe waits this long for its answer.
 const PROBE: Duration = Duration::from_millis(500);
+/// Clients in a node's process report after this long at most.
+const DRIVEN: Duration = Duration::from_secs(3600);
+const REPORT_BYTES_MAX: usize = 16 << 20;
 
 /// One node, before it is a process.
 #[derive(Clone, Debug)]
@@ -99,6 +102,10 @@ impl Cluster {
         let directory = node.directory.to_string_lossy().into_owned();
         let missing = || format!("{}: its program is not there", target.name);
         let (program, arguments) = match target.program {
+            Program::Thermocline if target.embedded => {
+                let program = binaries.embedded.as_ref().ok_or_else(missing)?;
+                (program, self.peer_arguments(node, directory, target))
+            }
             Program::Thermocline => {
                 let program = binaries.thermocline.as_ref().ok_or_else(missing)?;
                 (program, thermocline::arguments(&self.folder, &self.nodes, node.id)?)
@@ -110,11 +117,11 @@ impl Cluster {
             }
         };
         let log = File::create(self.log_path(node))?;
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(&node.directory).stdin(Stdio::null());
-        command.stdout(log.try_clone()?).stderr(log);
-        slice.give(&mut command);
-        command.spawn().map_err(|error| format!("{}: {error}", program.display()).into())
+        let mut process = Command::new(program);
+        process.args(arguments).current_dir(&node.directory).stdin(Stdio::null());
+        process.stdout(log.try_clone()?).stderr(log);
+        slice.give(&mut process);
+        process.spawn().map_err(|error| format!("{}: {error}", program.display()).into())
     }
 
     fn peer_arguments(&self, node: &Node, directory: String, target: &Target) -> Vec<String> {
@@ -209,6 +216,23 @@ impl Cluster {
         self.processes[self.first].id()
     }
 
+    /// Has clients in the first node's process drive the store; their report as JSON.
+    pub(crate) fn drive(&self, arguments: &[String]) -> Result<Vec<u8>, Failure> {
+        let words: Vec<&str> = std::iter::once("DRIVE").chain(arguments.iter().map(String::as_str)).collect();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.nodes[self.first].redis_port));
+        let mut answers = BufReader::new(TcpStream::connect_timeout(&address, PROBE)?);
+        answers.get_mut().write_all(command(&words).as_bytes())?;
+        answers.get_mut().set_read_timeout(Some(DRIVEN))?;
+        let mut line = String::new();
+        answers.read_line(&mut line)?;
+        let length = line.strip_prefix('$').and_then(|length| length.trim_end().parse().ok());
+        let length: usize =
+            length.ok_or_else(|| format!("clients in the node's process: {}", line.trim_end()))?;
+        let mut report = vec![0; length.min(REPORT_BYTES_MAX)];
+        answers.read_exact(&mut report)?;
+        Ok(report)
+    }
+
     /// What the nodes have written about themselves, its end.
     pub(crate) fn last_words(&self) -> String {
         let mut words = String::new();
@@ -254,16 +278,21 @@ fn free_ports(base: u16, count: usize) -> Result<Vec<u16>, Failure> {
     }
 }
 
+/// A command as Redis reads it.
+fn command(words: &[&str]) -> String {
+    let mut command = format!("*{}\r\n", words.len());
+    for word in words {
+        command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    command
+}
+
 /// Sends one command on a connection of its own; the beginning of its answer.
 fn probe(port: u16, arguments: &[&str]) -> Option<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, PROBE).ok()?;
     stream.set_read_timeout(Some(PROBE)).ok()?;
-    let mut command = format!("*{}\r\n", arguments.len());
-    for argument in arguments {
-        command.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
-    }
-    stream.write_all(command.as_bytes()).ok()?;
+    stream.write_all(command(arguments).as_bytes()).ok()?;
     let mut answer = vec![0; 16 << 10];
     let bytes = stream.read(&mut answer).ok()?;
     Some(String::from_utf8_lossy(&answer[..bytes]).into_owned())

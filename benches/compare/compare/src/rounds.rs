@@ -65,7 +65,9 @@ pub(crate) fn run(
     }
     if arguments.phases.contains(&Phase::Failover) {
         for kill in 0..arguments.kills {
-            for target in targets.iter().filter(|target| target.program != Program::Redis) {
+            // Clients that die with their node see nothing of what follows.
+            let able = |target: &&Target| target.program != Program::Redis && !target.embedded;
+            for target in targets.iter().filter(able) {
                 let report = stage.failover(target)?;
                 stage.keep(kill, target, Phase::Failover, report, results);
             }
@@ -148,17 +150,23 @@ impl Stage<'_> {
     }
 
     fn loadgen(&self, target: &Target, cluster: &Cluster, options: &[&str]) -> Result<Report, Failure> {
-        let mut command = Command::new(&self.binaries.loadgen);
-        command.args(["--endpoints", &cluster.endpoints(), "--pids", &cluster.pids()]);
-        command.args(["--keys", &self.arguments.keys.to_string()]);
-        command.args(["--value-bytes", &self.arguments.value_bytes.to_string()]);
-        command.args(options).stdin(Stdio::null());
+        let (endpoints, pids) = (cluster.endpoints(), cluster.pids());
+        let (keys, value_bytes) = (self.arguments.keys.to_string(), self.arguments.value_bytes.to_string());
+        let mut arguments = vec!["--endpoints", &endpoints, "--pids", &pids];
+        arguments.extend(["--keys", &keys, "--value-bytes", &value_bytes]);
+        arguments.extend(options);
         if target.spread {
-            command.arg("--spread");
+            arguments.push("--spread");
         }
         if target.program == Program::Redis {
-            command.args(["--wait-replicas", "1"]);
+            arguments.extend(["--wait-replicas", "1"]);
         }
+        if target.embedded {
+            let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+            return Ok(serde_json::from_slice(&cluster.drive(&arguments)?)?);
+        }
+        let mut command = Command::new(&self.binaries.loadgen);
+        command.args(arguments).stdin(Stdio::null());
         self.slice.give(&mut command);
         let output = command.output()?;
         if !output.status.success() {

@@ -21,6 +21,8 @@ pub(crate) struct Target {
     pub(crate) program: Program,
     /// Clients begin at all three nodes instead of one.
     pub(crate) spread: bool,
+    /// The clients are in the first node's process, and call the store without connections.
+    pub(crate) embedded: bool,
     /// Zeros a peer writes into its log ahead.
     pub(crate) zero_filled_mib: u64,
     /// What it is, in a line.
@@ -32,11 +34,12 @@ pub(crate) struct Target {
 /// More than a log grows to in the default phases.
 const ZERO_FILLED_MIB: u64 = 256;
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 10] = [
     Target {
         name: "thermocline",
         program: Program::Thermocline,
         spread: false,
+        embedded: false,
         zero_filled_mib: 0,
         what: "all clients at one node; state engine, recovery and checksums behind it",
         by_default: true,
@@ -45,6 +48,7 @@ const TARGETS: [Target; 7] = [
         name: "thermocline-spread",
         program: Program::Thermocline,
         spread: true,
+        embedded: false,
         zero_filled_mib: 0,
         what: "the same, clients spread over the three nodes",
         by_default: true,
@@ -53,6 +57,7 @@ const TARGETS: [Target; 7] = [
         name: "raftrs",
         program: Program::Raftrs,
         spread: false,
+        embedded: false,
         zero_filled_mib: 0,
         what: "clients at the leader; appended log, map in memory, no restart; gets: ReadIndex",
         by_default: true,
@@ -61,6 +66,7 @@ const TARGETS: [Target; 7] = [
         name: "raftrs-zeroed",
         program: Program::Raftrs,
         spread: false,
+        embedded: false,
         zero_filled_mib: ZERO_FILLED_MIB,
         what: "as raftrs, its log filled with zeros ahead",
         by_default: true,
@@ -69,6 +75,7 @@ const TARGETS: [Target; 7] = [
         name: "openraft",
         program: Program::Openraft,
         spread: false,
+        embedded: false,
         zero_filled_mib: 0,
         what: "clients at the leader; appended log, map in memory, no restart; gets: ReadIndex",
         by_default: true,
@@ -77,6 +84,7 @@ const TARGETS: [Target; 7] = [
         name: "redis",
         program: Program::Redis,
         spread: false,
+        embedded: false,
         zero_filled_mib: 0,
         what: "appendfsync always, WAIT 1: a replica has received it; gets: the master's own word; no failover",
         by_default: true,
@@ -85,8 +93,36 @@ const TARGETS: [Target; 7] = [
         name: "openraft-zeroed",
         program: Program::Openraft,
         spread: false,
+        embedded: false,
         zero_filled_mib: ZERO_FILLED_MIB,
         what: "as openraft, its log filled with zeros ahead",
+        by_default: false,
+    },
+    Target {
+        name: "thermocline-embedded",
+        program: Program::Thermocline,
+        spread: false,
+        embedded: true,
+        zero_filled_mib: 0,
+        what: "as thermocline, linked as a library; the clients are in the process of one node",
+        by_default: false,
+    },
+    Target {
+        name: "raftrs-embedded",
+        program: Program::Raftrs,
+        spread: false,
+        embedded: true,
+        zero_filled_mib: 0,
+        what: "as raftrs, the clients in the leader's process",
+        by_default: false,
+    },
+    Target {
+        name: "openraft-embedded",
+        program: Program::Openraft,
+        spread: false,
+        embedded: true,
+        zero_filled_mib: 0,
+        what: "as openraft, the clients in the leader's process",
         by_default: false,
     },
 ];
@@ -94,6 +130,7 @@ const TARGETS: [Target; 7] = [
 impl Target {
     fn is_there(&self, binaries: &Binaries) -> bool {
         match self.program {
+            Program::Thermocline if self.embedded => binaries.embedded.is_some(),
             Program::Thermocline => binaries.thermocline.is_some(),
             Program::Redis => binaries.redis.is_some(),
             Program::Raftrs | Program::Openraft => true,

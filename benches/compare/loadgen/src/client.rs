@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::connection::{Connection, Failure};
+use crate::connection::Failure;
 use crate::plan::{Operation, Plan};
+use crate::session::Session;
 
 /// Before a client turns to another endpoint.
 const TURN: Duration = Duration::from_millis(1);
@@ -15,8 +16,9 @@ const TURN: Duration = Duration::from_millis(1);
 const NANOSECONDS_MAX: u64 = 120_000_000_000;
 
 /// What all clients look at: when to measure and when to end.
-pub(crate) struct Course {
+pub(crate) struct Course<P> {
     pub(crate) plan: Plan,
+    pub(crate) place: P,
     pub(crate) begin: Instant,
     pub(crate) measure_from: Instant,
     /// The end, by which keys that are to be filled should long be.
@@ -28,7 +30,7 @@ pub(crate) struct Course {
     pub(crate) seen: RefCell<Seen>,
 }
 
-impl Course {
+impl<P> Course<P> {
     /// Counts an operation: whether a value was found or put.
     fn note(&self, is_put: bool, begin: Instant, end: Instant, done: &Result<bool, Failure>) {
         let mut seen = self.seen.borrow_mut();
@@ -96,11 +98,11 @@ impl Seen {
 }
 
 /// Runs one client to its end.
-pub(crate) async fn run(client: u32, course: Rc<Course>) {
+pub(crate) async fn run<S: Session>(client: u32, course: Rc<Course<S::Place>>) {
     let plan = &course.plan;
     let mut random = Random::new(u64::from(client));
     let mut endpoint = if plan.spread { client as usize % plan.endpoints.len() } else { 0 };
-    let mut connection = None;
+    let mut session: Option<S> = None;
     let mut key = *b"k000000000000000";
     let mut value = vec![0; plan.value_bytes];
     while Instant::now() < course.measure_until {
@@ -126,12 +128,12 @@ pub(crate) async fn run(client: u32, course: Rc<Course>) {
         // A key that is to be filled is tried until it is; every other operation is tried once.
         loop {
             let begin = Instant::now();
-            let done = one(&course, &mut connection, endpoint, is_put.then_some(&value), &key).await;
+            let done = one(&course, &mut session, endpoint, is_put.then_some(&value), &key).await;
             let end = Instant::now();
             course.note(is_put, begin, end, &done);
             let Err(failure) = done else { break };
             if matches!(failure, Failure::NotLeader | Failure::Broken(_)) {
-                connection = None;
+                session = None;
                 endpoint = (endpoint + 1) % plan.endpoints.len();
             }
             tokio::time::sleep(TURN).await;
@@ -142,23 +144,23 @@ pub(crate) async fn run(client: u32, course: Rc<Course>) {
     }
 }
 
-/// One operation within the timeout, on the open connection or a new one: whether a value was found or put.
-async fn one(
-    course: &Course,
-    connection: &mut Option<Connection>,
+/// One operation within the timeout, through the open session or a new one: whether a value was found or put.
+async fn one<S: Session>(
+    course: &Course<S::Place>,
+    session: &mut Option<S>,
     endpoint: usize,
     put: Option<&Vec<u8>>,
     key: &[u8],
 ) -> Result<bool, Failure> {
     let plan = &course.plan;
     let doing = async {
-        let open = match connection.as_mut() {
+        let open = match session.as_mut() {
             Some(open) => open,
-            None => connection.insert(Connection::open(&plan.endpoints[endpoint]).await?),
+            None => session.insert(S::open(&course.place, endpoint).await?),
         };
         match put {
             Some(value) => open.put(key, value, plan.wait_replicas).await.map(|()| true),
-            None => open.get(key).await.map(|found| found.is_some()),
+            None => open.get(key).await,
         }
     };
     match tokio::time::timeout(plan.timeout(), doing).await {

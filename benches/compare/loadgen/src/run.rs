@@ -8,25 +8,36 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::client::{self, Course, Seen};
+use crate::connection::Connection;
 use crate::machine::{Busy, cpu_seconds, load_average};
 use crate::plan::{Operation, Plan};
 use crate::report::{Failover, Latency, Report};
+use crate::session::Session;
 
 /// A store that cannot take the keys in this time is not worth measuring.
 const FILL_MAX: Duration = Duration::from_secs(300);
 const BUCKET: Duration = Duration::from_millis(10);
 
-/// Drives the store as `plan` says, on the calling thread.
+/// Drives the store as `plan` says, over connections, on the calling thread.
 ///
 /// # Errors
 /// A duration that is not one, a process that cannot be killed, or no runtime. A store that fails is not an error
 /// but what is reported.
 pub fn run(plan: Plan) -> Result<Report, Box<dyn Error>> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(drive(plan))
+    let endpoints = plan.endpoints.clone();
+    run_with::<Connection>(plan, endpoints)
 }
 
-async fn drive(plan: Plan) -> Result<Report, Box<dyn Error>> {
+/// As [`run`], through sessions of another kind.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with<S: Session>(plan: Plan, place: S::Place) -> Result<Report, Box<dyn Error>> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(drive::<S>(plan, place))
+}
+
+async fn drive<S: Session>(plan: Plan, place: S::Place) -> Result<Report, Box<dyn Error>> {
     let fill = plan.operation == Operation::Fill;
     let warm_up = if fill { Duration::ZERO } else { Duration::try_from_secs_f64(plan.warm_up)? };
     let seconds = Duration::try_from_secs_f64(plan.seconds)?;
@@ -41,11 +52,12 @@ async fn drive(plan: Plan) -> Result<Report, Box<dyn Error>> {
         log_writes: plan.kill_pid.is_some(),
         seen: RefCell::new(Seen::new()?),
         plan,
+        place,
     });
     let plan = &course.plan;
     let mut clients = Vec::new();
     for number in 0..plan.clients {
-        clients.push(tokio::task::spawn_local(client::run(number, Rc::clone(&course))));
+        clients.push(tokio::task::spawn_local(client::run::<S>(number, Rc::clone(&course))));
     }
 
     tokio::time::sleep_until(measure_from.into()).await;
@@ -112,7 +124,9 @@ fn report(plan: &Plan, seen: Seen, before: &Spent, after: &Spent, killed_at: Opt
     let per_million = |cpu_seconds: f64| cpu_seconds * 1e6 / operations.max(1) as f64;
     let servers: f64 =
         after.servers.iter().zip(&before.servers).map(|(after, before)| (after - before).max(0.0)).sum();
-    let own = after.own - before.own;
+    // Callers in a server's process are counted with it.
+    let is_server = plan.pids.contains(&std::process::id());
+    let own = if is_server { 0.0 } else { after.own - before.own };
     let busy = after.machine.busy_seconds - before.machine.busy_seconds;
     let knows_servers = !plan.pids.is_empty() && killed_at.is_none();
     Report {

@@ -1,4 +1,5 @@
-//! The front: enough of the Redis protocol for PING, SET, GET and INFO.
+//! The front: enough of the Redis protocol for PING, SET, GET and INFO; and DRIVE, with the arguments of a load generator, whose
+//! clients then call the store in this very process. Its answer is their report.
 
 use std::future::Future;
 use std::io;
@@ -8,8 +9,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::drive::drive;
+
 /// Arguments a command may have, its name included.
-const ARGUMENTS_MAX: usize = 16;
+const ARGUMENTS_MAX: usize = 64;
 /// Bytes an argument may have: 1 MiB.
 const ARGUMENT_BYTES_MAX: usize = 1 << 20;
 /// Digits and sign of any length the front reads, with room to spare.
@@ -45,19 +48,19 @@ pub async fn serve<S: Store>(address: String, store: S) -> io::Result<()> {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             // A client that goes away is none of the store's business.
-            drop(session(stream, &*store).await);
+            drop(session(stream, store).await);
         });
     }
 }
 
-async fn session<S: Store>(mut stream: TcpStream, store: &S) -> io::Result<()> {
+async fn session<S: Store>(mut stream: TcpStream, store: Arc<S>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(4096);
     let mut output = Vec::with_capacity(512);
     loop {
         loop {
             match take_command(&mut input) {
-                Ok(Some(command)) => answer(&command, store, &mut output).await,
+                Ok(Some(command)) => answer(&command, &store, &mut output).await,
                 Ok(None) => break,
                 Err(malformed) => {
                     stream.write_all(format!("-ERR {malformed}\r\n").as_bytes()).await?;
@@ -75,7 +78,7 @@ async fn session<S: Store>(mut stream: TcpStream, store: &S) -> io::Result<()> {
     }
 }
 
-async fn answer<S: Store>(command: &[Bytes], store: &S, output: &mut Vec<u8>) {
+async fn answer<S: Store>(command: &[Bytes], store: &Arc<S>, output: &mut Vec<u8>) {
     let name = command[0].to_ascii_uppercase();
     match (&name[..], command) {
         // Copies: a stored slice would keep its whole input buffer alive.
@@ -92,7 +95,13 @@ async fn answer<S: Store>(command: &[Bytes], store: &S, output: &mut Vec<u8>) {
         },
         (b"PING", [_]) => output.extend_from_slice(b"+PONG\r\n"),
         (b"INFO", _) => push_bulk(output, store.info().as_bytes()),
-        _ => output.extend_from_slice(b"-ERR this store knows PING, SET key value, GET key and INFO\r\n"),
+        (b"DRIVE", [_, arguments @ ..]) => match drive(arguments, Arc::clone(store)).await {
+            Ok(report) => push_bulk(output, report.as_bytes()),
+            Err(why) => push_refusal(output, &Refusal::Failed(why)),
+        },
+        _ => output.extend_from_slice(
+            b"-ERR this store knows PING, SET key value, GET key, INFO and DRIVE arguments\r\n",
+        ),
     }
 }
 
@@ -180,7 +189,7 @@ mod tests {
 
     #[test]
     fn lengths_out_of_bounds_are_refused() {
-        for wire in ["*0\r\n", "*17\r\n", "*x\r\n", "GET k\r\n", "*1\r\n$1048577\r\n", "*1\r\n$-1\r\n"] {
+        for wire in ["*0\r\n", "*65\r\n", "*x\r\n", "GET k\r\n", "*1\r\n$1048577\r\n", "*1\r\n$-1\r\n"] {
             assert!(take_command(&mut BytesMut::from(wire)).is_err(), "{wire:?}");
         }
         assert!(take_command(&mut BytesMut::from(&[b'*'; 40][..])).is_err());

@@ -53,6 +53,7 @@ fn results(cells: Vec<Cell>) -> Results {
             .map(|round| Floor {
                 round,
                 synced_write: Some(latency(160.0)),
+                synced_majority: Some(latency(200.0)),
                 append_and_sync: latency(300.0),
                 round_trip: latency(20.0),
                 round_trip_apart: latency(60.0),

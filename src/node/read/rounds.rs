@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use thermocline_paxos::read::{ReadQuorum, Verdict};
 use thermocline_paxos::{Bucket, Freshness, NodeId, Slot};
 
-use crate::node::calls::{CallKey, Calls};
+use crate::node::calls::{CallKey, Calls, Read, Work};
 use crate::node::wire::{self, Item, ProbeException};
 use crate::node::worker::Worker;
 
@@ -242,6 +242,19 @@ impl Worker {
         }
     }
 
+    /// Has the memory that these reads will touch waited for together.
+    fn warm_reads(&mut self, questions: &[Question]) {
+        for question in questions.iter().filter(|question| !question.settled) {
+            let Some(read) = question.reads.first().and_then(|key| self.calls.get(*key)) else { continue };
+            if let Work::Read(Read::Get(wanted)) = &read.work {
+                let place = self.settings.dealing.place(question.bucket);
+                let bucket = thermocline_tiers::hot::Bucket(question.bucket.0);
+                self.located.push((place, self.parts[place].locate(bucket, &wanted.entity)));
+            }
+        }
+        self.warm_located();
+    }
+
     /// Takes an answer into a round, and serves every read whose verdict it brings.
     fn judge(&mut self, now: u64, number: u64, answer: Option<(NodeId, &[ProbeException])>) {
         let Some(at) = number.checked_sub(self.rounds.first).map(|at| at as usize) else { return };
@@ -255,6 +268,7 @@ impl Worker {
             round.silent.retain(|(node, _)| *node != from);
         }
         let mut questions = std::mem::take(&mut round.questions);
+        self.warm_reads(&questions);
         let mut settled = 0;
         for question in questions.iter_mut().filter(|question| !question.settled) {
             if let Some((from, exceptions)) = answer {

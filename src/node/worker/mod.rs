@@ -146,7 +146,7 @@ pub(crate) struct Worker {
     pub(super) out: Output,
     spare: Output,
     /// Of what is decided at this moment; empty otherwise. By the place of the part.
-    located: Vec<(usize, Located)>,
+    pub(in crate::node) located: Vec<(usize, Located)>,
     /// Of the frame at hand; empty between frames.
     items: Vec<Item>,
     /// Calls of this process that nobody takes at present.

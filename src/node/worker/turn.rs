@@ -113,6 +113,11 @@ impl Worker {
                 self.located.extend(located.map(|located| (place, located)));
             }
         }
+        self.warm_located();
+    }
+
+    /// Has the memory of what was located in the state waited for together.
+    pub(in crate::node) fn warm_located(&mut self) {
         self.located.iter().for_each(|(place, located)| self.parts[*place].approach(*located));
         self.located.iter().for_each(|(place, located)| self.parts[*place].touch(*located));
         self.located.clear();

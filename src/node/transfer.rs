@@ -324,6 +324,8 @@ impl Worker {
 
     /// Puts into the state what is complete, or too large to wait for the rest.
     fn install_gathered(&mut self, now: u64) {
+        // What this very frame has decided is applied first: a log must not go on while a copy takes its place.
+        self.pump(now);
         let mut places: BTreeMap<usize, Vec<Bucket>> = BTreeMap::new();
         for (bucket, transfer) in &self.transfers.running {
             if transfer.complete || transfer.bytes > GATHERED_BYTES_MAX {

@@ -57,6 +57,7 @@ fn seeds_that_were_red_stay_green() {
         (1_002_292, Bias::Losses),
         (1_000_174, Bias::Losses),
         (10_090, Bias::Losses),
+        (8_007_860, Bias::Losses),
     ] {
         assert_eq!(run(seed, bias, false).failure, None, "cargo sim {seed}, {bias:?}");
     }

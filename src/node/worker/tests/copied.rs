@@ -135,6 +135,27 @@ fn nothing_is_open_any_more_through_a_slot_that_is_installed() {
     assert!(open(&mut worker).is_none(), "slot 1 is decided");
 }
 
+/// A frame brings a decision, and behind it a copy of a later slot.
+#[test]
+fn what_was_decided_before_a_copy_in_the_same_frame_is_applied_before_it() {
+    for slots in [1, 2] {
+        let (mut worker, mut source) = (worker(1, 3, 7), worker(2, 3, 8));
+        let (_, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(2));
+        (1..=slots).for_each(|slot| fill(&mut source, bucket, slot, 1));
+        worker.want_transfer(bucket, Slot(slots));
+        worker.prefer_source(bucket, NodeId(2));
+        worker.tick(5);
+        worker.flush(5);
+        let ask = asked_piece(&mut worker, 2).unwrap();
+        let piece = piece(&mut source, &ask);
+        let its = Life { hears: worker.kept.life.id, ..life(2) };
+        tell_in(&mut worker, 5, 2, its, &[first_slot(bucket, 2, 0, true), piece]);
+        let state_bucket = thermocline_tiers::hot::Bucket(bucket.0);
+        assert_eq!(worker.part(bucket).applied(state_bucket).0, slots);
+        assert!(worker.failed.is_empty() && !worker.transfers.concerns(bucket));
+    }
+}
+
 /// An audit has found the bucket wrong here and right at node 3, at slot 5. A fetch that was asked for before finds nothing in a journal.
 #[test]
 fn a_fetch_that_finds_nothing_does_not_forget_how_a_bucket_is_wanted() {

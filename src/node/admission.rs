@@ -170,6 +170,8 @@ impl Worker {
         for bucket in (0..self.route.buckets()).map(Bucket) {
             if self.owns(bucket) && !plant::on(Plant::AdmittedNotForgotten) {
                 self.core.forget(bucket, &mut self.out);
+                // Nor is it certain that what the journal has of it is the last word.
+                self.index.forget(bucket);
             }
         }
         self.pump(now);

@@ -45,7 +45,7 @@ counters! {
     fetches,
     /// Commands of the journal that were indexed behind the start, because no start needs them.
     past_commands,
-    /// Places in what is indexed behind the start where commands may be missing: the journal is damaged there, or was given back meanwhile.
+    /// Places in what is indexed behind the start where commands may be missing because the journal is damaged.
     past_losses,
     /// Streams opened, to catch up in many buckets.
     streams,

@@ -17,23 +17,23 @@ pub(crate) struct Plan {
 pub(crate) struct Retained {
     /// Bytes of segments.
     pub(crate) bytes: u64,
-    /// Bytes that the disk has room for besides. The journal takes no more than half of what it and they are: the state grows into the rest, and a
-    /// disk is not filled by what the node itself can do without.
-    pub(crate) room: u64,
+    /// Bytes that the disk has room for besides, if that is known. What is more than half of what the journal and they are is given back, a segment at a
+    /// time, as it may be for a moment only: the state grows into the rest, and a disk is not filled by what the node itself can do without.
+    pub(crate) room: Option<u64>,
     /// Whether so much is kept also of what the node itself does not need any more, for peers that were away.
     pub(crate) for_peers: bool,
 }
 
 impl Retained {
-    pub(crate) const NOTHING: Self = Self { bytes: 0, room: 0, for_peers: false };
+    pub(crate) const NOTHING: Self = Self { bytes: 0, room: None, for_peers: false };
 
     /// On a disk with as much room as it takes.
     pub(crate) fn new(bytes: u64, for_peers: bool) -> Self {
-        Self { bytes, room: u64::MAX, for_peers }
+        Self { bytes, room: None, for_peers }
     }
 
     /// On a disk that has this room besides the journal.
-    pub(crate) fn beside(self, room: u64) -> Self {
+    pub(crate) fn beside(self, room: Option<u64>) -> Self {
         Self { room, ..self }
     }
 }
@@ -44,23 +44,23 @@ pub(crate) fn plan(segments: &[SegmentInfo], retain: Retained, needed: u64, acti
     // Segments that are only made ready hold nothing yet.
     let written = || segments.iter().filter(|segment| segment.generation <= active);
     let held: u64 = written().map(|segment| u64::from(segment.capacity)).sum();
-    let retain_bytes = retain.bytes.min(held.saturating_add(retain.room) / 2);
-    let mut bytes = 0;
-    let mut oldest = None;
-    for segment in written().rev() {
-        bytes += u64::from(segment.capacity);
-        if bytes > retain_bytes && oldest.is_some() {
-            break;
-        }
-        oldest = Some(segment.generation);
-    }
-    let Some(retained) = oldest else { return Plan::default() };
+    // The oldest of the newest segments that take no more than so many bytes: one at least.
+    let fitting = |bytes_max: u64| {
+        let mut bytes = 0;
+        let fits = |segment: &&SegmentInfo| {
+            bytes += u64::from(segment.capacity);
+            bytes <= bytes_max || segment.generation == active
+        };
+        written().rev().take_while(fits).last().map(|segment| segment.generation)
+    };
+    let mut generations = written().map(|segment| segment.generation);
+    let (Some(oldest), second) = (generations.next(), generations.next()) else { return Plan::default() };
+    let within = fitting(retain.bytes).unwrap_or(oldest);
+    let in_room = retain.room.and_then(|room| fitting(held.saturating_add(room) / 2)).unwrap_or(oldest);
+    let retained = within.max(in_room.min(second.unwrap_or(oldest)));
     let kept = if retain.for_peers { retained } else { active };
     let first = Generation(if plant::on(Plant::ReclaimsTooMuch) { kept.0 } else { kept.0.min(needed) });
-    Plan {
-        first: written().next().is_some_and(|segment| segment.generation < first).then_some(first),
-        flush: held > retain_bytes && needed < retained.0,
-    }
+    Plan { first: (oldest < first).then_some(first), flush: oldest < retained && needed < retained.0 }
 }
 
 /// From where the next start is to replay, if `needed` was said when `active` was being written to, or later: what was not said then lies there or
@@ -111,15 +111,14 @@ mod tests {
     #[test]
     fn what_is_kept_for_peers_leaves_the_state_as_much_room() {
         let segments = segments(1..=8);
-        let first = |room| {
+        let planned = |room, needed| {
             let retain = Retained::new(10_000, true).beside(room);
-            plan(&segments, retain, u64::MAX, Generation(8)).first.map(|first| first.0)
+            plan(&segments, retain, needed, Generation(8))
         };
-        assert_eq!(first(u64::MAX), None);
-        assert_eq!(first(800), None);
-        assert_eq!(first(799), Some(2));
-        assert_eq!(first(400), Some(3));
-        assert_eq!(first(0), Some(5));
+        let first = |room| planned(room, u64::MAX).first.map(|first| first.0);
+        assert_eq!([first(None), first(Some(u64::MAX)), first(Some(800))], [None; 3]);
+        assert_eq!([first(Some(799)), first(Some(0))], [Some(2); 2], "one at a time");
+        assert_eq!(planned(Some(799), 1), Plan { first: None, flush: true });
         let none = plan(&segments, Retained::NOTHING, u64::MAX, Generation(8));
         assert_eq!(none.first, Some(Generation(8)), "the newest stays");
     }

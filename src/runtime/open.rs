@@ -416,8 +416,8 @@ impl Disk for Unsynced {
         Ok(())
     }
 
-    fn room(&self) -> io::Result<u64> {
-        self.0.room()
+    fn room(&self, path: &Path) -> io::Result<u64> {
+        self.0.room(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

@@ -73,7 +73,11 @@ impl History {
         if workers.is_empty() {
             return false;
         }
-        reader.read_next(|found| match found {
+        if reader.pass_over_released() {
+            workers.iter_mut().for_each(HashMap::clear);
+        }
+        let before = *losses;
+        let is_read = reader.read_next(|found| match found {
             Found::Record(record, position) => {
                 let (bucket, slot) = (Bucket(record.head.bucket.0), Slot(record.head.slot.0));
                 let placed = Placed::new(bucket, slot, record.head.kind.0);
@@ -83,10 +87,6 @@ impl History {
             // What was recorded last may have lost. Before it, as much is left out: that is rare, and peers have copies.
             Found::Lost(scope) => {
                 *losses += 1;
-                tracing::warn!(
-                    ?scope,
-                    "some of what the journal keeps for peers cannot be read, or is not there any more"
-                );
                 match scope {
                     DamageScope::AllBuckets => workers.iter_mut().for_each(HashMap::clear),
                     DamageScope::Bucket(bucket) => {
@@ -94,6 +94,13 @@ impl History {
                     }
                 }
             }
-        })
+        });
+        if *losses > before {
+            tracing::warn!(
+                places = *losses - before,
+                "some of what the journal keeps for peers cannot be read"
+            );
+        }
+        is_read
     }
 }

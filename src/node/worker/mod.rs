@@ -145,7 +145,7 @@ pub(crate) struct Worker {
     pub(super) decisions: Vec<Decision>,
     pub(super) out: Output,
     spare: Output,
-    /// Of what is decided at this moment; empty otherwise. By the place of the part.
+    /// Of what is decided or read at this moment; empty otherwise. By the place of the part.
     pub(in crate::node) located: Vec<(usize, Located)>,
     /// Of the frame at hand; empty between frames.
     items: Vec<Item>,

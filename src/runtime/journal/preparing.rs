@@ -17,6 +17,9 @@ use crate::runtime::mailbox::{Input, Mailbox};
 /// How often it is looked at what is needed, at least.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// A state that was told to be written is told again after so long, if that has not helped.
+const FLUSH_AGAIN: Duration = Duration::from_secs(30);
+
 /// After a part of the history is read, there is a pause of so many times as long, unless a peer waits for it; and at least as long as below.
 const PAUSES: u32 = 49;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -33,6 +36,7 @@ pub(super) fn spawn(
     history: Option<History>,
 ) -> Result<(Sender<()>, JoinHandle<()>), Error> {
     let (sender, receiver) = channel::<()>();
+    let mut forced = Forced::default();
     let mut past = Indexing { history, next: Instant::now() };
     let thread = std::thread::Builder::new()
         .name("journal-prepare".into())
@@ -43,7 +47,7 @@ pub(super) fn spawn(
                     Ok(()) => gate.set_full(false, &mailboxes),
                     Err(error) => tracing::debug!(%error, "no further journal segment could be made ready"),
                 }
-                reclaim(&preparer, &mailboxes, &gate, retain);
+                reclaim(&preparer, &mailboxes, &gate, retain, &mut forced);
                 let look = Instant::now() + LOOK;
                 while let Some(left) = look.checked_duration_since(Instant::now()) {
                     past.go_on(&mailboxes, &gate);
@@ -53,7 +57,7 @@ pub(super) fn spawn(
                         Err(RecvTimeoutError::Disconnected) => {
                             if !gate.killed.load(Ordering::Acquire) {
                                 // The workers have ended: what they needed last is what the next start does.
-                                reclaim(&preparer, &mailboxes, &gate, retain);
+                                reclaim(&preparer, &mailboxes, &gate, retain, &mut forced);
                             }
                             return;
                         }
@@ -101,7 +105,30 @@ impl Indexing {
     }
 }
 
-fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, retain: Retained) {
+/// When the state was last told to be written because the journal is long.
+#[derive(Default)]
+struct Forced {
+    last: Option<(u64, Instant)>,
+}
+
+impl Forced {
+    /// Whether it is to be told again: what is needed begins elsewhere now, or it was long ago. What else keeps an old segment is not helped by more flushes.
+    fn is_due(&mut self, needed: u64) -> bool {
+        let is_due = self.last.is_none_or(|(last, at)| last != needed || at.elapsed() >= FLUSH_AGAIN);
+        if is_due {
+            self.last = Some((needed, Instant::now()));
+        }
+        is_due
+    }
+}
+
+fn reclaim(
+    preparer: &Preparer,
+    mailboxes: &[Arc<Mailbox>],
+    gate: &JournalGate,
+    retain: Retained,
+    forced: &mut Forced,
+) {
     // What is kept for peers that were away gives way when its room is wanted.
     let retain = if gate.full.get() { Retained::NOTHING } else { retain.beside(preparer.room()) };
     // What is said to be needed is looked at after where commits go to: what is written by then is accounted for, and what is not lies there or
@@ -121,7 +148,21 @@ fn reclaim(preparer: &Preparer, mailboxes: &[Arc<Mailbox>], gate: &JournalGate, 
     if let Err(error) = preparer.replay_from(reclaim::replay_from(replayed, active)) {
         tracing::debug!(%error, "from where to replay the journal could not be written down");
     }
-    if plan.flush {
+    if plan.flush && forced.is_due(needed) {
         mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Flush));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_was_told_to_be_written_is_told_again_once_that_has_helped() {
+        let mut forced = Forced::default();
+        let told: Vec<bool> = [1, 1, 1, 2, 2].into_iter().map(|needed| forced.is_due(needed)).collect();
+        assert_eq!(told, [true, false, false, true, false]);
+        forced.last = Instant::now().checked_sub(FLUSH_AGAIN).map(|at| (2, at));
+        assert!(forced.is_due(2), "or long ago");
     }
 }

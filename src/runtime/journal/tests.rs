@@ -210,7 +210,7 @@ fn segments_that_only_peers_want_leave_room_on_the_disk() {
     scene.disk.set_capacity(Some(scene.disk.used_bytes() + (4 << 20)));
     for _ in 0..200 {
         scene.sync_next();
-        scene.until("room for others", |scene| scene.disk.room().unwrap() > 1 << 20);
+        scene.until("room for others", |scene| scene.disk.room(Path::new("")).unwrap() > 1 << 20);
     }
     scene.end();
 }

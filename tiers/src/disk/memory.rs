@@ -261,7 +261,7 @@ impl Disk for MemoryDisk {
         self.world.lock().sync_directory(&relative(path)?)
     }
 
-    fn room(&self) -> io::Result<u64> {
+    fn room(&self, _: &Path) -> io::Result<u64> {
         Ok(self.world.lock().room())
     }
 

@@ -48,8 +48,8 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes the creates, renames and removes in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
-    /// How many bytes more it has room for, as far as it knows: others may write to the same disk.
-    fn room(&self) -> io::Result<u64>;
+    /// For how many bytes more there is room in a directory, as far as it knows: others may write there, too.
+    fn room(&self, path: &Path) -> io::Result<u64>;
     /// Takes the directory for this process until the guard is dropped; [`io::ErrorKind::WouldBlock`] when another has it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }

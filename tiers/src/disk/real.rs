@@ -97,8 +97,9 @@ impl Disk for RealDisk {
         fs::File::open(self.resolve(path)?)?.sync_all()
     }
 
-    fn room(&self) -> io::Result<u64> {
-        let disk = retry_on_intr(|| statvfs(&self.root))?;
+    fn room(&self, path: &Path) -> io::Result<u64> {
+        let path = self.resolve(path)?;
+        let disk = retry_on_intr(|| statvfs(&path))?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
@@ -246,8 +247,9 @@ mod tests {
     fn it_knows_how_much_room_it_has() {
         let (_directory, disk) = disk();
         // Of a disk that others write to: no more can be said of it.
-        let room = disk.room().unwrap();
+        let room = disk.room(Path::new("")).unwrap();
         assert!((1..1 << 60).contains(&room), "{room}");
+        assert!(disk.room(Path::new("nowhere")).is_err());
     }
 
     #[test]

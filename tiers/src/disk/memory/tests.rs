@@ -115,9 +115,9 @@ fn the_nth_call_fails_and_only_that_one() {
 fn a_full_disk_refuses_growth_and_nothing_else() {
     let (disk, file) = with_file();
     disk.set_capacity(Some(3000));
-    assert_eq!(disk.room().unwrap(), 952);
+    assert_eq!(disk.room(path("")).unwrap(), 952);
     file.write_all_at(&[2; 952], 2048).unwrap();
-    assert_eq!(disk.room().unwrap(), 0);
+    assert_eq!(disk.room(path("")).unwrap(), 0);
     assert_eq!(file.write_all_at(&[2], 3000).err().unwrap().kind(), io::ErrorKind::StorageFull);
     assert_eq!(file.set_len(3001).err().unwrap().kind(), io::ErrorKind::StorageFull);
     file.write_all_at(&[3; 100], 0).unwrap();

@@ -321,9 +321,9 @@ impl Preparer {
         directory.raise_floors(&mut files, floor, replay_from)
     }
 
-    /// How many bytes more the journal's disk has room for. What it cannot say counts as none.
-    pub fn room(&self) -> u64 {
-        self.directory.disk.room().unwrap_or(0)
+    /// For how many bytes more there is room where the journal is; `None` when the disk does not say.
+    pub fn room(&self) -> Option<u64> {
+        self.directory.disk.room(&self.directory.path).ok()
     }
 
     /// The segment that commits go to. What is committed after this has returned lies in it or a later one.

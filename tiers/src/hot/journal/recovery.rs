@@ -193,7 +193,7 @@ impl Journal {
         })
     }
 
-    /// As [`open`](Self::open), and `visit` is told, between the records, where others may have been lost.
+    /// As [`open`](Self::open), and `visit` is told, between the records and behind the last one, where others may have been lost.
     ///
     /// # Errors
     /// As [`open`](Self::open).

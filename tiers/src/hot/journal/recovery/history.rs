@@ -6,6 +6,7 @@ use super::super::Found;
 use super::super::directory::Directory;
 use super::super::layout::{Generation, Sequence};
 use super::super::reader::JournalReader;
+use super::super::segment::Segment;
 use super::DamageScope;
 use super::replay::{Chain, read_closed};
 use super::survey::FoundSegment;
@@ -26,8 +27,8 @@ pub(in super::super) struct ReplayedFrom {
 pub struct HistoryReader {
     directory: Arc<Directory>,
     next: Generation,
-    /// Whether one was read.
-    has_begun: bool,
+    /// The last one that was read.
+    last: Option<Arc<Segment>>,
     chain: Chain,
 }
 
@@ -35,12 +36,7 @@ impl JournalReader {
     /// A reader of the segments that opening has not replayed.
     pub fn history(&self) -> HistoryReader {
         let next = Generation(self.directory.replayed_from.suspect.0 + 1);
-        HistoryReader {
-            directory: Arc::clone(&self.directory),
-            next,
-            has_begun: false,
-            chain: Chain::default(),
-        }
+        HistoryReader { directory: Arc::clone(&self.directory), next, last: None, chain: Chain::default() }
     }
 }
 
@@ -49,6 +45,16 @@ impl HistoryReader {
     pub fn is_done(&self) -> bool {
         let unread = self.next..self.directory.replayed_from.generation;
         unread.is_empty() || self.directory.segments.read().range(unread).next().is_none()
+    }
+
+    /// Passes over segments that were given back since, and says whether all that was read is gone with them.
+    pub fn pass_over_released(&mut self) -> bool {
+        let floor = self.directory.files.lock().catalog.label().floor;
+        if floor <= self.next {
+            return false;
+        }
+        (self.next, self.chain) = (floor, Chain::default());
+        self.last.take().is_some()
     }
 
     /// Reads the next one, and gives `visit` what verifies in it, in the order of writing; says whether there was one. Damage is no error: `visit` is
@@ -62,13 +68,15 @@ impl HistoryReader {
         }
         let next = self.directory.segments.read().range(unread).next().map(|(_, next)| Arc::clone(next));
         let found = next.as_ref().map_or(replayed_from.generation, |next| next.generation);
-        if found != self.next && self.has_begun {
+        let last = self.last.take();
+        // What is missing at the end of one segment shows in the next.
+        let spoil = || next.iter().chain(&last).for_each(|segment| segment.spoil());
+        if found != self.next && last.is_some() {
             visit(Found::Lost(DamageScope::AllBuckets));
             self.chain = Chain::default();
         }
         self.next = Generation(found.0 + 1);
         if let Some(segment) = &next {
-            self.has_begun = true;
             let found = FoundSegment {
                 generation: segment.generation,
                 path: segment.path.clone(),
@@ -79,7 +87,7 @@ impl HistoryReader {
             let Directory { disk, identity, .. } = &*self.directory;
             let mut visit = |found: Found<'_>| {
                 if let Found::Lost(_) = found {
-                    segment.spoil();
+                    spoil();
                 }
                 visit(found);
             };
@@ -89,8 +97,10 @@ impl HistoryReader {
         }
         let is_last = self.next >= replayed_from.generation;
         if is_last && self.chain.expected.is_some_and(|expected| expected != replayed_from.sequence) {
+            next.iter().for_each(|segment| segment.spoil());
             visit(Found::Lost(DamageScope::AllBuckets));
         }
-        next.is_some()
+        self.last = next;
+        self.last.is_some()
     }
 }

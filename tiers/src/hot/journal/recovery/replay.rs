@@ -344,8 +344,9 @@ impl<'a> Replay<'a> {
         let last = self.segments.get(tail_index).map_or(Generation(0), |segment| segment.generation);
         let damages = || survey.damages.0.iter().chain(&self.damages.0);
         if damages().any(|damage| may_hide_the_end(damage, last)) && !on(Plant::EndTakenForWhole) {
-            // What was recorded behind the last record may have been the last word on it.
+            // What was recorded behind the last record may have been the last word on it. What is recorded from now on must not seem to follow.
             (self.visit)(Found::Lost(DamageScope::AllBuckets));
+            in_doubt = true;
         }
         let tail = match torn {
             _ if in_doubt => Tail::InDoubt,

@@ -667,7 +667,8 @@ pub(super) fn an_end_that_may_be_lost_is_told_behind_the_last_record() {
     };
     let unlabelled =
         |disk: &MemoryDisk, generation| disk.flip_bits(&segment_path(generation), 20, 1).unwrap();
-    let damages: [&dyn Fn(&MemoryDisk, u64); 4] = [&truncated, &misplaced, &missing, &unlabelled];
+    type Harm<'a> = &'a dyn Fn(&MemoryDisk, u64);
+    let damages: [Harm<'_>; 4] = [&truncated, &misplaced, &missing, &unlabelled];
     let is_told = |disk: &MemoryDisk| {
         let found = follow(disk);
         assert!(found.len() > 4, "{found:?}");
@@ -679,8 +680,13 @@ pub(super) fn an_end_that_may_be_lost_is_told_behind_the_last_record() {
         assert!(is_told(&disk), "damage {number}");
         drop(open(&disk));
         assert!(is_told(&disk), "damage {number}, and nothing was written since the first start");
-        commit(&mut open(&disk).journal, &[(1, 7, 9_000)]);
-        assert!(!is_told(&disk), "damage {number}, and what was written since is whole");
+        let before = open(&disk).slots().len();
+        commit(&mut open(&disk).journal, &[(1, 7, 90)]);
+        let found = follow(&disk);
+        assert_eq!(found.last(), Some(&Ok((1, 7))), "damage {number}, and what was written since is whole");
+        let told = found.iter().rposition(|found| *found == Err(DamageScope::AllBuckets)).unwrap();
+        assert_eq!(found.len() - told, 2, "damage {number}: {found:?}");
+        assert_eq!(open(&disk).slots().len(), before + 1);
 
         let (disk, _) = three_segments();
         damage(&disk, 1);

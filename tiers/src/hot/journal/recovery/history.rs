@@ -69,8 +69,6 @@ impl HistoryReader {
         let next = self.directory.segments.read().range(unread).next().map(|(_, next)| Arc::clone(next));
         let found = next.as_ref().map_or(replayed_from.generation, |next| next.generation);
         let last = self.last.take();
-        // What is missing at the end of one segment shows in the next.
-        let spoil = || next.iter().chain(&last).for_each(|segment| segment.spoil());
         if found != self.next && last.is_some() {
             visit(Found::Lost(DamageScope::AllBuckets));
             self.chain = Chain::default();
@@ -86,8 +84,11 @@ impl HistoryReader {
             };
             let Directory { disk, identity, .. } = &*self.directory;
             let mut visit = |found: Found<'_>| {
-                if let Found::Lost(_) = found {
-                    spoil();
+                if let Found::Lost(scope) = found {
+                    segment.spoil();
+                    // What is missing at the end of one segment shows in the next.
+                    let before = last.iter().filter(|_| scope == DamageScope::AllBuckets);
+                    before.for_each(|before| before.spoil());
                 }
                 visit(found);
             };

@@ -12,7 +12,8 @@ use crate::phase::Phase;
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Arguments {
     /// What to run, in this order: thermocline, thermocline-spread, raftrs, raftrs-zeroed, openraft,
-    /// redis, openraft-zeroed. By default all but the last, as far as they are there.
+    /// redis, openraft-zeroed, thermocline-embedded, raftrs-embedded, openraft-embedded. By default all up to
+    /// redis, as far as they are there.
     #[arg(long, value_delimiter = ',')]
     pub(crate) targets: Vec<String>,
     /// putN, getN or mixedN for N clients (mixed: 100 gets to one put), and failover.

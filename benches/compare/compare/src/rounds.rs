@@ -24,7 +24,7 @@ pub(crate) fn conditions(arguments: &Arguments, slice: &Slice) -> Vec<String> {
         "three nodes, the clients and all they share are on this machine; every write acknowledged is synced"
             .to_owned(),
         format!(
-            "closed loop, one connection a client, {} keys of 16 bytes, random values of {} bytes",
+            "closed loop, one connection a client unless it is embedded, {} keys of 16 bytes, random values of {} bytes",
             arguments.keys, arguments.value_bytes
         ),
         format!(

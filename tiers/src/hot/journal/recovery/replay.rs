@@ -320,15 +320,12 @@ impl<'a> Replay<'a> {
     fn finish(mut self, survey: &Survey) -> Replayed {
         let tail_index =
             self.contents.iter().rposition(|contents| contents.first_sequence.is_some()).unwrap_or(0);
-        let mut in_doubt = survey.in_doubt;
         let mut torn = self.torn;
         for index in tail_index..self.segments.len() {
             let Contents { end, unreadable, resembles_commit, .. } = self.contents[index];
-            in_doubt |= !self.segments[index].sound;
             if let Some(block) = unreadable.filter(|block| *block >= end) {
                 // A torn write leaves something that can be read.
                 self.damage(index, block, DamageScope::AllBuckets, DamageReason::Unreadable);
-                in_doubt = true;
             }
             if resembles_commit {
                 torn = torn.or(Some((index, end)));
@@ -338,16 +335,17 @@ impl<'a> Replay<'a> {
             let newest = self.contents.iter().rposition(|contents| contents.first_sequence.is_some());
             if newest.is_some_and(|index| self.segments[index].generation > label.newest) {
                 self.damages.all_buckets(DamageReason::OldCatalog, &survey.catalog_path, label.newest, 0);
-                in_doubt = true;
             }
         }
         let last = self.segments.get(tail_index).map_or(Generation(0), |segment| segment.generation);
-        let damages = || survey.damages.0.iter().chain(&self.damages.0);
-        if damages().any(|damage| may_hide_the_end(damage, last)) && !on(Plant::EndTakenForWhole) {
-            // What was recorded behind the last record may have been the last word on it. What is recorded from now on must not seem to follow.
+        let mut damages = survey.damages.0.iter().chain(&self.damages.0);
+        let is_hidden = damages.any(|damage| may_hide_the_end(damage, last)) && !on(Plant::EndTakenForWhole);
+        if is_hidden {
+            // What was recorded behind the last record may have been the last word on it.
             (self.visit)(Found::Lost(DamageScope::AllBuckets));
-            in_doubt = true;
         }
+        // Then what is recorded from now on must not seem to follow.
+        let in_doubt = is_hidden || survey.in_doubt;
         let tail = match torn {
             _ if in_doubt => Tail::InDoubt,
             Some((index, offset)) => Tail::Torn { generation: self.segments[index].generation, offset },

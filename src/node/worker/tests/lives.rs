@@ -3,6 +3,7 @@
 use thermocline_tiers::disk::Call;
 
 use super::*;
+use crate::node::effects::Placed;
 use crate::node::lives::{Lived, Reach};
 #[cfg(feature = "plant")]
 use crate::node::tests::plants::each_is_noticed;
@@ -227,8 +228,12 @@ fn a_call_of_a_life_that_is_over_is_answered_to_nobody() {
 fn who_admits_to_have_forgotten_learns_at_once() {
     let mut node = Node::new();
     assert_eq!(node.worker.votes(), (BUCKETS, 0));
+    let place = Place { generation: Generation(1), offset: 4096, length: 100 };
+    node.worker.index.insert(&Placed::of_command(BUCKET, Slot(1), Some(place)));
+    assert_eq!(node.worker.index.place(BUCKET, Slot(1)), Some(place));
     node.tell_of_a_life(2, 1);
     assert_eq!(node.worker.votes(), (0, BUCKETS));
+    assert_eq!(node.worker.index.place(BUCKET, Slot(1)), None, "it may not be the last word on that slot");
     node.run_jobs();
     let identity = node.recovered.identity.read();
     assert!(identity.amnesia.everywhere && identity.lives.now() == node.worker.kept.life.id);

@@ -114,6 +114,10 @@ thermocline_tiers::plants! {
     DeafForgets,
     /// A disk accounts for the lives of any other disk of its node, as if it had been put in that one's place.
     AnyDiskAccounts,
+    /// What is recorded again need not be synced before what it stands for goes.
+    RenewalNotAwaited,
+    /// What stands for an undecided slot lets what was decided before go, too.
+    RenewalCoversDecided,
     /// A bucket that is wanted again is wanted as if for the first time.
     WantBeginsAnew,
 }

@@ -283,6 +283,18 @@ impl Core {
         self.with(bucket, |replica, _| replica.widen(out)).unwrap_or_default()
     }
 
+    /// The buckets with records that count of a slot that is not decided.
+    pub fn undecided(&self) -> impl Iterator<Item = Bucket> + '_ {
+        let seats = (0..).map(Bucket).zip(&self.seats);
+        seats.filter_map(|(bucket, seat)| seat.view()?.is_undecided().then_some(bucket))
+    }
+
+    /// Writes down again what still counts of what was recorded of slots above the highest one that is known to be chosen. Once that is synced,
+    /// nothing of those slots that was recorded before this call is needed any more. No message follows from it.
+    pub fn renew(&mut self, bucket: Bucket, out: &mut Output) {
+        self.with(bucket, |replica, numbers| replica.renew(numbers, out));
+    }
+
     /// Who this core proposes as.
     #[must_use]
     pub const fn me(&self) -> Originator {

@@ -39,6 +39,7 @@ pub mod plant;
 mod proposer;
 pub mod read;
 mod record;
+mod renewal;
 mod replica;
 mod restore;
 mod seat;

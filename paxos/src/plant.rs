@@ -67,12 +67,16 @@ pub enum Plant {
     LostProves,
     /// Records that are out of place in a damaged journal make no learner, whatever was voted in them.
     HoleForgiven,
+    /// A promise above what was accepted is not written down again with it.
+    PromiseNotRenewed,
+    /// A vote floor is written down again, though there are votes above it.
+    ReachedFloorRenewed,
 }
 
 impl Plant {
     /// All of them.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::ForgetPromise,
         Self::CountBeforeDurable,
         Self::AnswerBeforeDurable,
@@ -102,6 +106,8 @@ impl Plant {
         Self::UndecidedServed,
         Self::LostProves,
         Self::HoleForgiven,
+        Self::PromiseNotRenewed,
+        Self::ReachedFloorRenewed,
     ];
 }
 

@@ -160,6 +160,11 @@ impl View<'_> {
         Some(if self.promised().is_some() { self.chosen.next() } else { self.chosen })
     }
 
+    /// Whether something counts that was recorded of a slot that is not decided here.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.promised().is_some() || matches!(self.vote, Vote::From(floor) if floor > self.chosen.next())
+    }
+
     pub(crate) fn needs_floor(&self) -> bool {
         self.awake.map_or(self.vote == Vote::LearnerOnly, Replica::needs_floor)
     }

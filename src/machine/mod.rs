@@ -372,7 +372,7 @@ impl Machine {
             Err(JournalError::Full { .. }) => {
                 self.set_full(true);
                 for worker in &mut self.workers {
-                    worker.flush_parts();
+                    worker.shorten_journal();
                 }
                 return Ok(Synced::default());
             }
@@ -438,9 +438,9 @@ impl Machine {
                 worker.segments_reclaimed(first.0);
             }
         }
-        if plan.flush {
+        if plan.shorten {
             for worker in &mut self.workers {
-                worker.flush_parts();
+                worker.shorten_journal();
             }
         }
         released

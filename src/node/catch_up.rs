@@ -430,7 +430,8 @@ impl Worker {
         // What the frame has decided so far is taken note of before anything new is proposed.
         self.pump(now);
         for bucket in buckets.iter().copied().take(nudges::AT_ONCE) {
-            if !self.founded || !self.owns(bucket) || self.core.status(bucket).proposing {
+            let is_busy = self.core.status(bucket).proposing || self.is_saturated(bucket);
+            if !self.founded || !self.owns(bucket) || is_busy {
                 continue;
             }
             let me = self.settings.me;
@@ -501,7 +502,7 @@ impl Worker {
         let dealing = self.settings.dealing;
         for (bucket, slot) in self.index.stragglers(STRAGGLERS_MAX, &self.parts, dealing) {
             let status = self.core.status(bucket);
-            if status.chosen < slot && !status.proposing {
+            if status.chosen < slot && !status.proposing && !self.is_saturated(bucket) {
                 self.counters.finished_slots += 1;
                 self.finish_slot(now, bucket);
             }

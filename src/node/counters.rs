@@ -85,6 +85,8 @@ counters! {
     reads_waited,
     /// Calls refused because the queue was full.
     refused,
+    /// Undecided slots that were recorded again, so that the journal could be given back before them.
+    renewed_slots,
     /// Proposals sent again.
     resends,
     /// Reads or writes of the state that failed.

@@ -35,6 +35,7 @@ mod read;
 pub(crate) mod reclaim;
 pub(crate) mod record_codec;
 pub(crate) mod recovery;
+mod renewal;
 pub(crate) mod request_codec;
 pub(crate) mod route;
 mod small_file;

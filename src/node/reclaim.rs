@@ -8,11 +8,11 @@ use thermocline_tiers::hot::journal::{Generation, SegmentInfo};
 pub(crate) struct Plan {
     /// All segments below this one may go.
     pub(crate) first: Option<Generation>,
-    /// The state is behind and keeps more than is to be kept: it is to be written.
-    pub(crate) flush: bool,
+    /// What the node itself needs is more than is to be kept: the journal is to be shortened.
+    pub(crate) shorten: bool,
 }
 
-/// How long the journal may become: the state is written before it needs more than this.
+/// How long the journal may become: it is shortened before it needs more than this.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retained {
     /// Bytes of segments.
@@ -60,7 +60,7 @@ pub(crate) fn plan(segments: &[SegmentInfo], retain: Retained, needed: u64, acti
     let retained = within.max(in_room.min(second.unwrap_or(oldest)));
     let kept = if retain.for_peers { retained } else { active };
     let first = Generation(if plant::on(Plant::ReclaimsTooMuch) { kept.0 } else { kept.0.min(needed) });
-    Plan { first: (oldest < first).then_some(first), flush: oldest < retained && needed < retained.0 }
+    Plan { first: (oldest < first).then_some(first), shorten: oldest < retained && needed < retained.0 }
 }
 
 /// From where the next start is to replay, if `needed` was said when `active` was being written to, or later: what was not said then lies there or
@@ -93,8 +93,8 @@ mod tests {
         assert_eq!(first(0, u64::MAX), Some(5), "the newest stays");
         assert_eq!(first(100, 4), Some(4));
         assert_eq!(first(1000, u64::MAX), None);
-        assert_eq!(plan(100, 3), Plan { first: None, flush: true });
-        assert!(!plan(100, u64::MAX).flush);
+        assert_eq!(plan(100, 3), Plan { first: None, shorten: true });
+        assert!(!plan(100, u64::MAX).shorten);
         assert_eq!(super::plan(&segments[3..], Retained::NOTHING, u64::MAX, Generation(5)), Plan::default());
     }
 
@@ -102,10 +102,10 @@ mod tests {
     fn without_peers_only_what_is_needed_stays() {
         let segments = segments(1..=8);
         let plan = |bytes, needed| plan(&segments, Retained::new(bytes, false), needed, Generation(8));
-        assert_eq!(plan(800, 1), Plan { first: None, flush: false });
-        assert_eq!(plan(700, 1), Plan { first: None, flush: true });
-        assert_eq!(plan(800, 3), Plan { first: Some(Generation(3)), flush: false });
-        assert_eq!(plan(800, u64::MAX), Plan { first: Some(Generation(8)), flush: false });
+        assert_eq!(plan(800, 1), Plan { first: None, shorten: false });
+        assert_eq!(plan(700, 1), Plan { first: None, shorten: true });
+        assert_eq!(plan(800, 3), Plan { first: Some(Generation(3)), shorten: false });
+        assert_eq!(plan(800, u64::MAX), Plan { first: Some(Generation(8)), shorten: false });
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         let first = |room| planned(room, u64::MAX).first.map(|first| first.0);
         assert_eq!([first(None), first(Some(u64::MAX)), first(Some(800))], [None; 3]);
         assert_eq!([first(Some(799)), first(Some(0))], [Some(2); 2], "one at a time");
-        assert_eq!(planned(Some(799), 1), Plan { first: None, flush: true });
+        assert_eq!(planned(Some(799), 1), Plan { first: None, shorten: true });
         let none = plan(&segments, Retained::NOTHING, u64::MAX, Generation(8));
         assert_eq!(none.first, Some(Generation(8)), "the newest stays");
     }

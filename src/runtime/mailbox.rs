@@ -54,8 +54,8 @@ pub(super) enum Input {
         founding: Founding,
         late: bool,
     },
-    /// Every part should be written to disk, because the journal is long.
-    Flush,
+    /// What keeps the journal's oldest records should be written to the state, or recorded again.
+    Shorten,
     Report(oneshot::Sender<Report>),
     /// The replicas are to be compared; `first_only`: of the buckets of which this node is the first replica.
     Audit {

@@ -225,7 +225,7 @@ impl WorkerThread {
             Input::Past(past) => self.worker.past_came(past),
             Input::Done(done) => self.worker.job_done(now, done),
             Input::Founded { founding, late } => self.worker.found(now, founding, late),
-            Input::Flush => self.worker.flush_parts(),
+            Input::Shorten => self.worker.shorten_journal(),
             Input::Report(reply) => {
                 let report = Report {
                     counters: *self.worker.counters(),

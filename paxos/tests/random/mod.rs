@@ -90,6 +90,8 @@ pub(crate) fn run(seed: u64, count: usize, steps: usize, disks: Disks) -> Result
             world.retry(node)?;
         } else if within(30) {
             world.read(node)?;
+        } else if within(20) {
+            world.renew(node)?;
         } else if within(crashes) {
             tally.crashes += 1;
             world.crash(node, random.below(3), random.below(4) as u64)?;

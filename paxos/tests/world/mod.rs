@@ -120,6 +120,10 @@ impl World {
         self.step(node, |node| node.sync(many))
     }
 
+    pub(crate) fn renew(&mut self, node: usize) -> Checked {
+        self.step(node, Node::renew)
+    }
+
     pub(crate) fn crash(&mut self, node: usize, survive: usize, saved: u64) -> Checked {
         self.step(node, |node| node.crash(survive, saved))
     }

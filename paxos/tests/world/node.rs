@@ -74,6 +74,18 @@ pub(crate) struct Node {
     told: Slot,
     /// How much of that is durable in the state, whatever the journal has.
     saved: Slot,
+    /// What is written down again.
+    renewal: Option<Renewal>,
+}
+
+/// Records that are written again, so that those before need not be kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Renewal {
+    /// The first slot that was not decided then.
+    open: Slot,
+    /// So many records were synced before, and are there with them.
+    before: usize,
+    through: usize,
 }
 
 pub(crate) fn members(count: usize) -> Vec<NodeId> {
@@ -105,6 +117,7 @@ impl Node {
             amnesia: None,
             told: Slot(0),
             saved: Slot(0),
+            renewal: None,
         }
     }
 
@@ -169,6 +182,38 @@ impl Node {
         self.call(|core, out| core.floor_answer(BUCKET, from, touched, out))
     }
 
+    /// Writes down again what is recorded of slots that are not decided.
+    pub(crate) fn renew(&mut self) -> Result<Step, String> {
+        if self.renewal.is_some() || self.core.undecided().next().is_none() {
+            return Ok(Step::default());
+        }
+        let (open, before) = (self.told.next(), self.synced);
+        let step = self.call(|core, out| core.renew(BUCKET, out))?;
+        self.renewal = Some(Renewal { open, before, through: self.journal.len() });
+        Ok(step)
+    }
+
+    /// What was written again is synced: what it stands for goes, and the rest of the journal moves up.
+    fn let_go(&mut self) {
+        let Some(Renewal { open, before, .. }) =
+            self.renewal.take_if(|renewal| renewal.through <= self.synced)
+        else {
+            return;
+        };
+        let stays = |at: usize, record: &Record| {
+            at >= before
+                || record.slot() < open
+                || matches!(record, Record::Installed { .. })
+                || matches!(record, Record::Floor { slot } if *slot == open)
+        };
+        let kept: Vec<usize> = (0..self.journal.len()).filter(|at| stays(*at, &self.journal[*at])).collect();
+        self.journal = kept.iter().map(|at| self.journal[*at].clone()).collect();
+        self.beneath = kept.iter().map(|at| self.beneath[*at]).collect();
+        let moved = |at: &mut usize| *at = kept.partition_point(|kept| kept < at);
+        moved(&mut self.synced);
+        self.holes.iter_mut().chain(&mut self.lost).chain(&mut self.amnesia).for_each(moved);
+    }
+
     /// Syncs up to `many` records.
     pub(crate) fn sync(&mut self, many: usize) -> Result<Step, String> {
         let end = self.journal.len().min(self.synced.saturating_add(many));
@@ -183,6 +228,7 @@ impl Node {
         let through = Ticket(self.written.0.0 - (self.journal.len() - end) as u64);
         let mut step = self.call(|core, out| core.persisted(through, out))?;
         step.facts.splice(0..0, facts);
+        self.let_go();
         Ok(step)
     }
 
@@ -280,6 +326,7 @@ impl Node {
 
     fn start(&mut self) -> Result<Step, String> {
         let mut step = Step::default();
+        self.renewal = None;
         let node = self.index;
         let mut replay = Replay::new(self.saved);
         let mut certain = vec![];

@@ -6,7 +6,7 @@
 mod commands;
 mod history;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 
 use thermocline_paxos::{Bucket, Slot, Status};
@@ -27,6 +27,8 @@ pub(crate) struct JournalIndex {
     commands: Vec<Commands>,
     /// For each segment, the bucket of every record that may still be needed, and the slot that ends that when it is durable.
     segments: BTreeMap<u64, Vec<(Bucket, Slot)>>,
+    /// What was recorded again of that.
+    renewed: Renewed,
     /// Segments below this one are gone.
     first_segment: u64,
     /// The newest segment that a record was seen in.
@@ -44,6 +46,7 @@ impl JournalIndex {
         Self {
             commands: (0..buckets).map(|_| Commands::default()).collect(),
             segments: BTreeMap::new(),
+            renewed: Renewed::default(),
             first_segment: 0,
             newest: 0,
             oldest_floor: None,
@@ -173,17 +176,37 @@ impl JournalIndex {
         brought
     }
 
-    /// Forgets segments of which every record is decided, applied and durable in the state.
+    /// Forgets segments of which every record is decided, applied and durable in the state, or recorded again.
     ///
     /// Of the oldest that is left, records are forgotten from the last one back to one that is still needed: however often it is asked, each record
     /// is looked at once, and that one again.
     pub(crate) fn settle(&mut self, parts: &[Part], dealing: Dealing) {
         while let Some(mut oldest) = self.segments.first_entry() {
-            match oldest.get().iter().rposition(|record| is_needed(*record, parts, dealing)) {
+            let segment = *oldest.key();
+            let needed = |record: &(Bucket, Slot)| {
+                is_needed(*record, parts, dealing) && !self.renewed.covers(segment, *record)
+            };
+            match oldest.get().iter().rposition(needed) {
                 Some(last) => return oldest.get_mut().truncate(last + 1),
                 None => drop(oldest.remove()),
             }
         }
+    }
+
+    /// These buckets' slots, from the one given on, were recorded again: what was recorded of them in segments before that one is not needed.
+    pub(crate) fn renewed(&mut self, before: u64, undecided: HashMap<u32, Slot>) {
+        self.renewed = Renewed { before, undecided };
+    }
+
+    /// Whether it is a slot that is not decided that keeps the oldest segment, although newer ones have begun.
+    pub(crate) fn is_kept_by_undecided(
+        &mut self,
+        parts: &[Part],
+        dealing: Dealing,
+        chosen: impl Fn(Bucket) -> Slot,
+    ) -> bool {
+        self.settle(parts, dealing);
+        self.oldest_stragglers(parts, dealing).iter().any(|(bucket, slot)| chosen(*bucket) < *slot)
     }
 
     /// The first segment that holds something still needed for recovery.
@@ -208,18 +231,40 @@ impl JournalIndex {
         parts: &[Part],
         dealing: Dealing,
     ) -> Vec<(Bucket, Slot)> {
+        self.oldest_stragglers(parts, dealing).iter().take(count).copied().collect()
+    }
+
+    fn oldest_stragglers(&mut self, parts: &[Part], dealing: Dealing) -> &[(Bucket, Slot)] {
         if self.segments.len() < 2 {
-            return Vec::new();
+            return &[];
         }
-        let Some(mut oldest) = self.segments.first_entry() else { return Vec::new() };
-        oldest.get_mut().retain(|record| is_needed(*record, parts, dealing));
-        oldest.get().iter().take(count).copied().collect()
+        let Some((segment, records)) = self.segments.iter_mut().next() else { return &[] };
+        records
+            .retain(|record| is_needed(*record, parts, dealing) && !self.renewed.covers(*segment, *record));
+        records
     }
 
     /// Segments below `first` are gone.
     pub(crate) fn reclaimed(&mut self, first: u64) {
         self.first_segment = self.first_segment.max(first);
         self.segments = self.segments.split_off(&first);
+    }
+}
+
+/// What was recorded again of undecided slots.
+#[derive(Debug, Default)]
+struct Renewed {
+    /// That stands for what was recorded in segments before this one,
+    before: u64,
+    /// of these buckets, from these slots on.
+    undecided: HashMap<u32, Slot>,
+}
+
+impl Renewed {
+    /// Whether it stands for a record there.
+    fn covers(&self, segment: u64, (bucket, slot): (Bucket, Slot)) -> bool {
+        let is_undecided = |from: &Slot| *from <= slot || plant::on(Plant::RenewalCoversDecided);
+        segment < self.before && self.undecided.get(&bucket.0).is_some_and(is_undecided)
     }
 }
 

@@ -115,7 +115,9 @@ impl Worker {
                 self.finishing.remove(&(bucket, slot));
                 let status = self.core.status(bucket);
                 if status.chosen.next() == slot && self.founded {
-                    if status.proposing {
+                    if self.is_saturated(bucket) {
+                        // Later: it would be recorded.
+                    } else if status.proposing {
                         self.retry(bucket);
                     } else {
                         self.counters.finished_slots += 1;
@@ -127,6 +129,9 @@ impl Worker {
                     // The slots before it are still being fetched.
                     self.finish_at(now + self.settings.resend_ms, bucket, slot);
                 }
+            }
+            Timer::Retry(bucket) if self.is_saturated(bucket) => {
+                self.timers.at(now + self.settings.resend_ms, Timer::Retry(bucket));
             }
             Timer::Retry(bucket) => self.retry(bucket),
             Timer::Fetch(bucket) => self.fetch_again(now, bucket),

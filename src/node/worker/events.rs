@@ -175,6 +175,7 @@ impl Worker {
         self.read_for_streams();
         self.release_state_jobs();
         self.effects.recycle(submission);
+        self.go_on_with_renewal(now);
         self.syncing = true;
         self.pump(now);
         self.syncing = false;

@@ -41,6 +41,7 @@ use super::loss::Losses;
 use super::nudges::Nudges;
 use super::peer_file::PeerFile;
 use super::read::Rounds;
+use super::renewal::Renewal;
 use super::route::{Dealing, Route};
 use super::stream::{STRETCH_BYTES, Streams};
 use super::timers::Timers;
@@ -184,6 +185,8 @@ pub(crate) struct Worker {
     /// When the floors of buckets that only learn are asked for next.
     pub(super) next_floor_question: u64,
     pub(super) nudges: Nudges,
+    /// Undecided slots that are being recorded again, if any are.
+    pub(super) renewal: Option<Renewal>,
     random: u64,
     next_sweep: u64,
     pub(super) last_tick: u64,

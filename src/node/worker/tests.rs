@@ -41,6 +41,7 @@ mod past;
 #[cfg(feature = "plant")]
 mod plants;
 mod rounds;
+mod shortened;
 mod slots;
 mod streamed;
 mod together;

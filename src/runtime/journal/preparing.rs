@@ -17,8 +17,8 @@ use crate::runtime::mailbox::{Input, Mailbox};
 /// How often it is looked at what is needed, at least.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A state that was told to be written is told again after so long, if that has not helped.
-const FLUSH_AGAIN: Duration = Duration::from_secs(30);
+/// Workers that were told to shorten the journal are told again after so long, if that has not helped.
+const SHORTEN_AGAIN: Duration = Duration::from_secs(30);
 
 /// After a part of the history is read, there is a pause of so many times as long, unless a peer waits for it; and at least as long as below.
 const PAUSES: u32 = 49;
@@ -105,16 +105,16 @@ impl Indexing {
     }
 }
 
-/// When the state was last told to be written because the journal is long.
+/// When the workers were last told to shorten the journal.
 #[derive(Default)]
 struct Forced {
     last: Option<(u64, Instant)>,
 }
 
 impl Forced {
-    /// Whether it is to be told again: what is needed begins elsewhere now, or it was long ago. What else keeps an old segment is not helped by more flushes.
+    /// Whether it is to be told again: what is needed begins elsewhere now, or it was long ago. What else keeps an old segment is not helped by telling them more often.
     fn is_due(&mut self, needed: u64) -> bool {
-        let is_due = self.last.is_none_or(|(last, at)| last != needed || at.elapsed() >= FLUSH_AGAIN);
+        let is_due = self.last.is_none_or(|(last, at)| last != needed || at.elapsed() >= SHORTEN_AGAIN);
         if is_due {
             self.last = Some((needed, Instant::now()));
         }
@@ -148,8 +148,8 @@ fn reclaim(
     if let Err(error) = preparer.replay_from(reclaim::replay_from(replayed, active)) {
         tracing::debug!(%error, "from where to replay the journal could not be written down");
     }
-    if plan.flush && forced.is_due(needed) {
-        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Flush));
+    if plan.shorten && forced.is_due(needed) {
+        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Shorten));
     }
 }
 
@@ -158,11 +158,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_that_was_told_to_be_written_is_told_again_once_that_has_helped() {
+    fn workers_that_were_told_to_shorten_the_journal_are_told_again_once_that_has_helped() {
         let mut forced = Forced::default();
         let told: Vec<bool> = [1, 1, 1, 2, 2].into_iter().map(|needed| forced.is_due(needed)).collect();
         assert_eq!(told, [true, false, false, true, false]);
-        forced.last = Instant::now().checked_sub(FLUSH_AGAIN).map(|at| (2, at));
+        forced.last = Instant::now().checked_sub(SHORTEN_AGAIN).map(|at| (2, at));
         assert!(forced.is_due(2), "or long ago");
     }
 }

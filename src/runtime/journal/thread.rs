@@ -143,7 +143,7 @@ impl Committer {
             // state can only be flushed, and segments be given back, when it is synced.
             self.gate.set_full(true, &self.mailboxes);
             for mailbox in &self.mailboxes {
-                mailbox.push(Input::Flush);
+                mailbox.push(Input::Shorten);
             }
             let _ = self.preparing.send(());
             match self.commit(batches, Journal::commit_from_headroom) {

@@ -127,6 +127,9 @@ const fn of_node(bug: NodePlant) -> Option<Test> {
         NodePlant::FlushAheadOfJournal => worker("a_flush_ahead_of_the_journal_is_noticed"),
         NodePlant::FetchServesUnsynced => worker("a_fetch_of_what_is_not_known_to_be_chosen_is_noticed"),
         NodePlant::AnyRecordStreamed => worker("a_stream_of_any_record_of_a_slot_is_noticed"),
+        NodePlant::RenewalNotAwaited | NodePlant::RenewalCoversDecided => {
+            worker("a_journal_that_lets_go_too_early_of_what_is_recorded_again_is_noticed")
+        }
         NodePlant::PastJoinedOverLoss => worker("a_past_that_is_joined_over_a_loss_is_noticed"),
         NodePlant::IdentityAfterJournal => whole("an_identity_that_is_written_after_the_journal_is_noticed"),
         NodePlant::SmallFileNotSynced => whole("a_small_file_in_its_place_before_it_is_synced_is_noticed"),

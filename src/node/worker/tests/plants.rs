@@ -3,7 +3,7 @@
 use super::{
     a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it,
     a_refusal_of_the_second_copy_says_nothing_of_the_first, a_vote_that_lost_is_never_fetched_as_chosen,
-    addresses, answers, losses, past, streamed, tokens,
+    addresses, answers, losses, past, shortened, streamed, tokens,
 };
 use crate::node::tests::plants::each_is_noticed;
 use crate::plant::Plant;
@@ -75,4 +75,18 @@ fn a_past_that_is_joined_over_a_loss_is_noticed() {
 #[test]
 fn a_journal_that_is_applied_to_a_part_of_a_copy_is_noticed() {
     each_is_noticed(&[(Plant::AppliedToHalfACopy, losses::nothing_is_applied_to_a_part_of_a_copy)]);
+}
+
+#[test]
+fn a_journal_that_lets_go_too_early_of_what_is_recorded_again_is_noticed() {
+    each_is_noticed(&[
+        (
+            Plant::RenewalNotAwaited,
+            shortened::what_counts_of_undecided_slots_is_recorded_again_and_the_journal_is_given_back_before_it,
+        ),
+        (
+            Plant::RenewalCoversDecided,
+            shortened::what_is_recorded_again_does_not_stand_for_what_was_decided_before,
+        ),
+    ]);
 }

@@ -36,6 +36,7 @@ settings! {
     memtable_bytes: u64,
     segment_bytes: u64,
     journal_retain_bytes: u64,
+    journal_replay_bytes: u64,
     calls_max: u32,
     command_bytes_max: u32,
     value_bytes_max: u32,

@@ -57,6 +57,7 @@ pub struct Config {
     pub(crate) memtable_bytes: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) journal_retain_bytes: u64,
+    pub(crate) journal_replay_bytes: u64,
     pub(crate) calls_max: u32,
     pub(crate) command_bytes_max: u32,
     pub(crate) value_bytes_max: u32,
@@ -131,6 +132,7 @@ impl Config {
             memtable_bytes: 16 << 20,
             segment_bytes: 64 << 20,
             journal_retain_bytes: 1 << 30,
+            journal_replay_bytes: 256 << 20,
             calls_max: 65_536,
             command_bytes_max: 256 << 10,
             value_bytes_max: 1 << 20,
@@ -173,6 +175,9 @@ impl Config {
         /// How many bytes of the journal are kept for peers that were away: 0 to 1 TiB, by default 1 GiB; less where the disk has less than twice that
         /// for it. A node whose state needs more of the journal than this writes the state; one without peers keeps no more than its state needs.
         journal_retain_bytes: u64,
+        /// About how many bytes of the journal a start has to replay at most: 1 MiB to 1 TiB, by default 256 MiB. What the state has in memory for
+        /// longer than that is written, a part at a time and in whole files of the journal.
+        journal_replay_bytes: u64,
         /// How many calls can be under way at each worker: 1 to 2^20, by default 65,536. Their writes have at most 256 MiB together.
         calls_max: u32,
         /// How many bytes of waiting writes ride in one slot: 1 KiB to 16 MiB, by default 256 KiB. Taken as more where
@@ -239,6 +244,7 @@ impl Config {
         bounds::within("memtable_bytes", self.memtable_bytes, 64 << 10, 1 << 30)?;
         bounds::within("segment_bytes", self.segment_bytes, 1 << 20, 1 << 30)?;
         bounds::within("journal_retain_bytes", self.journal_retain_bytes, 0, 1 << 40)?;
+        bounds::within("journal_replay_bytes", self.journal_replay_bytes, 1 << 20, 1 << 40)?;
         bounds::within("calls_max", self.calls_max, 1, 1 << 20)?;
         bounds::within("command_bytes_max", self.command_bytes_max, 1 << 10, 16 << 20)?;
         bounds::within("value_bytes_max", self.value_bytes_max, 1 << 10, 16 << 20)?;

@@ -54,6 +54,7 @@ bounds! {
     memtable_bytes_has_bounds: memtable_bytes, 64_u64 << 10, 1 << 30;
     segment_bytes_has_bounds: segment_bytes, 1_u64 << 20, 1 << 30;
     journal_retain_bytes_has_bounds: journal_retain_bytes, 0_u64, 1 << 40;
+    journal_replay_bytes_has_bounds: journal_replay_bytes, 1_u64 << 20, 1 << 40;
     calls_max_has_bounds: calls_max, 1_u32, 1 << 20;
     command_bytes_max_has_bounds: command_bytes_max, 1_u32 << 10, 16 << 20;
     value_bytes_max_has_bounds: value_bytes_max, 1_u32 << 10, 16 << 20;
@@ -74,6 +75,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.parts, config.calls_max), (16, 65_536));
     assert_eq!((config.memtable_bytes, config.segment_bytes), (16 << 20, 64 << 20));
     assert_eq!((config.journal_retain_bytes, config.peer_buffer_bytes_max), (1 << 30, 16 << 20));
+    assert_eq!(config.journal_replay_bytes, 256 << 20);
     assert_eq!((config.transfer_bytes_s_max, config.audit_every_s), (64 << 20, 86_400));
     assert_eq!((embedded().command_bytes_max, config.value_bytes_max), (256 << 10, 1 << 20));
     assert_eq!((config.batch_bytes_max, config.deadline_default_ms), (4 << 20, 5_000));
@@ -145,6 +147,7 @@ fn every_setting_can_stand_in_a_file() {
         memtable_bytes = 1048576
         segment_bytes = 33554432
         journal_retain_bytes = 7
+        journal_replay_bytes = 3145728
         calls_max = 11
         command_bytes_max = 2048
         value_bytes_max = 4096
@@ -165,6 +168,7 @@ fn every_setting_can_stand_in_a_file() {
     assert_eq!((config.workers, config.parts, config.calls_max), (3, 5, 11));
     assert_eq!((config.memtable_bytes, config.segment_bytes), (1 << 20, 32 << 20));
     assert_eq!((config.journal_retain_bytes, config.peer_buffer_bytes_max), (7, 2 << 20));
+    assert_eq!(config.journal_replay_bytes, 3 << 20);
     assert_eq!((config.transfer_bytes_s_max, config.audit_every_s), (1 << 20, 60));
     assert_eq!((config.batch_bytes_max, config.deadline_default_ms), (8_192, 800));
     assert_eq!((config.hedge_ms, config.resend_ms, config.sync), (13, 17, Sync::None));

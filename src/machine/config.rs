@@ -47,6 +47,8 @@ pub struct MachineConfig {
     pub stream_from: usize,
     /// About so much of the journal is read for each part of a stream, in bytes.
     pub stream_bytes: u32,
+    /// About so much of the journal a start has to replay at most, in bytes.
+    pub replay_bytes: u64,
 }
 
 impl MachineConfig {
@@ -70,6 +72,7 @@ impl MachineConfig {
             fetches_max: 64,
             stream_from: 4,
             stream_bytes: 8 << 10,
+            replay_bytes: 64 << 10,
         }
     }
 

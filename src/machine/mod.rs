@@ -204,6 +204,7 @@ impl Machine {
             fetches_max: config.fetches_max,
             stream_from: config.stream_from,
             stream_bytes: config.stream_bytes,
+            replay_bytes: config.replay_bytes,
             ..Settings::new(NodeId(config.node), random())
         };
         let plan = Plan {

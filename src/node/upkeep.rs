@@ -3,6 +3,7 @@
 use thermocline_tiers::hot::state::{Job as StateJob, Part, StateError};
 
 use super::effects::Job;
+use super::journal_index::JournalIndex;
 use super::worker::Worker;
 use crate::plant::{self, Plant};
 
@@ -16,6 +17,20 @@ pub(super) struct Upkeep {
     not_before: u64,
     /// Nothing is written to the part any more.
     ended: bool,
+    /// From which segment of the journal on there are, about, records that the part has in memory alone.
+    unwritten_from: u64,
+    /// From which on there will be once the flush that is under way has ended, and whether that began because the journal was long.
+    flushing_from: Option<u64>,
+    is_early: bool,
+}
+
+impl Upkeep {
+    /// Of parts that have begun with what the journal has.
+    pub(super) fn of_parts(count: usize, index: &JournalIndex) -> Vec<Self> {
+        // A journal begins with segment 1.
+        let unwritten_from = index.oldest_needed().unwrap_or_else(|| index.newest()).max(1);
+        (0..count).map(|_| Self { unwritten_from, ..Self::default() }).collect()
+    }
 }
 
 /// How far a part's last flush is.
@@ -40,11 +55,37 @@ impl Worker {
         if !self.may_begin(now, part) || !self.last_flush.is_empty() {
             return;
         }
+        let is_early = self.keeps_journal(part);
+        if (is_early || self.parts[part].wants_flush())
+            && let Some(job) = self.freeze(part)
+        {
+            self.upkeep[part].is_early = is_early;
+            return self.hold_state_job(part, job);
+        }
         let state = &mut self.parts[part];
-        let job: Option<StateJob> = if state.wants_flush() { state.freeze() } else { None };
-        if let Some(job) = job.or_else(|| state.choose_merge()).or_else(|| state.sweep()) {
+        if let Some(job) = state.choose_merge().or_else(|| state.sweep()) {
             self.hold_state_job(part, job);
         }
+    }
+
+    /// Whether a part is to be written because the next start would have to replay too much for it. One of them at a time: so they
+    /// become due one after the other, too.
+    fn keeps_journal(&self, part: usize) -> bool {
+        let segments = (self.settings.replay_bytes / u64::from(self.effects.segment_bytes())).max(1);
+        self.index.newest() - self.upkeep[part].unwritten_from.min(self.index.newest()) >= segments
+            && !self.upkeep.iter().any(|upkeep| upkeep.is_early)
+    }
+
+    /// Sets aside what a part has in memory, to be written.
+    fn freeze(&mut self, part: usize) -> Option<StateJob> {
+        let newest = self.index.newest();
+        let upkeep = &mut self.upkeep[part];
+        let job = self.parts[part].freeze();
+        match job {
+            Some(_) => upkeep.flushing_from = Some(newest),
+            None => upkeep.unwritten_from = newest,
+        }
+        job
     }
 
     /// Asks every part to write what it has in memory, so that the journal can be shortened.
@@ -57,7 +98,7 @@ impl Worker {
     /// Asks a part to write what it has in memory.
     pub(super) fn flush_part(&mut self, part: usize) {
         if self.may_begin(self.last_tick, part)
-            && let Some(job) = self.parts[part].freeze()
+            && let Some(job) = self.freeze(part)
         {
             self.hold_state_job(part, job);
         }
@@ -105,8 +146,11 @@ impl Worker {
     pub(super) fn upkeep_ended(&mut self, now: u64, part: usize, installed: Result<(), StateError>) {
         let upkeep = &mut self.upkeep[part];
         upkeep.busy = false;
+        upkeep.is_early = false;
+        let flushing_from = upkeep.flushing_from.take();
         let Err(error) = installed else {
             upkeep.failures = 0;
+            upkeep.unwritten_from = flushing_from.unwrap_or(upkeep.unwritten_from);
             return;
         };
         let pause = (PAUSE_MS << upkeep.failures.min(10)).min(PAUSE_MS_MAX);

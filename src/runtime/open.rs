@@ -107,6 +107,7 @@ fn recover(config: &Config) -> Result<Opened, Error> {
             resend_ms: u64::from(config.resend_ms),
             transfer_bytes_s_max: config.transfer_bytes_s_max / u64::from(config.workers.max(1)),
             audit_every_ms: u64::from(config.audit_every_s) * 1_000,
+            replay_bytes: config.journal_replay_bytes,
             address: own_address(config),
             ..Settings::new(NodeId(config.node_id), seed)
         },

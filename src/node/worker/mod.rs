@@ -76,6 +76,8 @@ pub(crate) struct Settings {
     pub(crate) stream_from: usize,
     /// About so much of the journal is read for each part of a stream, in bytes.
     pub(crate) stream_bytes: u32,
+    /// About so much of the journal a start has to replay at most, in bytes.
+    pub(crate) replay_bytes: u64,
     /// How often the replicas are compared without being asked to, in milliseconds; 0 for never.
     pub(crate) audit_every_ms: u64,
     /// Where this node can be reached, as of an epoch of the topology: peers may have another address of it.
@@ -99,6 +101,7 @@ impl Settings {
             fetches_max: FETCHES_MAX,
             stream_from: 256,
             stream_bytes: STRETCH_BYTES,
+            replay_bytes: u64::MAX,
             audit_every_ms: 0,
             address: None,
         }

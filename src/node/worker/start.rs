@@ -66,7 +66,7 @@ impl Worker {
             route,
             core,
             last_flush: Vec::new(),
-            upkeep: parts.iter().map(|_| Upkeep::default()).collect(),
+            upkeep: Upkeep::of_parts(parts.len(), &index),
             parts,
             peers: peers.iter().map(peer).collect(),
             asking: Asking::default(),

@@ -95,11 +95,12 @@ const FIRST: Timing = Timing { latest_tenth: 9, longest_part: 2 };
 /// A disk that was lost needs time to come back.
 const LATER: Timing = Timing { latest_tenth: 8, longest_part: 4 };
 
-/// Some clusters catch up bucket by bucket, others by streams. This was thought of later, and has a stream of draws of its own.
-fn with_streams(machine: MachineConfig, random: &mut Random) -> MachineConfig {
+/// Some clusters catch up bucket by bucket, others by streams; some starts replay little. This was thought of later, and has a stream of draws of its own.
+fn with_later_thoughts(machine: MachineConfig, random: &mut Random) -> MachineConfig {
     let (fetches_max, stream_from) = *random.pick(&[(64, 1_000), (64, 4), (4, 2), (2, 1)]);
     let stream_bytes = *random.pick(&[64 << 10, 256 << 10, 1 << 20]);
-    MachineConfig { fetches_max, stream_from, stream_bytes, ..machine }
+    let replay_bytes = *random.pick(&[64 << 10, 512 << 10, 64 << 20]);
+    MachineConfig { fetches_max, stream_from, stream_bytes, replay_bytes, ..machine }
 }
 
 impl Plan {
@@ -120,7 +121,7 @@ impl Plan {
             resend_ms: random.spread(20, 300),
             ..MachineConfig::small()
         };
-        let machine = with_streams(machine, &mut Random::new(seed, 8));
+        let machine = with_later_thoughts(machine, &mut Random::new(seed, 8));
         let nodes = usize::from(nodes);
         let duration = random.spread(2 * SECOND, 20 * SECOND);
         let mut plan = Self {

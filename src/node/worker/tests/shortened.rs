@@ -153,3 +153,31 @@ fn a_full_journal_is_not_asked_to_take_a_promise_of_an_own_proposal() {
     worker.tick(2 * due);
     assert!(worker.effects.unsynced().0 > 0, "the slot is finished when there is room");
 }
+
+/// Its part has a few bytes in memory, and room for much more.
+#[test]
+fn a_state_is_written_when_a_start_would_have_to_replay_too_much_for_it() {
+    let mut node = recovered(Arc::new(MemoryDisk::new(1)), 1, 3, 7);
+    let worker = &mut node.workers[0];
+    found(worker, 1);
+    worker.peer_up(0, NodeId(2));
+    worker.settings.replay_bytes = 2 << 20;
+    tell(worker, 0, 2, &first_slot(GOES_ON, 2, 0, true));
+    commit(worker, &mut node.journal);
+    let (mut now, mut newest_when_written) = (0, Vec::new());
+    for round in 1.. {
+        tell(worker, now, 2, &asked(FILLER, 1, round, Some(command(Bytes::from(vec![0; 100_000])))));
+        commit(worker, &mut node.journal);
+        now += 100;
+        worker.tick(now);
+        if !worker.effects.jobs.is_empty() {
+            newest_when_written.push(worker.index.newest());
+        }
+        run_jobs(worker, &node.journal);
+        if worker.index.newest() == 9 {
+            break;
+        }
+    }
+    assert_eq!(worker.durable(GOES_ON), Slot(1));
+    assert_eq!(newest_when_written, [3], "segments of a mebibyte; what has nothing to be written is left alone");
+}

@@ -80,10 +80,18 @@ async fn run(records: u64, away: Duration, calls: Option<u64>) -> Result<(), Fai
     };
     let (caught_up, during) = under_load(&nodes, catching_up).await?;
     let (opened, caught_up) = caught_up?;
+    let status = nodes.at(VICTIM).await?.status().await?;
+    let counted = |name| status.counters.iter().find(|(is, _)| *is == name).map_or(0, |(_, count)| *count);
     println!(
         "caught up {:.1} s after its start, of which opening took {:.1} s; load meanwhile: {during}",
         caught_up.as_secs_f64(),
         opened.as_secs_f64()
+    );
+    println!(
+        "{} records replayed, {} commands of them applied; {} applied since",
+        counted("replayed_records"),
+        counted("replayed_commands"),
+        counted("applied")
     );
 
     let begun = Instant::now();

@@ -85,6 +85,10 @@ counters! {
     reads_waited,
     /// Calls refused because the queue was full.
     refused,
+    /// Records of the journal that the start has read.
+    replayed_records,
+    /// Commands that the start has applied from it, because the state did not have them yet.
+    replayed_commands,
     /// Undecided slots that were recorded again, so that the journal could be given back before them.
     renewed_slots,
     /// Proposals sent again.

@@ -236,6 +236,10 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             kept.clone(),
         ));
     }
+    if let Some(first) = workers.first_mut() {
+        (first.counters.replayed_records, first.counters.replayed_commands) =
+            (report.records, report.replayed);
+    }
     for bucket in failed {
         workers[dealing.worker(Bucket(bucket)) as usize].found_damaged(Bucket(bucket));
     }

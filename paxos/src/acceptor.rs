@@ -126,7 +126,7 @@ impl Replica {
     }
 
     /// Remembers a value that this replica did not vote for, if it is at a higher ballot than all it knows of.
-    pub(crate) fn keep_told(&mut self, told: Option<(Ballot, Command)>) {
+    fn keep_told(&mut self, told: Option<(Ballot, Command)>) {
         let Some((ballot, command)) = told else { return };
         let known = self.highest_told().map(|(known, _)| *known);
         if known.is_none_or(|known| plant::goes_before(known, ballot)) {

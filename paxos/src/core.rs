@@ -283,14 +283,21 @@ impl Core {
         self.with(bucket, |replica, _| replica.widen(out)).unwrap_or_default()
     }
 
-    /// The buckets with records that count of a slot that is not decided.
-    pub fn undecided(&self) -> impl Iterator<Item = Bucket> + '_ {
+    /// The buckets in whose open slot this replica, voting, has promised or accepted something, and how many bytes the payload has that it has
+    /// accepted.
+    pub fn undecided(&self) -> impl Iterator<Item = (Bucket, usize)> + '_ {
         let seats = (0..).map(Bucket).zip(&self.seats);
-        seats.filter_map(|(bucket, seat)| seat.view()?.is_undecided().then_some(bucket))
+        seats.filter_map(|(bucket, seat)| Some((bucket, seat.view()?.undecided()?)))
     }
 
-    /// Writes down again what still counts of what was recorded of slots above the highest one that is known to be chosen. Once that is synced,
-    /// nothing of those slots that was recorded before this call is needed any more. No message follows from it.
+    /// Whether that is so in a bucket.
+    #[must_use]
+    pub fn is_undecided(&self, bucket: Bucket) -> bool {
+        self.view(bucket).is_some_and(|view| view.undecided().is_some())
+    }
+
+    /// Writes down again what this replica, voting, has promised and accepted in the open slot. Once that is synced, no record of that slot from before
+    /// this call is needed any more. No message follows from it.
     pub fn renew(&mut self, bucket: Bucket, out: &mut Output) {
         self.with(bucket, |replica, numbers| replica.renew(numbers, out));
     }

@@ -69,14 +69,12 @@ pub enum Plant {
     HoleForgiven,
     /// A promise above what was accepted is not written down again with it.
     PromiseNotRenewed,
-    /// A vote floor is written down again, though there are votes above it.
-    ReachedFloorRenewed,
 }
 
 impl Plant {
     /// All of them.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 30] = [
         Self::ForgetPromise,
         Self::CountBeforeDurable,
         Self::AnswerBeforeDurable,
@@ -107,7 +105,6 @@ impl Plant {
         Self::LostProves,
         Self::HoleForgiven,
         Self::PromiseNotRenewed,
-        Self::ReachedFloorRenewed,
     ];
 }
 

@@ -160,9 +160,10 @@ impl View<'_> {
         Some(if self.promised().is_some() { self.chosen.next() } else { self.chosen })
     }
 
-    /// Whether something counts that was recorded of a slot that is not decided here.
-    pub(crate) fn is_undecided(&self) -> bool {
-        self.promised().is_some() || matches!(self.vote, Vote::From(floor) if floor > self.chosen.next())
+    /// How many bytes the payload has that it has accepted in the open slot, if it has promised or accepted anything there with a vote that counts.
+    pub(crate) fn undecided(&self) -> Option<usize> {
+        let payload = self.awake.and_then(|replica| Some(replica.accepted.as_ref()?.1.payload.len()));
+        (self.votes() && self.promised().is_some()).then(|| payload.unwrap_or_default())
     }
 
     pub(crate) fn needs_floor(&self) -> bool {

@@ -23,7 +23,7 @@ const STATES_MAX: usize = 3_000_000;
 const NOT_IN_HISTORIES: [Plant; 1] = [Plant::FloorFewPeers];
 
 /// What shows only where journals are damaged; the searches lose whole disks alone.
-const OF_DAMAGE: [Plant; 3] = [Plant::LostProves, Plant::HoleForgiven, Plant::ReachedFloorRenewed];
+const OF_DAMAGE: [Plant; 2] = [Plant::LostProves, Plant::HoleForgiven];
 
 /// The model that is to notice a planted bug: one of those that do, and that are searched fast. `None` where none does.
 fn model_for(planted: Plant) -> Option<&'static Model> {
@@ -51,7 +51,7 @@ fn model_for(planted: Plant) -> Option<&'static Model> {
         Plant::ContendedForUnknown => return None,
         Plant::LostProves | Plant::HoleForgiven => return None,
         // What is written again is needed once a journal is cut short, which the models do not do.
-        Plant::PromiseNotRenewed | Plant::ReachedFloorRenewed => return None,
+        Plant::PromiseNotRenewed => return None,
     })
 }
 

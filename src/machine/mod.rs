@@ -373,7 +373,7 @@ impl Machine {
             Err(JournalError::Full { .. }) => {
                 self.set_full(true);
                 for worker in &mut self.workers {
-                    worker.shorten_journal();
+                    worker.flush_parts();
                 }
                 return Ok(Synced::default());
             }
@@ -441,7 +441,7 @@ impl Machine {
         }
         if plan.shorten {
             for worker in &mut self.workers {
-                worker.shorten_journal();
+                worker.shorten_journal(active.0);
             }
         }
         released

@@ -279,7 +279,7 @@ impl Worker {
                 continue;
             }
             let Status { chosen, accepted, .. } = self.core.status(bucket);
-            if accepted.is_some() && self.active.get_mut(bucket).is_none() {
+            if accepted.is_some() && self.active.get_mut(bucket).is_none() && !self.is_saturated(bucket) {
                 // An earlier start left it, and those who knew whether it was chosen may have forgotten.
                 self.counters.finished_slots += 1;
                 self.finish_slot(now, bucket);
@@ -499,8 +499,8 @@ impl Worker {
         if !self.founded {
             return;
         }
-        let dealing = self.settings.dealing;
-        for (bucket, slot) in self.index.stragglers(STRAGGLERS_MAX, &self.parts, dealing) {
+        let (dealing, active) = (self.settings.dealing, self.active_segment());
+        for (bucket, slot) in self.index.stragglers(STRAGGLERS_MAX, &self.parts, dealing, active) {
             let status = self.core.status(bucket);
             if status.chosen < slot && !status.proposing && !self.is_saturated(bucket) {
                 self.counters.finished_slots += 1;

@@ -1,9 +1,11 @@
-//! What counts of undecided slots is recorded again, so that the journal can be given back before it.
+//! Votes of undecided slots are recorded again, so that the journal can be given back before them.
 //!
 //! The journal goes from its oldest end only, and a record of a slot that nobody decides is needed as long as that lasts. When the journal
-//! becomes too long and such a slot is why, all of the worker's undecided slots are recorded again at its end: once that is synced, and the
-//! state flushed, nothing before is needed. A bounded number of bytes is under way at a time. What has been recorded again is a slot for
-//! each undecided bucket at most, whose commands are in memory, too; and it is done again only if an undecided slot is in the way once more.
+//! is to be shortened and such slots are why it cannot be, the votes of all the worker's undecided slots are recorded again at its end: once that
+//! is synced, and the state flushed, nothing before is needed. That pays if it is no more than half of what it frees, and so a journal is at most about
+//! twice as long as the commands of undecided slots that are in memory, or as it is to be.
+//!
+//! Records of replicas that only learn are not renewed: they tell that votes may be forgotten, and go when the slots have been decided.
 
 use std::collections::HashMap;
 
@@ -12,8 +14,11 @@ use thermocline_paxos::{Bucket, Slot, Ticket};
 use super::worker::Worker;
 use crate::plant::{self, Plant};
 
-/// No more is recorded again while so many bytes wait for the journal.
+/// Not much more is recorded again while so many bytes wait for the journal: a command with each sync.
 const UNSYNCED_BYTES_MAX: usize = 4 << 20;
+
+/// About how many bytes a vote takes in the journal beside the payload of what it is for.
+const VOTE_BYTES: u64 = 128;
 
 /// Slots that are being recorded again.
 pub(super) struct Renewal {
@@ -28,33 +33,56 @@ pub(super) struct Renewal {
 }
 
 impl Worker {
-    /// The journal is longer than it is to be: what keeps its oldest records is written to the state, or recorded again.
-    pub(crate) fn shorten_journal(&mut self) {
+    /// The journal is longer than it is to be, and written to in segment `active` or behind: what keeps its oldest records is written to the state, or
+    /// recorded again.
+    pub(crate) fn shorten_journal(&mut self, active: u64) {
         self.flush_parts();
-        if self.renewal.is_some() {
-            return;
+        self.active_segment = self.active_segment.max(active);
+        if self.renewal.is_none() && !self.journal_full {
+            self.begin_renewal();
         }
-        let core = &self.core;
-        let chosen = |bucket| core.status(bucket).chosen;
-        if !self.index.is_kept_by_undecided(&self.parts, self.settings.dealing, chosen) {
-            return;
-        }
-        let left: Vec<Bucket> = self.core.undecided().collect();
-        // All that is synced by now lies in this segment or before. What is not lies there or behind: it stays.
-        let before = self.index.newest();
-        self.renewal = Some(Renewal { left, undecided: HashMap::new(), before, through: self.last_ticket });
         self.go_on_with_renewal(self.last_tick);
+    }
+
+    /// The segment that is written to, or one that was a while ago.
+    pub(super) fn active_segment(&self) -> u64 {
+        self.active_segment.max(self.index.newest())
+    }
+
+    fn begin_renewal(&mut self) {
+        let (dealing, active) = (self.settings.dealing, self.active_segment());
+        self.index.settle(&self.parts, dealing);
+        let mut kept_by = self.index.stragglers(usize::MAX, &self.parts, dealing, active);
+        kept_by.retain(|(bucket, slot)| self.core.status(*bucket).chosen < *slot);
+        // What cannot be renewed would keep the segment all the same.
+        if kept_by.is_empty() || !kept_by.iter().all(|(bucket, _)| self.core.is_undecided(*bucket)) {
+            return;
+        }
+        let bytes: u64 = self.core.undecided().map(|(_, payload)| payload as u64 + VOTE_BYTES).sum();
+        let freed = active - self.index.oldest_needed().unwrap_or(active);
+        if bytes > freed.saturating_mul(u64::from(self.effects.segment_bytes())) / 2 {
+            return;
+        }
+        let left = self.core.undecided().map(|(bucket, _)| bucket).collect();
+        // What is recorded from now on lies there or behind, and so may what is not synced yet.
+        let before = if self.effects.unsynced().0 == 0 { active } else { self.index.newest() };
+        self.renewal = Some(Renewal { left, undecided: HashMap::new(), before, through: self.last_ticket });
     }
 
     /// Records the next slots again, as many as may be under way; once all of them are synced, what they stand for need not stay.
     pub(super) fn go_on_with_renewal(&mut self, now: u64) {
         let Some(mut renewal) = self.renewal.take() else { return };
-        while self.effects.unsynced().1 < UNSYNCED_BYTES_MAX
+        while !self.journal_full
             && let Some(bucket) = renewal.left.pop()
         {
-            self.renew(now, bucket);
-            renewal.undecided.insert(bucket.0, self.core.status(bucket).chosen.next());
-            renewal.through = self.last_ticket;
+            if self.core.is_undecided(bucket) {
+                self.renew(now, bucket);
+                renewal.undecided.insert(bucket.0, self.core.status(bucket).chosen.next());
+                renewal.through = self.last_ticket;
+            }
+            if self.effects.unsynced().1 >= UNSYNCED_BYTES_MAX {
+                break;
+            }
         }
         let is_synced = renewal.through <= self.synced || plant::on(Plant::RenewalNotAwaited);
         if !renewal.left.is_empty() || !is_synced {

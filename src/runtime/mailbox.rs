@@ -55,7 +55,10 @@ pub(super) enum Input {
         late: bool,
     },
     /// What keeps the journal's oldest records should be written to the state, or recorded again.
-    Shorten,
+    Shorten {
+        /// The segment that is written to.
+        active: u64,
+    },
     Report(oneshot::Sender<Report>),
     /// The replicas are to be compared; `first_only`: of the buckets of which this node is the first replica.
     Audit {

@@ -225,7 +225,7 @@ impl WorkerThread {
             Input::Past(past) => self.worker.past_came(past),
             Input::Done(done) => self.worker.job_done(now, done),
             Input::Founded { founding, late } => self.worker.found(now, founding, late),
-            Input::Shorten => self.worker.shorten_journal(),
+            Input::Shorten { active } => self.worker.shorten_journal(active),
             Input::Report(reply) => {
                 let report = Report {
                     counters: *self.worker.counters(),

@@ -182,7 +182,7 @@ impl Node {
         self.call(|core, out| core.floor_answer(BUCKET, from, touched, out))
     }
 
-    /// Writes down again what is recorded of slots that are not decided.
+    /// Writes down again what it has promised and accepted in the open slot.
     pub(crate) fn renew(&mut self) -> Result<Step, String> {
         if self.renewal.is_some() || self.core.undecided().next().is_none() {
             return Ok(Step::default());
@@ -200,12 +200,8 @@ impl Node {
         else {
             return;
         };
-        let stays = |at: usize, record: &Record| {
-            at >= before
-                || record.slot() < open
-                || matches!(record, Record::Installed { .. })
-                || matches!(record, Record::Floor { slot } if *slot == open)
-        };
+        let is_vote = |record: &Record| matches!(record, Record::Promise { .. } | Record::Accept { .. });
+        let stays = |at: usize, record: &Record| at >= before || record.slot() < open || !is_vote(record);
         let kept: Vec<usize> = (0..self.journal.len()).filter(|at| stays(*at, &self.journal[*at])).collect();
         self.journal = kept.iter().map(|at| self.journal[*at].clone()).collect();
         self.beneath = kept.iter().map(|at| self.beneath[*at]).collect();

@@ -198,17 +198,6 @@ impl JournalIndex {
         self.renewed = Renewed { before, undecided };
     }
 
-    /// Whether it is a slot that is not decided that keeps the oldest segment, although newer ones have begun.
-    pub(crate) fn is_kept_by_undecided(
-        &mut self,
-        parts: &[Part],
-        dealing: Dealing,
-        chosen: impl Fn(Bucket) -> Slot,
-    ) -> bool {
-        self.settle(parts, dealing);
-        self.oldest_stragglers(parts, dealing).iter().any(|(bucket, slot)| chosen(*bucket) < *slot)
-    }
-
     /// The first segment that holds something still needed for recovery.
     pub(crate) fn oldest_needed(&self) -> Option<u64> {
         self.segments.keys().next().copied()
@@ -224,24 +213,22 @@ impl JournalIndex {
         self.newest
     }
 
-    /// Records that keep the oldest segment although newer ones have begun; only the first few. Looks at all that is left of it.
+    /// Records that keep the oldest segment although a newer one, `active`, is written to; only the first few. Looks at all that is left of it.
     pub(crate) fn stragglers(
         &mut self,
         count: usize,
         parts: &[Part],
         dealing: Dealing,
+        active: u64,
     ) -> Vec<(Bucket, Slot)> {
-        self.oldest_stragglers(parts, dealing).iter().take(count).copied().collect()
-    }
-
-    fn oldest_stragglers(&mut self, parts: &[Part], dealing: Dealing) -> &[(Bucket, Slot)] {
-        if self.segments.len() < 2 {
-            return &[];
-        }
-        let Some((segment, records)) = self.segments.iter_mut().next() else { return &[] };
-        records
-            .retain(|record| is_needed(*record, parts, dealing) && !self.renewed.covers(*segment, *record));
-        records
+        let Some(mut oldest) = self.segments.first_entry().filter(|oldest| *oldest.key() < active) else {
+            return Vec::new();
+        };
+        let segment = *oldest.key();
+        oldest
+            .get_mut()
+            .retain(|record| is_needed(*record, parts, dealing) && !self.renewed.covers(segment, *record));
+        oldest.get().iter().take(count).copied().collect()
     }
 
     /// Segments below `first` are gone.
@@ -339,7 +326,7 @@ mod tests {
             durable(&mut parts, bucket, slot);
             (0..4).for_each(|_| index.settle(&parts, dealing));
             assert_eq!(index.oldest_needed(), needed, "bucket {bucket} slot {slot}");
-            let found = index.stragglers(9, &parts, dealing);
+            let found = index.stragglers(9, &parts, dealing, 2);
             assert_eq!(found.iter().map(|(bucket, slot)| (bucket.0, slot.0)).collect::<Vec<_>>(), stragglers);
         }
     }

@@ -99,7 +99,10 @@ impl Worker {
             let slot = open.slot;
             if open.resend_at <= now {
                 self.counters.resends += 1;
-                self.retry(bucket);
+                // One that backed off would record a promise.
+                if !self.core.status(bucket).backed_off || !self.is_saturated(bucket) {
+                    self.retry(bucket);
+                }
                 self.active.open(bucket, slot).resend_at = now + self.settings.resend_ms;
             }
             if open.finish_at <= now {

@@ -188,6 +188,8 @@ pub(crate) struct Worker {
     /// When the floors of buckets that only learn are asked for next.
     pub(super) next_floor_question: u64,
     pub(super) nudges: Nudges,
+    /// The segment of the journal that was written to when it was told last.
+    pub(super) active_segment: u64,
     /// Undecided slots that are being recorded again, if any are.
     pub(super) renewal: Option<Renewal>,
     random: u64,

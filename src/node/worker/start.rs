@@ -111,6 +111,7 @@ impl Worker {
             next_straggler: 0,
             next_floor_question: 0,
             nudges: Nudges::default(),
+            active_segment: 0,
             renewal: None,
             next_sweep: 0,
             last_tick: 0,

@@ -149,7 +149,7 @@ fn reclaim(
         tracing::debug!(%error, "from where to replay the journal could not be written down");
     }
     if plan.shorten && forced.is_due(needed) {
-        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Shorten));
+        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Shorten { active: active.0 }));
     }
 }
 

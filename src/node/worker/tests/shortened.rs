@@ -53,15 +53,30 @@ fn with_old_votes(disk: &Arc<MemoryDisk>) -> Recovered {
         tell(worker, 0, 2, &item);
     }
     commit(worker, &mut node.journal);
-    for round in 1.. {
-        tell(worker, 0, 2, &asked(FILLER, 1, round, Some(command(Bytes::from(vec![0; 100_000])))));
-        commit(worker, &mut node.journal);
-        if worker.index.newest() == 3 {
-            break;
-        }
-    }
+    fill(worker, &mut node.journal, 1, 3);
     assert_eq!(worker.needed_segment(false), 1);
     node
+}
+
+/// What node 2 asks for in a bucket that is voted for again and again.
+fn filling(bucket: Bucket, round: u32) -> Item {
+    asked(bucket, 1, round, Some(command(Bytes::from(vec![0; 100_000]))))
+}
+
+/// The journal goes on to a segment.
+fn fill(worker: &mut Worker, journal: &mut Journal, first_round: u32, segment: u64) {
+    let mut rounds = first_round..;
+    while worker.index.newest() < segment {
+        tell(worker, 0, 2, &filling(FILLER, rounds.next().unwrap()));
+        commit(worker, journal);
+    }
+}
+
+/// The journal's second thread and its disk have done what there is to do.
+fn shorten(worker: &mut Worker, journal: &mut Journal) {
+    worker.shorten_journal(journal.preparer().active_generation().0);
+    commit(worker, journal);
+    run_jobs(worker, journal);
 }
 
 #[test]
@@ -70,16 +85,15 @@ pub(super) fn what_counts_of_undecided_slots_is_recorded_again_and_the_journal_i
     {
         let mut node = with_old_votes(&disk);
         let worker = &mut node.workers[0];
-        worker.shorten_journal();
+        worker.shorten_journal(0);
         run_jobs(worker, &node.journal);
         assert_eq!(worker.needed_segment(true), 1, "as long as it is not synced");
         commit(worker, &mut node.journal);
         run_jobs(worker, &node.journal);
         let needed = worker.needed_segment(false);
         assert_eq!((needed, worker.counters.renewed_slots), (3, 3));
-        let (_, records) = worker.effects.unsynced();
-        worker.shorten_journal();
-        assert_eq!(worker.effects.unsynced().1, records, "once is enough");
+        worker.shorten_journal(needed);
+        assert_eq!(worker.effects.unsynced(), (0, 0), "once is enough");
         node.journal.preparer().reclaim(Generation(needed)).unwrap();
     }
     let node = recovered(disk, 1, 3, 8);
@@ -98,42 +112,135 @@ pub(super) fn what_counts_of_undecided_slots_is_recorded_again_and_the_journal_i
 pub(super) fn what_is_recorded_again_does_not_stand_for_what_was_decided_before() {
     let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
     let worker = &mut node.workers[0];
-    worker.shorten_journal();
+    worker.shorten_journal(0);
     commit(worker, &mut node.journal);
     assert_eq!((worker.needed_segment(false), worker.counters.renewed_slots), (1, 3));
     run_jobs(worker, &node.journal);
     assert_eq!(worker.needed_segment(false), 3);
 }
 
-/// A replica that waits for its floor, in a group without a majority, whose other buckets go on.
+/// Two workers share the journal, and one of them has a promise there and nothing else.
 #[test]
-fn a_floor_that_is_not_reached_is_recorded_again() {
+fn an_idle_worker_keeps_no_journal_either() {
+    let mut node = recovered_of(Arc::new(MemoryDisk::new(1)), 1, 3, &[7, 8]);
+    for worker in &mut node.workers {
+        found(worker, 1);
+        worker.peer_up(0, NodeId(2));
+    }
+    let of = |worker| (0..).map(Bucket).find(|bucket| node.dealing.worker(*bucket) == worker).unwrap();
+    let (idle, busy) = (of(0), of(1));
+    tell(&mut node.workers[0], 0, 2, &asked(idle, 1, 1, None));
+    commit(&mut node.workers[0], &mut node.journal);
+    for (round, segment) in [(1, 5), (1_000, 9)] {
+        let mut rounds = round..;
+        while node.workers[1].index.newest() < segment {
+            tell(&mut node.workers[1], 0, 2, &filling(busy, rounds.next().unwrap()));
+            commit(&mut node.workers[1], &mut node.journal);
+        }
+        node.workers.iter_mut().for_each(|worker| shorten(worker, &mut node.journal));
+        let needed: Vec<u64> = node.workers.iter().map(|worker| worker.needed_segment(false)).collect();
+        assert_eq!(needed, [segment; 2]);
+    }
+}
+
+/// Nobody may say again what a lost self has voted for.
+#[test]
+fn what_cannot_be_recorded_again_keeps_the_journal_and_has_nothing_else_recorded_again() {
+    let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
+    let worker = &mut node.workers[0];
+    worker.core.forget(OPEN, &mut worker.out);
+    for _ in 0..3 {
+        shorten(worker, &mut node.journal);
+    }
+    assert_eq!((worker.needed_segment(false), worker.counters.renewed_slots), (1, 0));
+}
+
+/// An admission forgets in memory what is not written down as forgotten yet: a start would vote with what its journal has.
+#[test]
+fn what_is_forgotten_in_memory_alone_stays_in_the_journal() {
     let disk = Arc::new(MemoryDisk::new(1));
     {
         let mut node = with_old_votes(&disk);
         let worker = &mut node.workers[0];
-        worker.core.forget(OPEN, &mut worker.out);
-        worker.core.vote_in_spite_of_loss(OPEN, Slot(8), &mut worker.out);
-        worker.pump(0);
+        tell(worker, 0, 2, &of_an_unknown_life(1));
         commit(worker, &mut node.journal);
-        for round in 1_000.. {
-            tell(worker, 0, 2, &asked(FILLER, 1, round, Some(command(Bytes::from(vec![0; 100_000])))));
-            commit(worker, &mut node.journal);
-            if worker.index.newest() == 5 {
-                break;
-            }
-        }
-        worker.shorten_journal();
-        commit(worker, &mut node.journal);
-        run_jobs(worker, &node.journal);
-        assert_eq!(worker.needed_segment(false), 5);
-        // What the lost self voted for is not its vote any more; should it be decided, that is recorded.
-        assert!(!worker.core.status(OPEN).accepted.is_some());
-        node.journal.preparer().reclaim(Generation(5)).unwrap();
+        assert!(worker.is_admitting());
+        worker.effects.jobs.clear();
+        shorten(worker, &mut node.journal);
+        let needed = worker.needed_segment(false);
+        assert_eq!(needed, 1);
+        node.journal.witness().unwrap();
     }
-    let node = recovered(disk, 1, 3, 8);
-    let status = node.workers[0].core.status(OPEN);
-    assert_eq!((status.vote, status.promised), (thermocline_paxos::Vote::From(Slot(9)), Ballot::ZERO));
+    let status = recovered(disk, 1, 3, 8).workers[0].core.status(OPEN);
+    assert_eq!((status.promised, status.accepted), (ballot(5), ballot(2)));
+}
+
+/// Else they would go on for ever, each because of the one before.
+#[test]
+fn what_is_recorded_again_is_at_most_half_of_what_that_frees() {
+    let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
+    let worker = &mut node.workers[0];
+    for bucket in (100..134).map(Bucket) {
+        tell(worker, 0, 2, &filling(bucket, 1));
+        commit(worker, &mut node.journal);
+    }
+    assert_eq!(worker.index.newest(), 6, "segments of a mebibyte, three and a half of them undecided");
+    for segment in [6, 7] {
+        fill(worker, &mut node.journal, 1_000 * segment as u32, segment);
+        for _ in 0..3 {
+            shorten(worker, &mut node.journal);
+        }
+        assert_eq!((worker.index.newest(), worker.needed_segment(false)), (segment, 1));
+    }
+    fill(worker, &mut node.journal, 8_000, 8);
+    shorten(worker, &mut node.journal);
+    let newest = worker.index.newest();
+    assert!(newest <= 12 && worker.needed_segment(false) == 8);
+    for _ in 0..3 {
+        shorten(worker, &mut node.journal);
+    }
+    assert_eq!((worker.index.newest(), worker.counters.renewed_slots), (newest, 37));
+}
+
+/// The values are large, and some always wait for the disk.
+#[test]
+fn slots_are_recorded_again_however_much_is_under_way() {
+    let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
+    let worker = &mut node.workers[0];
+    let mut rounds = 20_000..;
+    let mut put = |worker: &mut Worker| {
+        for _ in 0..45 {
+            tell(worker, 0, 2, &filling(FILLER, rounds.next().unwrap()));
+        }
+    };
+    put(worker);
+    worker.shorten_journal(3);
+    for _ in 0..4 {
+        let submissions: Vec<Submission> = worker.effects().take_submissions().collect();
+        // What comes while the disk writes.
+        put(worker);
+        for mut submission in submissions {
+            node.journal.commit(&mut [&mut submission.batch]).unwrap();
+            submission.place();
+            worker.journal_synced(0, submission);
+        }
+    }
+    assert_eq!(worker.counters.renewed_slots, 3);
+}
+
+#[test]
+fn nothing_is_recorded_again_while_the_journal_is_full() {
+    let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
+    let worker = &mut node.workers[0];
+    worker.journal_full(true);
+    worker.shorten_journal(3);
+    assert_eq!(worker.effects.unsynced(), (0, 0));
+    worker.journal_full(false);
+    worker.shorten_journal(3);
+    worker.journal_full(true);
+    let records = worker.effects.unsynced().0;
+    commit(worker, &mut node.journal);
+    assert!(records > 0 && worker.effects.unsynced() == (0, 0));
 }
 
 #[test]
@@ -179,5 +286,9 @@ fn a_state_is_written_when_a_start_would_have_to_replay_too_much_for_it() {
         }
     }
     assert_eq!(worker.durable(GOES_ON), Slot(1));
-    assert_eq!(newest_when_written, [3], "segments of a mebibyte; what has nothing to be written is left alone");
+    assert_eq!(
+        newest_when_written,
+        [3],
+        "segments of a mebibyte; what has nothing to be written is left alone"
+    );
 }

@@ -364,12 +364,16 @@ impl Machine {
     pub fn end_commit(&mut self) -> Result<Synced, Error> {
         let mut batches: Vec<&mut JournalBatch> =
             self.committing.iter_mut().map(|(_, submission)| &mut submission.batch).collect();
-        let mut committed = self.journal.commit(&mut batches).map(|_| false);
+        let mut committed = self.journal.commit(&mut batches).map(|committed| (false, committed.sequence));
         if matches!(committed, Err(JournalError::Full { .. })) {
-            committed = self.journal.commit_from_headroom(&mut batches).map(|_| true);
+            let from_headroom = self.journal.commit_from_headroom(&mut batches);
+            committed = from_headroom.map(|committed| (true, committed.sequence));
         }
-        match committed {
-            Ok(full) => self.set_full(full),
+        let commit = match committed {
+            Ok((full, commit)) => {
+                self.set_full(full);
+                commit
+            }
             Err(JournalError::Full { .. }) => {
                 self.set_full(true);
                 for worker in &mut self.workers {
@@ -378,9 +382,9 @@ impl Machine {
                 return Ok(Synced::default());
             }
             Err(error) => return Err(crate::node::journal_error(&error)),
-        }
+        };
         for (_, submission) in &mut self.committing {
-            submission.place();
+            submission.place(commit);
         }
         Ok(Synced { submissions: std::mem::take(&mut self.committing) })
     }

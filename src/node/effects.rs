@@ -6,7 +6,7 @@ use bytes::Bytes;
 use thermocline_paxos::{Bucket, Command, NodeId, Record, Slot, Ticket};
 use thermocline_tiers::disk::AlignedBuffer;
 use thermocline_tiers::hot::journal::{
-    JournalBatch, JournalConfig, JournalError, JournalReader, Position, RecordHead, RecordKind,
+    JournalBatch, JournalConfig, JournalError, JournalReader, Position, RecordHead, RecordKind, Sequence,
 };
 use thermocline_tiers::hot::state::{
     Finished, GetJob, Job as StateJob, Page, Record as StateRecord, ScanJob, StateError,
@@ -61,11 +61,14 @@ pub(crate) struct Submission {
     pub(crate) records: Vec<Placed>,
     /// The ticket of the last record.
     pub(crate) through: Ticket,
+    /// Once it is synced: a commit that it was, or that was synced with it.
+    pub(crate) commit: Sequence,
 }
 
 impl Submission {
-    /// The batch is synced: its records lie where it says.
-    pub(crate) fn place(&mut self) {
+    /// The batch is synced, and so is this commit: its records lie where it says.
+    pub(crate) fn place(&mut self, commit: Sequence) {
+        self.commit = commit;
         for (record, position) in self.records.iter_mut().zip(self.batch.positions()) {
             record.position = Some(position);
         }
@@ -152,6 +155,7 @@ impl Effects {
             batch: JournalBatch::new(&self.config),
             records: Vec::new(),
             through: Ticket::default(),
+            commit: Sequence(0),
         })
     }
 

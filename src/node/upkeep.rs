@@ -172,7 +172,11 @@ impl Worker {
     pub(super) fn release_state_jobs(&mut self) {
         let early = plant::on(Plant::FlushAheadOfJournal);
         while self.held_jobs.front().is_some_and(|(after, ..)| *after <= self.synced || early) {
-            if let Some((_, part, job)) = self.held_jobs.pop_front() {
+            if let Some((_, part, mut job)) = self.held_jobs.pop_front() {
+                // A start whose journal ends before that knows by it that the end is lost.
+                if self.settings.is_durable {
+                    job.rest_on(self.synced_commit.0);
+                }
                 self.effects.jobs.push(Job::State(part, job));
             }
         }

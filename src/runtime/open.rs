@@ -108,6 +108,7 @@ fn recover(config: &Config) -> Result<Opened, Error> {
             transfer_bytes_s_max: config.transfer_bytes_s_max / u64::from(config.workers.max(1)),
             audit_every_ms: u64::from(config.audit_every_s) * 1_000,
             replay_bytes: config.journal_replay_bytes,
+            is_durable: config.sync == Sync::Disk,
             address: own_address(config),
             ..Settings::new(NodeId(config.node_id), seed)
         },

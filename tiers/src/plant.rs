@@ -55,6 +55,8 @@ plants! {
     HistoryChainIgnored,
     /// Where a journal's end is in doubt, nobody is told that something may be lost behind its last record.
     EndTakenForWhole,
+    /// A journal that ends before a commit of which the caller knows is taken for whole.
+    LostEndIgnored,
     /// What lies in segments that end in doubt is read with the rest of the history.
     SuspectRead,
     /// A manifest names runs that are not synced.

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Vote};
 use thermocline_tiers::disk::{AlignedBuffer, Disk};
 use thermocline_tiers::hot::journal::{
-    Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalError, JournalIdentity, Position,
+    Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalError, JournalIdentity,
+    Position, Sequence,
 };
 use thermocline_tiers::hot::state::{Part, StateConfig};
 
@@ -125,6 +126,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let identity = file.read();
     let dealing = Dealing::new(identity.parts, plan.workers);
     let failed = installing(&parts, dealing, &plan.route);
+    // The state was written once this was synced.
+    let rests_on = Sequence(parts.iter().map(Part::rests_on).max().unwrap_or_default());
     let mut replay = Replayer::new(&mut parts, dealing, &plan.route, &identity, failed);
     let journal_identity = JournalIdentity {
         cluster: cluster_number(&identity.cluster),
@@ -136,6 +139,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         Path::new("journal"),
         plan.journal.clone(),
         journal_identity,
+        rests_on,
         |found| match found {
             Found::Record(record, position) => replay.take(record, position),
             Found::Lost(scope) => replay.lost(scope),
@@ -152,6 +156,10 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let recovered = reach(&found);
     let drawn = plan.clients.first().copied().unwrap_or_default();
     let identity = begin_life(&file, &found, &plan.route, (drawn.max(1), recovered), &peers)?;
+    // What is lost is written down as forgotten; the next start is not to find it lost again, behind what is recorded from now on.
+    for part in &mut parts {
+        part.rest_on_no_more_than(found.sequence.0).map_err(|error| super::state_error(&error))?;
+    }
     // A start is named by a random number, and not by the directory's: should this be an old copy of the directory, then no
     // ballot of it is one that was issued before (I4).
     let start = if plant::on(Plant::BootRepeated) { identity.disk } else { drawn };
@@ -235,6 +243,9 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             founded,
             kept.clone(),
         ));
+        if let Some(worker) = workers.last_mut() {
+            worker.synced_commit = found.sequence;
+        }
     }
     if let Some(first) = workers.first_mut() {
         (first.counters.replayed_records, first.counters.replayed_commands) =

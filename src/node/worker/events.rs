@@ -170,6 +170,7 @@ impl Worker {
             self.reached(Reach { generation: generation.0, offset });
         }
         self.synced = submission.through;
+        self.synced_commit = self.synced_commit.max(submission.commit);
         self.core.persisted(submission.through, &mut self.out);
         self.answer_fetches();
         self.read_for_streams();

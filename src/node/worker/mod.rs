@@ -21,6 +21,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use thermocline_paxos::{Bucket, Core, NodeId, Output, Slot, Ticket};
+use thermocline_tiers::hot::journal::Sequence;
 use thermocline_tiers::hot::state::{Job as StateJob, Located, Part};
 
 use super::active::ActiveBuckets;
@@ -80,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) replay_bytes: u64,
     /// How often the replicas are compared without being asked to, in milliseconds; 0 for never.
     pub(crate) audit_every_ms: u64,
+    /// Whether what the disk has synced is durable.
+    pub(crate) is_durable: bool,
     /// Where this node can be reached, as of an epoch of the topology: peers may have another address of it.
     pub(crate) address: Option<(u64, String)>,
 }
@@ -102,6 +105,7 @@ impl Settings {
             stream_from: 256,
             stream_bytes: STRETCH_BYTES,
             replay_bytes: u64::MAX,
+            is_durable: true,
             audit_every_ms: 0,
             address: None,
         }
@@ -223,6 +227,8 @@ pub(crate) struct Worker {
     /// The last record given to the journal, and the last one synced.
     pub(super) last_ticket: Ticket,
     pub(super) synced: Ticket,
+    /// A commit of the journal that is synced, with all that is taken in of it.
+    pub(super) synced_commit: Sequence,
 }
 
 /// A fetch of another node: what it wants, and the record that must be synced first.

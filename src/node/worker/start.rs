@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use thermocline_paxos::{Bucket, Core, NodeId, Output, Ticket};
+use thermocline_tiers::hot::journal::Sequence;
 use thermocline_tiers::hot::state::Part;
 
 use super::{Kept, Settings, Worker};
@@ -129,6 +130,7 @@ impl Worker {
             decided_by_sync: true,
             last_ticket: Ticket::default(),
             synced: Ticket::default(),
+            synced_commit: Sequence(0),
             settings,
         }
     }

@@ -192,9 +192,9 @@ fn commit(worker: &mut Worker, journal: &mut Journal) {
     let mut submissions: Vec<Submission> = worker.effects().take_submissions().collect();
     let mut batches: Vec<&mut JournalBatch> =
         submissions.iter_mut().map(|submission| &mut submission.batch).collect();
-    journal.commit(&mut batches).unwrap();
+    let commit = journal.commit(&mut batches).unwrap().sequence;
     for mut submission in submissions {
-        submission.place();
+        submission.place(commit);
         worker.journal_synced(0, submission);
     }
 }

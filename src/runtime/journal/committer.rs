@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use thermocline_tiers::hot::journal::{Committed, Journal, JournalBatch, JournalError};
+use thermocline_tiers::hot::journal::{Committed, Journal, JournalBatch, JournalError, Sequence};
 
 use super::gate::JournalGate;
 use crate::runtime::mailbox::{Input, Mailbox};
@@ -47,16 +47,16 @@ impl Committer {
         self.quick >= QUICK_COMMITS
     }
 
-    /// Writes all records of the batches, durably, by [`Journal::commit`] or its like.
+    /// Writes all records of the batches, durably, by [`Journal::commit`] or its like; the last commit's number.
     pub(super) fn commit(
         &mut self,
         batches: &mut [&mut JournalBatch],
         write: impl FnOnce(&mut Journal, &mut [&mut JournalBatch]) -> Result<Committed, JournalError>,
-    ) -> Result<(), JournalError> {
+    ) -> Result<Sequence, JournalError> {
         let begun = Instant::now();
         let committed = write(&mut self.journal, batches)?;
         self.note(begun, &committed);
-        Ok(())
+        Ok(committed.sequence)
     }
 
     /// What a commit shows of the disk, and is to be told of it.

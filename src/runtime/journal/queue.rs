@@ -64,11 +64,9 @@ impl JournalQueue {
         }
         *shared = Some(committer);
         drop(shared);
-        if committed.is_err() {
-            return false;
-        }
+        let Ok(commit) = committed else { return false };
         self.gate.commits_by_workers.fetch_add(1, Ordering::Relaxed);
-        submissions.iter_mut().for_each(Submission::place);
+        submissions.iter_mut().for_each(|submission| submission.place(commit));
         if was_witnessed {
             let _ = self.sender.send(Message::Unwitnessed);
         }

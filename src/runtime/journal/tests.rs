@@ -67,7 +67,7 @@ impl Scene {
         batch.push(head, |payload| payload.put(&[1; RECORD_BYTES])).unwrap();
         let records = vec![Placed::of_command(bucket, slot, None)];
         self.next += 1;
-        Submission { batch, records, through: Ticket(slot.0) }
+        Submission { batch, records, through: Ticket(slot.0), commit: Sequence(0) }
     }
 
     fn submit(&mut self) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use thermocline_tiers::disk::Lock;
-use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalError};
+use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalError, Sequence};
 
 use super::committer::Committer;
 use super::gate::JournalGate;
@@ -118,13 +118,13 @@ impl Committer {
         let mut batches: Vec<&mut JournalBatch> =
             waiting.iter_mut().map(|(_, submission)| &mut submission.batch).collect();
         match self.commit_with_room(&mut batches) {
-            Ok(true) => {
+            Ok(Some(commit)) => {
                 for (worker, mut submission) in waiting.drain(..) {
-                    submission.place();
+                    submission.place(commit);
                     self.mailboxes[worker].push(Input::Synced(submission));
                 }
             }
-            Ok(false) => waiting.clear(),
+            Ok(None) => waiting.clear(),
             Err(error) => {
                 waiting.clear();
                 self.fail(&error);
@@ -132,12 +132,15 @@ impl Committer {
         }
     }
 
-    /// Commits as soon as there is room; says no if it is to end before.
-    fn commit_with_room(&mut self, batches: &mut [&mut JournalBatch]) -> Result<bool, JournalError> {
+    /// Commits as soon as there is room; `None` if it is to end before.
+    fn commit_with_room(
+        &mut self,
+        batches: &mut [&mut JournalBatch],
+    ) -> Result<Option<Sequence>, JournalError> {
         loop {
             match self.commit(batches, Journal::commit) {
                 Err(JournalError::Full { .. }) => {}
-                other => return other.map(|()| true),
+                other => return other.map(Some),
             }
             // Nothing was written. New writes are refused until segments are given back. What waits may use the headroom: the
             // state can only be flushed, and segments be given back, when it is synced.
@@ -149,10 +152,10 @@ impl Committer {
             let _ = self.preparing.send(());
             match self.commit(batches, Journal::commit_from_headroom) {
                 Err(JournalError::Full { .. }) => {}
-                other => return other.map(|()| true),
+                other => return other.map(Some),
             }
             if self.gate.ending.load(Ordering::Acquire) {
-                return Ok(false);
+                return Ok(None);
             }
             std::thread::sleep(FULL_PAUSE);
         }

@@ -70,6 +70,7 @@ const fn of_tiers(bug: TiersPlant) -> Test {
         TiersPlant::ReleaseBeforeCatalog => journal("a_release_before_the_catalog_says_so_is_caught"),
         TiersPlant::HistoryChainIgnored => journal("a_loss_between_segments_of_history_is_caught"),
         TiersPlant::EndTakenForWhole => journal("an_end_in_doubt_taken_for_whole_is_caught"),
+        TiersPlant::LostEndIgnored => journal("a_lost_end_that_is_ignored_is_caught"),
         TiersPlant::SuspectRead => journal("a_segment_in_doubt_that_is_read_is_caught"),
         TiersPlant::ManifestBeforeSync => state("a_manifest_before_the_sync_of_its_runs_is_noticed"),
         TiersPlant::ManifestNotSynced => state("a_manifest_in_its_place_before_it_is_synced_is_noticed"),

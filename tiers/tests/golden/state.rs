@@ -20,6 +20,7 @@ const FILES: [&str; 5] = [
     "0000000000000003.run",
     "0000000000000004.run",
 ];
+const COMMIT: u64 = 0x2324_2526_2728_292a;
 const LOW: Bucket = Bucket(0x0102_0304);
 const HIGH: Bucket = Bucket(u32::MAX);
 const TOKEN: TokenKey = TokenKey { client: 0x4142_4344_4546_4748, counter: 0x5152_5354_5556_5758 };
@@ -27,7 +28,7 @@ const LINK: Attribute = Attribute { kind: 0x61, index: 0x6263_6465_6667_6869 };
 const LOW_DIGEST: Digest = Digest(0xca02_2af7_1db2_1c03_226c_20d3_9c91_3b72);
 
 fn golden() -> Golden<'static> {
-    Golden { folder: "state-v1", directory: Path::new("s"), names: &FILES }
+    Golden { folder: "state-v2", directory: Path::new("s"), names: &FILES }
 }
 
 fn open(disk: &MemoryDisk) -> Part {
@@ -62,8 +63,9 @@ fn write() -> MemoryDisk {
         }
         apply.finish();
     }
-    let finished = part.freeze().unwrap().run();
-    part.install(finished).unwrap();
+    let mut flush = part.freeze().unwrap();
+    flush.rest_on(COMMIT);
+    part.install(flush.run()).unwrap();
     disk
 }
 
@@ -78,7 +80,7 @@ fn todays_writer_makes_the_same_bytes() {
 fn todays_reader_understands_the_old_bytes() {
     let disk = golden().disk();
     let part = open(&disk);
-    assert_eq!(part.buckets(), [LOW, HIGH]);
+    assert_eq!((part.buckets(), part.rests_on()), (vec![LOW, HIGH], COMMIT));
     assert_eq!((part.applied(LOW), part.applied(HIGH)), (Slot(2), Slot(1)));
     assert_eq!(part.digest(LOW), LOW_DIGEST);
     let get = |entity, position| match part.get(LOW, &Key::new(entity, position).unwrap()) {

@@ -174,13 +174,13 @@ impl World {
         }
         let mut batches: Vec<&mut JournalBatch> =
             writing.iter_mut().map(|submission| &mut submission.batch).collect();
-        let rolled = running.journal.commit(&mut batches).unwrap().rolled;
+        let committed = running.journal.commit(&mut batches).unwrap();
         for mut submission in writing {
-            submission.place();
+            submission.place(committed.sequence);
             running.worker.journal_synced(now, submission);
         }
         running.read_history();
-        if rolled {
+        if committed.rolled {
             running.reclaim(retain);
         }
     }

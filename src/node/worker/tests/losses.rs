@@ -103,3 +103,37 @@ pub(super) fn nothing_is_applied_to_a_part_of_a_copy() {
     assert!(worker.part(BUCKET).is_installing(state_bucket) && worker.lacks_state(BUCKET));
     assert!(worker.transfers.concerns(BUCKET), "it is taken over again");
 }
+
+/// The last commit says that the vote before it lost, and is damaged as if it had been torn. The state was written when that commit was synced.
+#[test]
+pub(super) fn a_state_that_was_written_after_the_end_of_the_journal_tells_that_the_end_is_lost() {
+    let disk = Arc::new(MemoryDisk::new(1));
+    let last = {
+        let mut journal = recovered(disk.clone(), 1, 3, 7).journal;
+        write_down(&mut journal, BUCKET, &vote(1, 1, 1));
+        write_down(&mut journal, BUCKET, &Record::Chosen { slot: Slot(1), command: command(2) })
+    };
+    let flushed = |client| {
+        let mut node = recovered(disk.clone(), 1, 3, client);
+        let worker = &mut node.workers[0];
+        let before = (node.report.damage.len(), reached(worker), worker.core.status(BUCKET).vote);
+        worker.flush_parts();
+        run_jobs(worker, &node.journal);
+        before
+    };
+    assert_eq!((flushed(8).0, flushed(9).1), (0, (1, 1, 1)));
+    let path = PathBuf::from(format!("journal/segment-{:016x}", last.generation.0));
+    disk.flip_bits(&path, u64::from(last.offset) + PAYLOAD as u64, 4).unwrap();
+    let (damages, reached, vote) = flushed(10);
+    assert_eq!((damages, reached), (1, (1, 1, 0)), "what may have lost is served to nobody");
+    assert_eq!(vote, thermocline_paxos::Vote::LearnerOnly);
+    // The next one knows it from the identity and the journal, and does not find it anew.
+    let mut node = recovered(disk, 1, 3, 11);
+    assert!(node.identity.read().amnesia.concerns(BUCKET.0));
+    assert!(
+        node.report.damage.iter().all(|damage| damage.contains("EarlierDamage")),
+        "{:?}",
+        node.report.damage
+    );
+    node.journal.witness().unwrap();
+}

@@ -220,8 +220,8 @@ fn slots_are_recorded_again_however_much_is_under_way() {
         // What comes while the disk writes.
         put(worker);
         for mut submission in submissions {
-            node.journal.commit(&mut [&mut submission.batch]).unwrap();
-            submission.place();
+            let commit = node.journal.commit(&mut [&mut submission.batch]).unwrap().sequence;
+            submission.place(commit);
             worker.journal_synced(0, submission);
         }
     }

@@ -186,14 +186,15 @@ impl Journal {
         identity: JournalIdentity,
         mut visit: impl FnMut(Record<'_>, Position),
     ) -> Result<(Journal, Recovered), JournalError> {
-        Self::open_and_follow(disk, directory, config, identity, |found| {
+        Self::open_and_follow(disk, directory, config, identity, Sequence(0), |found| {
             if let Found::Record(record, position) = found {
                 visit(record, position);
             }
         })
     }
 
-    /// As [`open`](Self::open), and `visit` is told, between the records and behind the last one, where others may have been lost.
+    /// As [`open`](Self::open), and `visit` is told, between the records and behind the last one, where others may have been lost. A journal that ends before
+    /// the commit `synced`, of which the caller knows from elsewhere that it was acknowledged, has lost its end.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -202,6 +203,7 @@ impl Journal {
         directory: &Path,
         config: JournalConfig,
         identity: JournalIdentity,
+        synced: Sequence,
         mut visit: impl FnMut(Found<'_>),
     ) -> Result<(Journal, Recovered), JournalError> {
         config.check()?;
@@ -211,7 +213,7 @@ impl Journal {
             _ => cannot("lock", directory)(error),
         })?;
         let survey = Survey::new(&*disk, directory, identity)?;
-        let replayed = replay(&*disk, &survey, identity, &mut visit);
+        let replayed = replay(&*disk, &survey, identity, synced, &mut visit);
         finish::finish(disk, directory, config, identity, lock, survey, replayed)
     }
 }

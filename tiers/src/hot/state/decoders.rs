@@ -35,7 +35,7 @@ pub fn manifest(bytes: &[u8]) {
         let Ok(found) = manifest::decode(path, &bytes, IDENTITY, &config()) else { continue };
         let store = store(&MemoryDisk::new(1));
         store.next_file.store(found.next_file, Ordering::Relaxed);
-        let again = manifest::encode(&store, found.next_age, found.runs.iter(), &found.marks);
+        let again = manifest::encode(&store, found.next_age, found.rests_on, found.runs.iter(), &found.marks);
         let Ok(again) = manifest::decode(path, &again, IDENTITY, &config()) else {
             panic!("a manifest that was read cannot be written");
         };
@@ -272,7 +272,7 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
     store.next_file.store(2, Ordering::Relaxed);
     let mark = |applied| manifest::Mark { applied: crate::hot::Slot(applied), ..manifest::Mark::default() };
     let marks = [(Bucket(1), mark(5)), (Bucket(2), mark(9))].into();
-    vec![manifest::encode(&store, Age(2), [run_meta(400)].iter(), &marks)]
+    vec![manifest::encode(&store, Age(2), 7, [run_meta(400)].iter(), &marks)]
 }
 
 /// A run of three undated records.

@@ -64,6 +64,8 @@ pub(super) struct Base {
     pub(super) marks: Arc<Marks>,
     /// Above every age given out.
     pub(super) next_age: Age,
+    /// See [`Part::rests_on`](super::Part::rests_on).
+    pub(super) rests_on: u64,
 }
 
 /// What a job has done, for [`Part::install`](super::Part::install).
@@ -78,6 +80,7 @@ pub struct Finished {
 pub(super) struct Done {
     pub(super) runs: Arc<RunList>,
     pub(super) marks: Arc<Marks>,
+    pub(super) rests_on: u64,
     /// The newest memtable that was flushed.
     pub(super) flushed: Option<Age>,
     pub(super) written: u64,
@@ -94,6 +97,12 @@ impl Job {
             Work::Drop { .. } => JobKind::Drop,
             Work::Sweep => JobKind::Sweep,
         }
+    }
+
+    /// What it writes rests on the caller's journal through this commit, of those that are numbered from 1; the highest number that it was told counts.
+    /// The next [`Part::rests_on`](super::Part::rests_on) tells.
+    pub fn rest_on(&mut self, commit: u64) {
+        self.base.rests_on = self.base.rests_on.max(commit);
     }
 
     /// Does it: writes and syncs files and the manifest. Blocks.
@@ -348,11 +357,14 @@ impl Base {
 
     fn install(&self, runs: &RunList, marks: &Marks) -> Result<(), StateError> {
         let metas = runs.all().map(|run| &run.meta);
-        manifest::replace(&self.store, &manifest::encode(&self.store, self.next_age, metas, marks))
+        manifest::replace(
+            &self.store,
+            &manifest::encode(&self.store, self.next_age, self.rests_on, metas, marks),
+        )
     }
 
     fn done(&self, runs: Arc<RunList>, marks: Arc<Marks>, made: &Made, dead: Vec<Arc<Run>>) -> Done {
-        Done { runs, marks, flushed: None, written: made.bytes, dead }
+        Done { runs, marks, rests_on: self.rests_on, flushed: None, written: made.bytes, dead }
     }
 }
 

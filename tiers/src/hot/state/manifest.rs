@@ -32,13 +32,15 @@ pub(super) type Marks = BTreeMap<Bucket, Mark>;
 pub(super) struct Manifest {
     pub(super) next_file: u64,
     pub(super) next_age: Age,
+    /// See [`Part::rests_on`](super::Part::rests_on).
+    pub(super) rests_on: u64,
     pub(super) runs: Vec<RunMeta>,
     pub(super) marks: Marks,
 }
 
 const MAGIC: [u8; 4] = *b"TCmf";
-const FORMAT: u32 = 1;
-const HEADER_BYTES: usize = 4 + 4 + 16 + 4 + 8 + 8 + 8 + 8 + 4 + 4;
+const FORMAT: u32 = 2;
+const HEADER_BYTES: usize = 4 + 4 + 16 + 4 + 8 + 8 + 8 + 8 + 8 + 4 + 4;
 
 pub(super) fn path(dir: &Path) -> PathBuf {
     dir.join("manifest")
@@ -51,6 +53,7 @@ pub(super) fn new_path(dir: &Path) -> PathBuf {
 pub(super) fn encode<'a>(
     store: &RunStore,
     next_age: Age,
+    rests_on: u64,
     runs: impl Iterator<Item = &'a RunMeta>,
     marks: &Marks,
 ) -> Vec<u8> {
@@ -63,6 +66,7 @@ pub(super) fn encode<'a>(
     out.extend_from_slice(&store.config.outcome_slots.to_le_bytes());
     out.extend_from_slice(&store.next_file.load(Ordering::Relaxed).to_le_bytes());
     out.extend_from_slice(&next_age.0.to_le_bytes());
+    out.extend_from_slice(&rests_on.to_le_bytes());
     let counts = out.len();
     out.extend_from_slice(&0_u32.to_le_bytes());
     out.extend_from_slice(&(marks.len() as u32).to_le_bytes());
@@ -161,6 +165,7 @@ impl Fixed {
 fn contents(input: &mut Input<'_>) -> Result<Manifest, &'static str> {
     let next_file = input.u64()?;
     let next_age = Age(input.u64()?);
+    let rests_on = input.u64()?;
     let (runs_count, marks_count) = (input.u32()?, input.u32()?);
     let mut runs = Vec::new();
     for _ in 0..runs_count {
@@ -190,7 +195,7 @@ fn contents(input: &mut Input<'_>) -> Result<Manifest, &'static str> {
         let digest = Digest(input.u128()?);
         marks.insert(bucket, Mark { applied, digest, wiped_below: Age(input.u64()?) });
     }
-    Ok(Manifest { next_file, next_age, runs, marks })
+    Ok(Manifest { next_file, next_age, rests_on, runs, marks })
 }
 
 /// The runs that a manifest names, each set from the newest to the oldest; the error says what cannot be.

@@ -58,7 +58,7 @@ impl Part {
             }
             return make(store);
         };
-        let Manifest { next_file, next_age, runs, marks } =
+        let Manifest { next_file, next_age, rests_on, runs, marks } =
             manifest::decode(&path, &bytes, identity, &store.config)?;
         let above = files.last().map_or(0, |last| last.0.saturating_add(1));
         store.next_file.store(next_file.max(above), Ordering::Relaxed);
@@ -69,20 +69,20 @@ impl Part {
         })?;
         check_there(&runs, &files)?;
         remove_left_over(&store, &runs, &files)?;
-        Ok(Part::new(store, runs, marks, next_age))
+        Ok(Part::new(store, runs, marks, next_age, rests_on))
     }
 }
 
 fn make(store: Arc<RunStore>) -> Result<Part, StateError> {
     let (runs, marks, next_age) = (RunList::default(), Marks::new(), Age(1));
-    let bytes = manifest::encode(&store, next_age, std::iter::empty(), &marks);
+    let bytes = manifest::encode(&store, next_age, 0, std::iter::empty(), &marks);
     manifest::replace(&store, &bytes)?;
     // The directory itself may be new, and those above it.
     for above in store.dir.ancestors().skip(1) {
         let io = |source| StateError::Io { action: "sync", file: above.to_path_buf(), source };
         store.disk.sync_directory(above).map_err(io)?;
     }
-    Ok(Part::new(store, runs, marks, next_age))
+    Ok(Part::new(store, runs, marks, next_age, 0))
 }
 
 fn check_there(runs: &RunList, files: &BTreeSet<RunId>) -> Result<(), StateError> {

@@ -13,7 +13,7 @@ use super::config::StateConfig;
 use super::error::StateError;
 use super::job::{Base, Finished, Job, JobKind, Work};
 use super::key::{RunSet, Window};
-use super::manifest::{Mark, Marks};
+use super::manifest::{self, Mark, Marks};
 use super::memtable::Memtable;
 use super::meta::OUTCOME_BYTES;
 use super::record::{Attribute, Digest, TokenKey};
@@ -58,12 +58,20 @@ pub struct Part {
     dead: Vec<Arc<Run>>,
     /// Runs with damaged blocks: they are read as far as they can be, and merged with nothing.
     unmergeable: HashSet<RunId>,
+    /// What the last manifest says.
+    rests_on: u64,
     flushed_bytes: u64,
     merged_bytes: u64,
 }
 
 impl Part {
-    pub(super) fn new(store: Arc<RunStore>, runs: RunList, marks: Marks, next_age: Age) -> Part {
+    pub(super) fn new(
+        store: Arc<RunStore>,
+        runs: RunList,
+        marks: Marks,
+        next_age: Age,
+        rests_on: u64,
+    ) -> Part {
         let active = Memtable::new(next_age, hash_seed(&store));
         let standing = |(bucket, mark): (&Bucket, &Mark)| Standing {
             bucket: *bucket,
@@ -84,6 +92,7 @@ impl Part {
             ticket: Weak::new(),
             dead: Vec::new(),
             unmergeable: HashSet::new(),
+            rests_on,
             flushed_bytes: 0,
             merged_bytes: 0,
         }
@@ -102,6 +111,29 @@ impl Part {
     /// The applied slot that a crash now would leave.
     pub fn durable(&self, bucket: Bucket) -> Slot {
         self.standing(bucket).map_or(Slot(0), |standing| standing.durable)
+    }
+
+    /// The highest number that a [job](Job::rest_on) was told whose work is durable: what the part has on the disk may come from the caller's journal
+    /// through the commit of that number. A journal that ends before it has lost its end.
+    pub fn rests_on(&self) -> u64 {
+        self.rests_on
+    }
+
+    /// The caller's journal ends with this commit, and it has written down what that means: from now on nothing rests on a later one. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`]: nothing has changed, or what it has cannot be known ([`StateError::Poisoned`] from then on).
+    pub fn rest_on_no_more_than(&mut self, commit: u64) -> Result<(), StateError> {
+        if self.rests_on > commit {
+            let runs = self.runs.all().map(|run| &run.meta);
+            let next_age = Age(self.active.age.0 + 1);
+            manifest::replace(
+                &self.store,
+                &manifest::encode(&self.store, next_age, commit, runs, &self.durable),
+            )?;
+            self.rests_on = commit;
+        }
+        Ok(())
     }
 
     /// Finds what a write to an entity will touch. With [`approach`](Part::approach) and [`touch`](Part::touch) this brings it into the
@@ -335,6 +367,7 @@ impl Part {
             runs: Arc::clone(&self.runs),
             marks: Arc::clone(&self.durable),
             next_age: Age(self.active.age.0 + 1),
+            rests_on: self.rests_on,
         };
         Job { work, base, dead, ticket }
     }
@@ -383,6 +416,7 @@ impl Part {
             });
         }
         self.durable = done.marks;
+        self.rests_on = self.rests_on.max(done.rests_on);
         if let Some(flushed) = done.flushed {
             self.frozen.retain(|memtable| memtable.age > flushed);
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::catalog::{Catalog, CatalogState};
 use super::super::error::JournalError;
-use super::super::layout::JournalIdentity;
+use super::super::layout::{JournalIdentity, Sequence};
 use super::super::segment::Position;
 use super::super::{Found, Record};
 use super::Recovered;
@@ -39,7 +39,7 @@ pub fn inspect(
     mut visit: impl FnMut(Record<'_>, Position),
 ) -> Result<Recovered, JournalError> {
     let mut survey = Survey::new(disk, directory, identity)?;
-    let mut replayed = replay(disk, &survey, identity, &mut |found| {
+    let mut replayed = replay(disk, &survey, identity, Sequence(0), &mut |found| {
         if let Found::Record(record, position) = found {
             visit(record, position);
         }

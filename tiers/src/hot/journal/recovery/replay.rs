@@ -53,6 +53,7 @@ pub(super) fn replay(
     disk: &dyn Disk,
     survey: &Survey,
     identity: JournalIdentity,
+    synced: Sequence,
     visit: &mut dyn FnMut(Found<'_>),
 ) -> Replayed {
     let expected = match survey.catalog {
@@ -70,7 +71,7 @@ pub(super) fn replay(
             break;
         }
     }
-    replay.finish(survey)
+    replay.finish(survey, synced)
 }
 
 /// Where a series goes on.
@@ -317,7 +318,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Decides how the series ends.
-    fn finish(mut self, survey: &Survey) -> Replayed {
+    fn finish(mut self, survey: &Survey, synced: Sequence) -> Replayed {
         let tail_index =
             self.contents.iter().rposition(|contents| contents.first_sequence.is_some()).unwrap_or(0);
         let mut torn = self.torn;
@@ -338,8 +339,18 @@ impl<'a> Replay<'a> {
             }
         }
         let last = self.segments.get(tail_index).map_or(Generation(0), |segment| segment.generation);
+        let lacks_end = synced > self.highest && !on(Plant::LostEndIgnored);
+        if lacks_end {
+            let reason = DamageReason::MissingCommits { first: self.highest.next(), last: synced };
+            let (path, end) = match self.segments.get(tail_index) {
+                Some(segment) => (segment.path.as_path(), self.contents[tail_index].end),
+                None => (survey.catalog_path.as_path(), 0),
+            };
+            self.damages.all_buckets(reason, path, last, end.into());
+        }
         let mut damages = survey.damages.0.iter().chain(&self.damages.0);
-        let is_hidden = damages.any(|damage| may_hide_the_end(damage, last)) && !on(Plant::EndTakenForWhole);
+        let may_be_hidden = damages.any(|damage| may_hide_the_end(damage, last));
+        let is_hidden = lacks_end || may_be_hidden && !on(Plant::EndTakenForWhole);
         if is_hidden {
             // What was recorded behind the last record may have been the last word on it.
             (self.visit)(Found::Lost(DamageScope::AllBuckets));

@@ -86,6 +86,14 @@ fn an_end_in_doubt_taken_for_whole_is_caught() {
 }
 
 #[test]
+fn a_lost_end_that_is_ignored_is_caught() {
+    catches(Plant::LostEndIgnored, || {
+        recovery::lost_end();
+        Ok(())
+    });
+}
+
+#[test]
 fn a_segment_in_doubt_that_is_read_is_caught() {
     catches(Plant::SuspectRead, || {
         history::what_ends_in_doubt_is_never_read();

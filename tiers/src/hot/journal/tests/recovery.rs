@@ -339,17 +339,58 @@ fn missing_segment() {
 }
 
 /// The records in their order, and whose may have been lost between them.
-fn follow(disk: &MemoryDisk) -> Vec<Result<(u32, u64), DamageScope>> {
-    let mut found = Vec::new();
-    Journal::open_and_follow(std::sync::Arc::new(disk.clone()), directory(), config(), identity(), |next| {
-        found.push(match next {
-            Found::Record(record, _) => Ok((record.head.bucket.0, record.head.slot.0)),
-            Found::Lost(scope) => Err(scope),
-        });
-    })
-    .unwrap();
+type Told = Vec<Result<(u32, u64), DamageScope>>;
+
+fn follow(disk: &MemoryDisk) -> Told {
+    follow_to(disk, Sequence(0)).0
+}
+
+/// The same, and what else there is to know, when a commit is known to have been acknowledged.
+fn follow_to(disk: &MemoryDisk, synced: Sequence) -> (Told, Journal, Recovered) {
+    let mut found = Told::new();
+    let shared = std::sync::Arc::new(disk.clone());
+    let (journal, recovered) =
+        Journal::open_and_follow(shared, directory(), config(), identity(), synced, |next| {
+            found.push(match next {
+                Found::Record(record, _) => Ok((record.head.bucket.0, record.head.slot.0)),
+                Found::Lost(scope) => Err(scope),
+            });
+        })
+        .unwrap();
     found.dedup();
-    found
+    (found, journal, recovered)
+}
+
+#[test]
+pub(super) fn lost_end() {
+    let (disk, positions) = three_segments();
+    let whole: Vec<_> = all_slots().into_iter().map(Ok).collect();
+    let (found, journal, recovered) = follow_to(&disk, Sequence(6));
+    assert_eq!((found, recovered.damage.len(), recovered.tail), (whole.clone(), 0, Tail::Clean));
+    drop(journal);
+    // Nothing in the journal tells that this is no torn write.
+    overwrite(&disk, &segment_path(3), commit_of(positions[10]) + 600, &vec![0; 5_000]);
+    let (left, lost) = (whole[..10].to_vec(), Err(DamageScope::AllBuckets));
+    assert_eq!(follow(&disk), left);
+    let records = |found: &Told| -> Told { found.iter().copied().filter(Result::is_ok).collect() };
+    for _ in 0..2 {
+        let (found, journal, recovered) = follow_to(&disk, Sequence(6));
+        let missing = DamageReason::MissingCommits { first: Sequence(6), last: Sequence(6) };
+        let damage = recovered.damage.last().unwrap();
+        assert_eq!((damage.scope, damage.reason), all(missing));
+        assert_eq!((records(&found), found.last()), (left.clone(), Some(&lost)));
+        assert_eq!((recovered.tail, recovered.sequence), (Tail::InDoubt, Sequence(5)));
+        assert!(journal.active_generation() > Some(damage.generation), "a floor there makes up for it");
+    }
+    // Once that is written down, the caller knows of no later commit than the journal has; the damage stays.
+    let (found, mut journal, recovered) = follow_to(&disk, Sequence(5));
+    assert_eq!((found.last(), recovered.damage.len()), (Some(&lost), 1));
+    assert_eq!(recovered.damage[0].reason, DamageReason::EarlierDamage);
+    commit(&mut journal, &[(7, 9, 50)]);
+    drop(journal);
+    let (found, _, recovered) = follow_to(&disk, Sequence(6));
+    assert_eq!(found[found.len() - 2..], [lost, Ok((7, 9))]);
+    assert_eq!((recovered.damage.len(), recovered.damage[0].generation), (1, Generation(3)));
 }
 
 #[test]

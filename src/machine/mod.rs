@@ -430,6 +430,7 @@ impl Machine {
         let needed = self.oldest_segment(Worker::needed_segment);
         let retain = if self.full { Retained::NOTHING } else { self.retain.beside(preparer.room()) };
         let active = preparer.active_generation();
+        self.workers.iter_mut().for_each(|worker| worker.journal_is_at(active.0));
         let plan = reclaim::plan(&preparer.segments(), retain, needed, active);
         let mut released = 0;
         // As above.
@@ -445,7 +446,7 @@ impl Machine {
         }
         if plan.shorten {
             for worker in &mut self.workers {
-                worker.shorten_journal(active.0);
+                worker.shorten_journal();
             }
         }
         released

@@ -496,13 +496,16 @@ impl Worker {
     /// Slots that keep the journal's oldest segment are decided, so that it can go.
     pub(super) fn decide_stragglers(&mut self, now: u64) {
         self.index.settle(&self.parts, self.settings.dealing);
+        if self.index.oldest_needed().is_some_and(|oldest| self.is_far_behind(oldest)) {
+            self.begin_renewal();
+        }
         if !self.founded {
             return;
         }
         let (dealing, active) = (self.settings.dealing, self.active_segment());
         for (bucket, slot) in self.index.stragglers(STRAGGLERS_MAX, &self.parts, dealing, active) {
             let status = self.core.status(bucket);
-            if status.chosen < slot && !status.proposing && !self.is_saturated(bucket) {
+            if status.chosen < slot && !status.proposing && self.may_decide(now, bucket) {
                 self.counters.finished_slots += 1;
                 self.finish_slot(now, bucket);
             }

@@ -19,6 +19,10 @@ pub(crate) const UNSYNCED_RECORDS_MAX: usize = 1 << 18;
 /// So many bytes of writes may be under way at each worker, beside the limit on their number.
 pub(crate) const WRITES_BYTES_MAX: usize = 256 << 20;
 
+/// While the journal is full, a worker sets out to have a slot decided so often at most, in milliseconds: what keeps old segments, or a read
+/// waiting, goes on, and the headroom lasts.
+const DECISION_WHEN_FULL_MS: u64 = 100;
+
 /// Room that a call needs beside the bytes of its write, in bytes: about what its places in queues and maps take.
 const CALL_BYTES: usize = 256;
 
@@ -56,8 +60,26 @@ impl Worker {
     }
 
     pub(super) fn journal_is_behind(&self) -> bool {
+        self.journal_full || self.has_much_unsynced()
+    }
+
+    fn has_much_unsynced(&self) -> bool {
         let (records, bytes) = self.effects.unsynced();
-        self.journal_full || records >= UNSYNCED_RECORDS_MAX || bytes >= UNSYNCED_BYTES_MAX
+        records >= UNSYNCED_RECORDS_MAX || bytes >= UNSYNCED_BYTES_MAX
+    }
+
+    /// Whether this node may set out to have the open slot of a bucket decided, which it will if it may. While the journal is full it may now and then,
+    /// when nothing waits for the disk.
+    pub(super) fn may_decide(&mut self, now: u64, bucket: Bucket) -> bool {
+        if !self.is_saturated(bucket) {
+            return true;
+        }
+        let is_idle = self.effects.unsynced().0 == 0 && !self.part(bucket).is_full();
+        let may = self.journal_full && is_idle && now >= self.next_decision_when_full;
+        if may {
+            self.next_decision_when_full = now + DECISION_WHEN_FULL_MS;
+        }
+        may
     }
 
     /// Whether a peer's message must be dropped, because it could make this node record something. A decision is told once, and nobody asks
@@ -66,6 +88,12 @@ impl Worker {
         let brings_command = message.accepted.as_ref().is_some_and(|accepted| accepted.command.is_some());
         let asks_for_promise = message.accepted.is_none() && message.promised.is_some() && !message.missing;
         if !(brings_command || asks_for_promise) || !self.is_saturated(message.bucket) {
+            return false;
+        }
+        let is_answer = message.promised.proposer() == self.core.me();
+        if is_answer && self.journal_full && !self.has_much_unsynced() && !self.part(message.bucket).is_full()
+        {
+            // To a proposal that is under way.
             return false;
         }
         self.counters.dropped_full += 1;

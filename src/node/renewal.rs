@@ -2,8 +2,8 @@
 //!
 //! The journal goes from its oldest end only, and a record of a slot that nobody decides is needed as long as that lasts. When the journal
 //! is to be shortened and such slots are why it cannot be, the votes of all the worker's undecided slots are recorded again at its end: once that
-//! is synced, and the state flushed, nothing before is needed. That pays if it is no more than half of what it frees, and so a journal is at most about
-//! twice as long as the commands of undecided slots that are in memory, or as it is to be.
+//! is synced, and the state flushed, nothing before is needed. All workers share a journal: what they record again is together no more than half of what
+//! has been written since the last time, so that none of them goes on because of the others.
 //!
 //! Records of replicas that only learn are not renewed: they tell that votes may be forgotten, and go when the slots have been decided.
 
@@ -33,15 +33,15 @@ pub(super) struct Renewal {
 }
 
 impl Worker {
-    /// The journal is longer than it is to be, and written to in segment `active` or behind: what keeps its oldest records is written to the state, or
-    /// recorded again.
-    pub(crate) fn shorten_journal(&mut self, active: u64) {
+    /// The journal is longer than it is to be: what keeps its oldest records is written to the state, or recorded again.
+    pub(crate) fn shorten_journal(&mut self) {
         self.flush_parts();
+        self.begin_renewal();
+    }
+
+    /// The journal is written to in this segment, or behind.
+    pub(crate) fn journal_is_at(&mut self, active: u64) {
         self.active_segment = self.active_segment.max(active);
-        if self.renewal.is_none() && !self.journal_full {
-            self.begin_renewal();
-        }
-        self.go_on_with_renewal(self.last_tick);
     }
 
     /// The segment that is written to, or one that was a while ago.
@@ -49,24 +49,35 @@ impl Worker {
         self.active_segment.max(self.index.newest())
     }
 
-    fn begin_renewal(&mut self) {
-        let (dealing, active) = (self.settings.dealing, self.active_segment());
+    /// What is not synced yet, and what is recorded from now on, lies in this segment or behind.
+    pub(super) fn goes_on_in(&self) -> u64 {
+        if self.effects.unsynced().0 == 0 { self.active_segment() } else { self.index.newest() }
+    }
+
+    /// Begins it, or goes on with it, if undecided slots are all that keeps the oldest segment and it pays.
+    pub(super) fn begin_renewal(&mut self) {
+        if self.renewal.is_none() && !self.journal_full {
+            self.renewal = self.choose_renewal();
+        }
+        self.go_on_with_renewal(self.last_tick);
+    }
+
+    fn choose_renewal(&mut self) -> Option<Renewal> {
+        let (dealing, before) = (self.settings.dealing, self.goes_on_in());
         self.index.settle(&self.parts, dealing);
-        let mut kept_by = self.index.stragglers(usize::MAX, &self.parts, dealing, active);
+        let mut kept_by = self.index.stragglers(usize::MAX, &self.parts, dealing, before);
         kept_by.retain(|(bucket, slot)| self.core.status(*bucket).chosen < *slot);
         // What cannot be renewed would keep the segment all the same.
         if kept_by.is_empty() || !kept_by.iter().all(|(bucket, _)| self.core.is_undecided(*bucket)) {
-            return;
+            return None;
         }
         let bytes: u64 = self.core.undecided().map(|(_, payload)| payload as u64 + VOTE_BYTES).sum();
-        let freed = active - self.index.oldest_needed().unwrap_or(active);
-        if bytes > freed.saturating_mul(u64::from(self.effects.segment_bytes())) / 2 {
-            return;
+        let freed = (before - self.index.oldest_needed()?) * u64::from(self.effects.segment_bytes());
+        if bytes > freed / (2 * u64::from(dealing.workers)) {
+            return None;
         }
         let left = self.core.undecided().map(|(bucket, _)| bucket).collect();
-        // What is recorded from now on lies there or behind, and so may what is not synced yet.
-        let before = if self.effects.unsynced().0 == 0 { active } else { self.index.newest() };
-        self.renewal = Some(Renewal { left, undecided: HashMap::new(), before, through: self.last_ticket });
+        Some(Renewal { left, undecided: HashMap::new(), before, through: self.last_ticket })
     }
 
     /// Records the next slots again, as many as may be under way; once all of them are synced, what they stand for need not stay.

@@ -55,7 +55,7 @@ impl Worker {
         if !self.may_begin(now, part) || !self.last_flush.is_empty() {
             return;
         }
-        let is_early = self.keeps_journal(part);
+        let is_early = self.keeps_journal(now, part);
         if (is_early || self.parts[part].wants_flush())
             && let Some(job) = self.freeze(part)
         {
@@ -68,22 +68,29 @@ impl Worker {
         }
     }
 
-    /// Whether a part is to be written because the next start would have to replay too much for it. One of them at a time: so they
-    /// become due one after the other, too.
-    fn keeps_journal(&self, part: usize) -> bool {
-        let segments = (self.settings.replay_bytes / u64::from(self.effects.segment_bytes())).max(1);
-        self.index.newest() - self.upkeep[part].unwritten_from.min(self.index.newest()) >= segments
+    /// Whether a part is to be written because the next start would have to replay too much for it. The one that is furthest behind, and no other
+    /// meanwhile: so they become due one after the other, too.
+    fn keeps_journal(&self, now: u64, part: usize) -> bool {
+        let from = |part: usize| self.upkeep[part].unwritten_from;
+        self.is_far_behind(from(part))
             && !self.upkeep.iter().any(|upkeep| upkeep.is_early)
+            && (0..self.parts.len()).all(|other| from(other) >= from(part) || !self.may_begin(now, other))
+    }
+
+    /// Whether a start would replay more than it is to if it began with this segment.
+    pub(super) fn is_far_behind(&self, segment: u64) -> bool {
+        let segments = (self.settings.replay_bytes / u64::from(self.effects.segment_bytes())).max(1);
+        self.active_segment().saturating_sub(segment) >= segments
     }
 
     /// Sets aside what a part has in memory, to be written.
     fn freeze(&mut self, part: usize) -> Option<StateJob> {
-        let newest = self.index.newest();
+        let next = self.goes_on_in();
         let upkeep = &mut self.upkeep[part];
         let job = self.parts[part].freeze();
         match job {
-            Some(_) => upkeep.flushing_from = Some(newest),
-            None => upkeep.unwritten_from = newest,
+            Some(_) => upkeep.flushing_from = Some(next),
+            None => upkeep.unwritten_from = next,
         }
         job
     }

@@ -55,10 +55,7 @@ pub(super) enum Input {
         late: bool,
     },
     /// What keeps the journal's oldest records should be written to the state, or recorded again.
-    Shorten {
-        /// The segment that is written to.
-        active: u64,
-    },
+    Shorten,
     Report(oneshot::Sender<Report>),
     /// The replicas are to be compared; `first_only`: of the buckets of which this node is the first replica.
     Audit {

@@ -225,7 +225,7 @@ impl WorkerThread {
             Input::Past(past) => self.worker.past_came(past),
             Input::Done(done) => self.worker.job_done(now, done),
             Input::Founded { founding, late } => self.worker.found(now, founding, late),
-            Input::Shorten { active } => self.worker.shorten_journal(active),
+            Input::Shorten => self.worker.shorten_journal(),
             Input::Report(reply) => {
                 let report = Report {
                     counters: *self.worker.counters(),
@@ -261,6 +261,7 @@ impl WorkerThread {
 
     /// Lets a turn's effects out.
     fn end_turn(&mut self, now: u64) {
+        self.worker.journal_is_at(self.gate.active.load(Ordering::Relaxed));
         self.worker.flush(now);
         let held = self.held.len();
         self.held.extend(self.worker.effects().take_submissions());

@@ -118,7 +118,9 @@ impl Worker {
                 self.finishing.remove(&(bucket, slot));
                 let status = self.core.status(bucket);
                 if status.chosen.next() == slot && self.founded {
-                    if self.is_saturated(bucket) {
+                    // While the journal is full, only what somebody waits for.
+                    let is_wanted = !self.journal_full || self.is_waited_for(bucket, slot);
+                    if !is_wanted || !self.may_decide(now, bucket) {
                         // Later: it would be recorded.
                     } else if status.proposing {
                         self.retry(bucket);
@@ -133,7 +135,7 @@ impl Worker {
                     self.finish_at(now + self.settings.resend_ms, bucket, slot);
                 }
             }
-            Timer::Retry(bucket) if self.is_saturated(bucket) => {
+            Timer::Retry(bucket) if !self.may_decide(now, bucket) => {
                 self.timers.at(now + self.settings.resend_ms, Timer::Retry(bucket));
             }
             Timer::Retry(bucket) => self.retry(bucket),

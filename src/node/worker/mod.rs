@@ -194,6 +194,8 @@ pub(crate) struct Worker {
     pub(super) nudges: Nudges,
     /// The segment of the journal that was written to when it was told last.
     pub(super) active_segment: u64,
+    /// When it sets out to have a slot decided next, while the journal is full.
+    pub(super) next_decision_when_full: u64,
     /// Undecided slots that are being recorded again, if any are.
     pub(super) renewal: Option<Renewal>,
     random: u64,

@@ -113,6 +113,7 @@ impl Worker {
             next_floor_question: 0,
             nudges: Nudges::default(),
             active_segment: 0,
+            next_decision_when_full: 0,
             renewal: None,
             next_sweep: 0,
             last_tick: 0,

@@ -23,6 +23,8 @@ pub(in crate::runtime) struct JournalGate {
     pub(in crate::runtime) commits_by_workers: AtomicU64,
     /// Whether a peer waits for what the start has left unread in the journal.
     pub(in crate::runtime) past_wanted: AtomicBool,
+    /// The segment that was written to a moment ago.
+    pub(in crate::runtime) active: AtomicU64,
     /// For each worker, the oldest segment that it needs for recovery.
     pub(in crate::runtime) needed: Vec<AtomicU64>,
     /// And the oldest one that the next start should replay.
@@ -40,6 +42,7 @@ impl JournalGate {
             commits: AtomicU64::new(0),
             commits_by_workers: AtomicU64::new(0),
             past_wanted: AtomicBool::new(false),
+            active: AtomicU64::new(0),
             needed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             replayed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         })

@@ -134,6 +134,7 @@ fn reclaim(
     // What is said to be needed is looked at after where commits go to: what is written by then is accounted for, and what is not lies there or
     // behind.
     let active = preparer.active_generation();
+    gate.active.store(active.0, Ordering::Relaxed);
     let needed = gate.needed.iter().map(|needed| needed.load(Ordering::Acquire)).min().unwrap_or(0);
     let replayed = gate.replayed.iter().map(|replayed| replayed.load(Ordering::Acquire)).min().unwrap_or(0);
     let plan = reclaim::plan(&preparer.segments(), retain, needed, active);
@@ -149,7 +150,7 @@ fn reclaim(
         tracing::debug!(%error, "from where to replay the journal could not be written down");
     }
     if plan.shorten && forced.is_due(needed) {
-        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Shorten { active: active.0 }));
+        mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Shorten));
     }
 }
 

@@ -145,9 +145,8 @@ impl Committer {
             // Nothing was written. New writes are refused until segments are given back. What waits may use the headroom: the
             // state can only be flushed, and segments be given back, when it is synced.
             self.gate.set_full(true, &self.mailboxes);
-            let active = self.journal.active_generation().map_or(0, |active| active.0);
             for mailbox in &self.mailboxes {
-                mailbox.push(Input::Shorten { active });
+                mailbox.push(Input::Shorten);
             }
             let _ = self.preparing.send(());
             match self.commit(batches, Journal::commit_from_headroom) {

@@ -74,7 +74,8 @@ fn fill(worker: &mut Worker, journal: &mut Journal, first_round: u32, segment: u
 
 /// The journal's second thread and its disk have done what there is to do.
 fn shorten(worker: &mut Worker, journal: &mut Journal) {
-    worker.shorten_journal(journal.preparer().active_generation().0);
+    worker.journal_is_at(journal.preparer().active_generation().0);
+    worker.shorten_journal();
     commit(worker, journal);
     run_jobs(worker, journal);
 }
@@ -85,14 +86,14 @@ pub(super) fn what_counts_of_undecided_slots_is_recorded_again_and_the_journal_i
     {
         let mut node = with_old_votes(&disk);
         let worker = &mut node.workers[0];
-        worker.shorten_journal(0);
+        worker.shorten_journal();
         run_jobs(worker, &node.journal);
         assert_eq!(worker.needed_segment(true), 1, "as long as it is not synced");
         commit(worker, &mut node.journal);
         run_jobs(worker, &node.journal);
         let needed = worker.needed_segment(false);
         assert_eq!((needed, worker.counters.renewed_slots), (3, 3));
-        worker.shorten_journal(needed);
+        worker.shorten_journal();
         assert_eq!(worker.effects.unsynced(), (0, 0), "once is enough");
         node.journal.preparer().reclaim(Generation(needed)).unwrap();
     }
@@ -112,7 +113,7 @@ pub(super) fn what_counts_of_undecided_slots_is_recorded_again_and_the_journal_i
 pub(super) fn what_is_recorded_again_does_not_stand_for_what_was_decided_before() {
     let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
     let worker = &mut node.workers[0];
-    worker.shorten_journal(0);
+    worker.shorten_journal();
     commit(worker, &mut node.journal);
     assert_eq!((worker.needed_segment(false), worker.counters.renewed_slots), (1, 3));
     run_jobs(worker, &node.journal);
@@ -141,6 +142,69 @@ fn an_idle_worker_keeps_no_journal_either() {
         let needed: Vec<u64> = node.workers.iter().map(|worker| worker.needed_segment(false)).collect();
         assert_eq!(needed, [segment; 2]);
     }
+}
+
+/// It has decided one slot, and nothing since.
+#[test]
+fn the_state_of_an_idle_worker_is_written_early_too() {
+    let mut node = recovered_of(Arc::new(MemoryDisk::new(1)), 1, 3, &[7, 8]);
+    for worker in &mut node.workers {
+        found(worker, 1);
+        worker.peer_up(0, NodeId(2));
+        worker.settings.replay_bytes = 2 << 20;
+    }
+    let is_first = |bucket: &Bucket| node.workers[0].route.replicas(*bucket)[0] == NodeId(2);
+    let of = |worker| {
+        let buckets = (0..BUCKETS).map(Bucket).filter(|bucket| node.dealing.worker(*bucket) == worker);
+        buckets.filter(is_first).collect::<Vec<_>>()[0]
+    };
+    let (idle, busy) = (of(0), of(1));
+    tell(&mut node.workers[0], 0, 2, &first_slot(idle, 2, 0, true));
+    commit(&mut node.workers[0], &mut node.journal);
+    let mut rounds = 1..;
+    while node.workers[1].index.newest() < 4 {
+        tell(&mut node.workers[1], 0, 2, &filling(busy, rounds.next().unwrap()));
+        commit(&mut node.workers[1], &mut node.journal);
+    }
+    let worker = &mut node.workers[0];
+    worker.journal_is_at(4);
+    worker.tick(1_000);
+    run_jobs(worker, &node.journal);
+    assert_eq!(worker.durable(idle), Slot(1));
+}
+
+/// Each has a few megabytes that are undecided, and the journal is to be no longer than a few.
+#[test]
+fn workers_do_not_have_each_other_record_again() {
+    use crate::node::reclaim::{Retained, plan};
+    let mut node = recovered_of(Arc::new(MemoryDisk::new(1)), 1, 3, &[7, 8]);
+    for worker in &mut node.workers {
+        found(worker, 1);
+        worker.peer_up(0, NodeId(2));
+    }
+    for bucket in (100..160).map(Bucket) {
+        let worker = &mut node.workers[node.dealing.worker(bucket) as usize];
+        tell(worker, 0, 2, &filling(bucket, 1));
+        commit(worker, &mut node.journal);
+    }
+    let preparer = node.journal.preparer();
+    let mut reached = Vec::new();
+    for _ in 0..100 {
+        let needed = node.workers.iter().map(|worker| worker.needed_segment(false)).min().unwrap();
+        let active = preparer.active_generation();
+        let plan = plan(&preparer.segments(), Retained::new(4 << 20, true), needed, active);
+        reached.push(active.0);
+        for worker in &mut node.workers {
+            if let Some(first) = plan.first {
+                preparer.reclaim(first).unwrap();
+                worker.segments_reclaimed(first.0);
+            }
+            if plan.shorten {
+                shorten(worker, &mut node.journal);
+            }
+        }
+    }
+    assert_eq!(reached[20], reached[99], "{reached:?}");
 }
 
 /// Nobody may say again what a lost self has voted for.
@@ -214,7 +278,7 @@ fn slots_are_recorded_again_however_much_is_under_way() {
         }
     };
     put(worker);
-    worker.shorten_journal(3);
+    worker.shorten_journal();
     for _ in 0..4 {
         let submissions: Vec<Submission> = worker.effects().take_submissions().collect();
         // What comes while the disk writes.
@@ -233,14 +297,46 @@ fn nothing_is_recorded_again_while_the_journal_is_full() {
     let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
     let worker = &mut node.workers[0];
     worker.journal_full(true);
-    worker.shorten_journal(3);
+    worker.shorten_journal();
     assert_eq!(worker.effects.unsynced(), (0, 0));
     worker.journal_full(false);
-    worker.shorten_journal(3);
+    worker.shorten_journal();
     worker.journal_full(true);
     let records = worker.effects.unsynced().0;
     commit(worker, &mut node.journal);
     assert!(records > 0 && worker.effects.unsynced() == (0, 0));
+}
+
+/// The slots that keep its oldest segment are decided all the same, now and then, from the headroom.
+#[test]
+fn a_full_journal_gets_rid_of_what_keeps_it() {
+    let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
+    let worker = &mut node.workers[0];
+    worker.peer_up(0, NodeId(3));
+    worker.journal_full(true);
+    told(worker, 3);
+    let mut asked = Vec::new();
+    for now in (0..10_000).step_by(10) {
+        worker.tick(now);
+        worker.flush(now);
+        let prepared = told(worker, 3).into_iter().find_map(|item| match item {
+            Item::Paxos(message) if message.promised.node == NodeId(1) => Some(message),
+            _ => None,
+        });
+        if let Some(message) = prepared {
+            asked.push((now, message));
+        }
+        commit(worker, &mut node.journal);
+    }
+    assert!(asked.windows(2).all(|two| two[1].0 - two[0].0 >= 100), "the headroom lasts");
+    let (_, message) = asked.pop().expect("somebody is asked");
+    let (bucket, ballot) = (message.bucket, worker.core.status(message.bucket).promised);
+    let promise =
+        Message { promised: ballot, accepted: None, durable: true, known: Known::default(), ..message };
+    for from in [2, 3] {
+        tell(worker, 10_000, from, &Item::Paxos(promise.clone()));
+    }
+    assert_eq!(worker.core.status(bucket).accepted, ballot, "an answer to what is under way is heard");
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl Worker {
         if !self.owns(bucket) || !self.founded {
             return;
         }
-        if !commands.is_empty() && self.is_saturated(bucket) {
+        if !commands.is_empty() && self.is_shut(bucket) {
             // As if it had been lost: asked for again later.
             self.counters.dropped_full += 1;
             return;
@@ -505,7 +505,15 @@ impl Worker {
         let (dealing, active) = (self.settings.dealing, self.active_segment());
         for (bucket, slot) in self.index.stragglers(STRAGGLERS_MAX, &self.parts, dealing, active) {
             let status = self.core.status(bucket);
-            if status.chosen < slot && !status.proposing && self.may_decide(now, bucket) {
+            if status.chosen >= slot || status.proposing {
+                continue;
+            }
+            if !self.core.fresh(bucket).voting {
+                // The others decide it.
+                if self.journal_full {
+                    self.let_in(bucket);
+                }
+            } else if self.may_decide(now, bucket) {
                 self.counters.finished_slots += 1;
                 self.finish_slot(now, bucket);
             }

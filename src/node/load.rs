@@ -23,6 +23,12 @@ pub(crate) const WRITES_BYTES_MAX: usize = 256 << 20;
 /// waiting, goes on, and the headroom lasts.
 const DECISION_WHEN_FULL_MS: u64 = 100;
 
+/// Of so many buckets decisions are let in at a time while the journal is full: those that keep old segments, or a read waiting.
+const LET_IN_MAX: usize = 64;
+
+/// While the journal is full, what keeps its oldest segment is looked for so often, in milliseconds.
+pub(super) const STRAGGLERS_WHEN_FULL_MS: u64 = DECISION_WHEN_FULL_MS;
+
 /// Room that a call needs beside the bytes of its write, in bytes: about what its places in queues and maps take.
 const CALL_BYTES: usize = 256;
 
@@ -78,8 +84,23 @@ impl Worker {
         let may = self.journal_full && is_idle && now >= self.next_decision_when_full;
         if may {
             self.next_decision_when_full = now + DECISION_WHEN_FULL_MS;
+            self.let_in(bucket);
         }
         may
+    }
+
+    /// What is decided in this bucket is let in although the journal is full.
+    pub(super) fn let_in(&mut self, bucket: Bucket) {
+        if self.let_in.len() >= LET_IN_MAX {
+            self.let_in.clear();
+        }
+        self.let_in.insert(bucket.0);
+    }
+
+    /// Whether nothing that peers tell of a bucket may be recorded.
+    pub(super) fn is_shut(&self, bucket: Bucket) -> bool {
+        let is_let_in = self.journal_full && self.let_in.contains(&bucket.0);
+        self.is_saturated(bucket) && (!is_let_in || self.has_much_unsynced() || self.part(bucket).is_full())
     }
 
     /// Whether a peer's message must be dropped, because it could make this node record something. A decision is told once, and nobody asks
@@ -87,7 +108,7 @@ impl Worker {
     pub(super) fn has_no_room_for(&mut self, message: &mut Message) -> bool {
         let brings_command = message.accepted.as_ref().is_some_and(|accepted| accepted.command.is_some());
         let asks_for_promise = message.accepted.is_none() && message.promised.is_some() && !message.missing;
-        if !(brings_command || asks_for_promise) || !self.is_saturated(message.bucket) {
+        if !(brings_command || asks_for_promise) || !self.is_shut(message.bucket) {
             return false;
         }
         let is_answer = message.promised.proposer() == self.core.me();

@@ -85,6 +85,7 @@ impl History {
                 of_worker.entry(bucket.0).or_default().take(&placed, position, 0);
             }
             // What was recorded last may have lost. Before it, as much is left out: that is rare, and peers have copies.
+            Found::Commit(_) => {}
             Found::Lost(scope) => {
                 *losses += 1;
                 match scope {

@@ -141,6 +141,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         journal_identity,
         rests_on,
         |found| match found {
+            Found::Commit(commit) => replay.commit(commit),
             Found::Record(record, position) => replay.take(record, position),
             Found::Lost(scope) => replay.lost(scope),
         },

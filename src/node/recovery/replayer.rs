@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use thermocline_paxos::{Bucket, Replay, Slot};
-use thermocline_tiers::hot::journal::{DamageScope, Position, Record};
+use thermocline_tiers::hot::journal::{DamageScope, Position, Record, Sequence};
 use thermocline_tiers::hot::state::{Part, StateError};
 
 use super::Report;
@@ -33,6 +33,9 @@ pub(super) struct Replayer<'a> {
     dealing: Dealing,
     route: &'a Route,
     parts: &'a mut Vec<Part>,
+    /// The commit whose records come, and the parts that are to be written once it is certain to be durable.
+    commit: Sequence,
+    full: BTreeSet<u32>,
     report: Report,
     failure: Option<Error>,
 }
@@ -65,9 +68,29 @@ impl<'a> Replayer<'a> {
             dealing,
             route,
             parts,
+            commit: Sequence(0),
+            full: BTreeSet::new(),
             report: Report::default(),
             failure: None,
         }
+    }
+
+    /// The next commit begins, and those before it are durable. Only now what they brought may be: else the power could go, and leave a state that is
+    /// ahead of the journal.
+    pub(super) fn commit(&mut self, commit: Sequence) {
+        for part in std::mem::take(&mut self.full) {
+            if self.failure.is_none() {
+                self.failure = self.flush(part).err();
+            }
+        }
+        self.commit = commit;
+    }
+
+    fn flush(&mut self, part: u32) -> Result<(), Error> {
+        let part = &mut self.parts[part as usize];
+        let Some(mut job) = part.freeze() else { return Ok(()) };
+        job.rest_on(self.commit.0);
+        part.install(job.run()).map_err(|error| state_error(&error))
     }
 
     /// Takes the next record.
@@ -144,10 +167,8 @@ impl<'a> Replayer<'a> {
                 }
             }
         }
-        if part.wants_flush()
-            && let Some(job) = part.freeze()
-        {
-            part.install(job.run()).map_err(|error| state_error(&error))?;
+        if part.wants_flush() {
+            self.full.insert(self.dealing.part(bucket));
         }
         Ok(())
     }

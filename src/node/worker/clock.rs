@@ -4,6 +4,7 @@ use thermocline_paxos::{Bucket, Slot};
 
 use super::Worker;
 use crate::node::effects::Peer;
+use crate::node::load::STRAGGLERS_WHEN_FULL_MS;
 use crate::node::timers::Timer;
 
 /// How often calls are looked through for deadlines and hedges, in milliseconds.
@@ -68,7 +69,8 @@ impl Worker {
             self.remember_reach(now);
             self.hint_some(now);
             if now >= self.next_straggler {
-                self.next_straggler = now + STRAGGLERS_MS;
+                let pause = if self.journal_full { STRAGGLERS_WHEN_FULL_MS } else { STRAGGLERS_MS };
+                self.next_straggler = now + pause;
                 self.decide_stragglers(now);
             }
             for part in 0..self.parts.len() {

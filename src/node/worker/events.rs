@@ -220,6 +220,9 @@ impl Worker {
     /// The journal's disk has no room any more, or has some again.
     pub(crate) fn journal_full(&mut self, is_full: bool) {
         self.journal_full = is_full;
+        if !is_full {
+            self.let_in.clear();
+        }
     }
 
     /// A part of what a start has left unread in the journal is indexed.

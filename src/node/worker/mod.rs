@@ -196,6 +196,8 @@ pub(crate) struct Worker {
     pub(super) active_segment: u64,
     /// When it sets out to have a slot decided next, while the journal is full.
     pub(super) next_decision_when_full: u64,
+    /// Buckets of which decisions are let in meanwhile.
+    pub(super) let_in: HashSet<u32>,
     /// Undecided slots that are being recorded again, if any are.
     pub(super) renewal: Option<Renewal>,
     random: u64,

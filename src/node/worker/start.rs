@@ -114,6 +114,7 @@ impl Worker {
             nudges: Nudges::default(),
             active_segment: 0,
             next_decision_when_full: 0,
+            let_in: HashSet::new(),
             renewal: None,
             next_sweep: 0,
             last_tick: 0,

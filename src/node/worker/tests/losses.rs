@@ -137,3 +137,49 @@ pub(super) fn a_state_that_was_written_after_the_end_of_the_journal_tells_that_t
     );
     node.journal.witness().unwrap();
 }
+
+/// The state's memory is full in the midst of the journal's last commit, which may be nowhere but in a cache.
+#[test]
+fn a_start_writes_nothing_to_the_state_that_may_still_be_lost_from_the_journal() {
+    const FILLER: Bucket = Bucket(5);
+    let disk = Arc::new(MemoryDisk::new(1));
+    let put = |slot: u64| {
+        let value = Bytes::from(vec![0; 450_000]);
+        let mutation =
+            Mutation::Put { position: Position::Undated, value, expires_at: None, expect: Expect::Any };
+        let token = Token { client: 9, counter: slot, bucket: FILLER.0, born: 0 };
+        let name = format!("entity {slot}");
+        let payload = command::encode_write(&token, name.as_bytes(), &[mutation]);
+        Record::Chosen { slot: Slot(slot), command: Command { payload, ..command(slot) } }
+    };
+    let mut journal = recovered(disk.clone(), 1, 3, 7).journal;
+    write_down(&mut journal, BUCKET, &vote(1, 1, 1));
+    let enough = MEMTABLE_BYTES as u64 / 450_000;
+    for slot in 1..=enough {
+        write_down(&mut journal, FILLER, &put(slot));
+    }
+    let mut batch = JournalBatch::new(journal.config());
+    for (bucket, record) in
+        [(BUCKET, Record::Chosen { slot: Slot(1), command: command(2) }), (FILLER, put(enough + 1))]
+    {
+        let (kind, slot) = record_codec::head(&record);
+        let (bucket, slot) = (thermocline_tiers::hot::Bucket(bucket.0), thermocline_tiers::hot::Slot(slot.0));
+        let mut bytes = Vec::new();
+        record_codec::encode(&mut bytes, &record);
+        let head = RecordHead { bucket, slot, kind: RecordKind(kind) };
+        batch.push(head, |payload| payload.put(&bytes)).unwrap();
+    }
+    let last = journal.commit(&mut [&mut batch]).unwrap().sequence;
+    drop(journal);
+    let started = |client| {
+        let node = recovered(disk.clone(), 1, 3, client);
+        let worker = &node.workers[0];
+        (worker.applied(BUCKET).0, worker.durable(BUCKET).0, worker.parts[0].rests_on(), node.journal)
+    };
+    let (applied, durable, rests_on, mut journal) = started(8);
+    assert_eq!((applied, durable, rests_on), (1, 0, 0));
+    journal.witness().unwrap();
+    drop(journal);
+    let (applied, durable, rests_on, _) = started(9);
+    assert_eq!((applied, durable, rests_on), (1, 1, last.0));
+}

@@ -339,6 +339,34 @@ fn a_full_journal_gets_rid_of_what_keeps_it() {
     assert_eq!(worker.core.status(bucket).accepted, ballot, "an answer to what is under way is heard");
 }
 
+/// The peers have decided what keeps it, with another command than this node knows of.
+#[test]
+fn a_full_journal_takes_decisions_of_what_keeps_it() {
+    let mut node = with_old_votes(&Arc::new(MemoryDisk::new(1)));
+    let worker = &mut node.workers[0];
+    worker.journal_full(true);
+    let other = CommandId { sequence: 9, ..command(Bytes::new()).id.unwrap() };
+    let decided = Command { id: Some(other), heir: None, payload: Bytes::new() };
+    // One that does not vote keeps nobody from being asked.
+    worker.core.forget(FILLER, &mut worker.out);
+    let answer = |bucket| Item::FetchAnswer {
+        bucket,
+        from: Slot(1),
+        commands: vec![decided.clone()],
+        chosen: Slot(1),
+    };
+    for now in (0..5_000).step_by(10) {
+        worker.tick(now);
+        worker.flush(now);
+        for bucket in [OPEN, FILLER, Bucket(11)] {
+            tell(worker, now, 2, &answer(bucket));
+        }
+        commit(worker, &mut node.journal);
+    }
+    let chosen = |bucket| worker.core.status(bucket).chosen;
+    assert_eq!([chosen(OPEN), chosen(FILLER), chosen(Bucket(11))], [Slot(1), Slot(1), Slot(0)]);
+}
+
 #[test]
 fn a_full_journal_is_not_asked_to_take_a_promise_of_an_own_proposal() {
     let mut worker = worker(1, 3, 7);

@@ -77,6 +77,8 @@ pub use self::writer::{Committed, Journal};
 /// What recovery finds, in the order of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found<'a> {
+    /// A commit begins, and all before it are durable: it was written after them.
+    Commit(Sequence),
     /// A record that verifies, and where it lies.
     Record(Record<'a>, Position),
     /// Records may have been here that are lost: what the last record before them says may not be the last word.

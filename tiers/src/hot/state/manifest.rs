@@ -121,6 +121,7 @@ pub(super) fn decode(
 
 /// What may never change in a directory.
 struct Fixed {
+    format: u32,
     identity: Identity,
     window_span_ms: u64,
     outcome_slots: u64,
@@ -130,10 +131,8 @@ fn fixed(input: &mut Input<'_>) -> Result<Fixed, &'static str> {
     if input.array::<4>()? != MAGIC {
         return Err("not a manifest");
     }
-    if input.u32()? != FORMAT {
-        return Err("unknown format version");
-    }
     Ok(Fixed {
+        format: input.u32()?,
         identity: Identity { store: input.u128()?, part: input.u32()? },
         window_span_ms: input.u64()?,
         outcome_slots: input.u64()?,
@@ -145,6 +144,9 @@ impl Fixed {
         let differs = |field, found: String, expected: String| {
             Err(StateError::Foreign { file: file.to_path_buf(), field, found, expected })
         };
+        if self.format != FORMAT {
+            return differs("format version", self.format.to_string(), FORMAT.to_string());
+        }
         if self.identity.store != identity.store {
             let hex = |store: u128| format!("{store:032x}");
             return differs("store", hex(self.identity.store), hex(identity.store));

@@ -97,8 +97,12 @@ fn resume_at(survey: &Survey, replayed: &Replayed) -> usize {
     if survey.segments.last().is_none_or(|last| last.generation != survey.newest) {
         return end;
     }
-    // Behind an end in doubt only segments that were never written to are used, if there are any.
-    let blank = |index: &usize| survey.segments[*index].sound && replayed.contents[*index].is_blank();
+    // Behind an end in doubt only segments that were never written to are used, if there are any; and not the first that is replayed, which may have
+    // lost all that it had.
+    let blank = |index: &usize| {
+        let FoundSegment { generation, sound, .. } = survey.segments[*index];
+        sound && generation > survey.replay_from && replayed.contents[*index].is_blank()
+    };
     end - (0..end).rev().take_while(blank).count()
 }
 

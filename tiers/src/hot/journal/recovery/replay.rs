@@ -205,6 +205,7 @@ impl<'a> Replay<'a> {
         }
         self.check_chain(index, header);
         self.contents[index].first_sequence.get_or_insert(header.sequence);
+        (self.visit)(Found::Commit(header.sequence));
         self.deliver(index, scan, header, other);
         self.expected = Some(header.sequence.next());
         self.highest = header.sequence;

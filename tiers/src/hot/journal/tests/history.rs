@@ -21,6 +21,7 @@ fn read(reader: &mut HistoryReader) -> History {
     let mut history = History::default();
     while reader.read_next(|found| match found {
         Found::Record(record, _) => history.0.push(Some((record.head.bucket.0, record.head.slot.0))),
+        Found::Commit(_) => {}
         Found::Lost(scope) => {
             history.0.push(None);
             history.1.push(scope);

@@ -354,6 +354,7 @@ fn follow_to(disk: &MemoryDisk, synced: Sequence) -> (Told, Journal, Recovered) 
             found.push(match next {
                 Found::Record(record, _) => Ok((record.head.bucket.0, record.head.slot.0)),
                 Found::Lost(scope) => Err(scope),
+                Found::Commit(_) => return,
             });
         })
         .unwrap();
@@ -391,6 +392,29 @@ pub(super) fn lost_end() {
     let (found, _, recovered) = follow_to(&disk, Sequence(6));
     assert_eq!(found[found.len() - 2..], [lost, Ok((7, 9))]);
     assert_eq!((recovered.damage.len(), recovered.damage[0].generation), (1, Generation(3)));
+}
+
+/// The first segment that is replayed has lost all that it had.
+#[test]
+fn lost_end_of_all_that_is_replayed() {
+    let disk = MemoryDisk::new(1);
+    let mut opened = open(&disk);
+    commit(&mut opened.journal, &[(7, 1, 5000)]);
+    drop(opened);
+    overwrite(&disk, &segment_path(1), 4096, &vec![0; 12_000]);
+    assert_eq!(
+        open(&disk).journal.active_generation(),
+        Some(Generation(1)),
+        "a new journal, as far as it knows"
+    );
+    let (_, mut journal, recovered) = follow_to(&disk, Sequence(1));
+    assert_eq!((recovered.damage.len(), recovered.damage[0].generation), (1, Generation(1)));
+    assert_eq!(journal.active_generation(), Some(Generation(2)), "a floor there makes up for it");
+    commit(&mut journal, &[(7, 9, 50)]);
+    drop(journal);
+    let (found, _, recovered) = follow_to(&disk, Sequence(1));
+    assert_eq!((found.last(), recovered.tail), (Some(&Ok((7, 9))), Tail::Clean));
+    assert_eq!((recovered.damage.len(), recovered.damage[0].generation), (1, Generation(1)));
 }
 
 #[test]

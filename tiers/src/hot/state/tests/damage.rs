@@ -195,6 +195,16 @@ fn a_foreign_directory_is_refused_by_name() {
     assert_eq!(refused(config(), Identity { part: 4, ..IDENTITY }), "part");
     assert_eq!(refused(StateConfig { window_span_ms: 5, ..config() }, IDENTITY), "window_span_ms");
     assert_eq!(refused(StateConfig { outcome_slots: 5, ..config() }, IDENTITY), "outcome_slots");
+    // What another version of this library has written is whole.
+    let file = disk.open(&Path::new(DIR).join("manifest"), OpenMode::ReadWrite).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes[4] += 1;
+    let end = bytes.len() - 4;
+    let checksum = crc32fast::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+    file.write_all_at(&bytes, 0).unwrap();
+    assert_eq!(refused(config(), IDENTITY), "format version");
 }
 
 /// Exchanges two pages of equal length, as a disk does that writes to the wrong place.

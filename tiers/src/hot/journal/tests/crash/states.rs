@@ -57,6 +57,7 @@ fn read_history(journal: &Journal, promised: &Promised, first: usize) -> Result<
     let mut lost = false;
     while history.read_next(|found| match found {
         Found::Record(record, _) => compare.take(record),
+        Found::Commit(_) => {}
         Found::Lost(_) => lost |= compare.delivered.is_some(),
     }) {}
     let nothing = Delivered { first, end: first };

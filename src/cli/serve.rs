@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Failure, read_topology};
 use crate::config::{Config, bounds};
+use crate::error::Error;
 use crate::key::Key;
 use crate::request::Consistency;
 use crate::server::{self, Limits};
@@ -132,10 +133,16 @@ async fn sickness(store: &Store) -> Failure {
             tracing::info!("{}", status.recovery());
         }
         match store.get(&probe).consistency(Consistency::Stale).send().await {
-            Err(error) if !error.is_retryable() => return error.into(),
+            Err(error) if is_fatal(&error) => return error.into(),
             _ => {}
         }
     }
+}
+
+/// Whether a node that answers so to its own question cannot go on. A bucket that cannot be read is copied from another replica, and the node serves
+/// the rest meanwhile.
+fn is_fatal(error: &Error) -> bool {
+    !error.is_retryable() && !matches!(error, Error::Corrupt { .. })
 }
 
 /// The node's settings.
@@ -154,4 +161,18 @@ fn config(
     }
     config.validate()?;
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::StorageKind;
+
+    #[test]
+    fn a_node_goes_on_without_a_bucket_and_not_without_its_journal() {
+        assert!(!is_fatal(&Error::Corrupt { what: "bucket 42 cannot be read at this node".into() }));
+        assert!(!is_fatal(&Error::Overloaded { what: "a queue", limit: "1".into() }));
+        assert!(is_fatal(&Error::storage(StorageKind::SyncFailed, "the journal failed")));
+        assert!(is_fatal(&Error::Closed));
+    }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | none | none | a new part; it is made |
 //! | none | some | something is lost: refused |
-//! | another identity's, or other fixed settings | any | refused |
+//! | another identity's, of another format version, or with other fixed settings | any | refused |
 //! | corrupt | any | refused |
 //! | whole | one that it names is gone | refused |
 //! | whole | some that it does not name | left over from a crash: removed |

@@ -126,9 +126,10 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let identity = file.read();
     let dealing = Dealing::new(identity.parts, plan.workers);
     let failed = installing(&parts, dealing, &plan.route);
-    // The state was written once this was synced.
-    let rests_on = Sequence(parts.iter().map(Part::rests_on).max().unwrap_or_default());
-    let mut replay = Replayer::new(&mut parts, dealing, &plan.route, &identity, failed);
+    // The state was written once this was synced; if that is durable, and nothing is to be known otherwise.
+    let is_durable = plan.settings.is_durable;
+    let rests_on = parts.iter().map(Part::rests_on).max().filter(|_| is_durable);
+    let mut replay = Replayer::new(&mut parts, dealing, &plan.route, &identity, failed, is_durable);
     let journal_identity = JournalIdentity {
         cluster: cluster_number(&identity.cluster),
         node: identity.node,
@@ -139,7 +140,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         Path::new("journal"),
         plan.journal.clone(),
         journal_identity,
-        rests_on,
+        Sequence(rests_on.unwrap_or_default()),
         |found| match found {
             Found::Commit(commit) => replay.commit(commit),
             Found::Record(record, position) => replay.take(record, position),

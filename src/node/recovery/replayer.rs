@@ -36,6 +36,8 @@ pub(super) struct Replayer<'a> {
     /// The commit whose records come, and the parts that are to be written once it is certain to be durable.
     commit: Sequence,
     full: BTreeSet<u32>,
+    /// Whether what the disk has synced is durable.
+    is_durable: bool,
     report: Report,
     failure: Option<Error>,
 }
@@ -57,6 +59,7 @@ impl<'a> Replayer<'a> {
         route: &'a Route,
         identity: &Identity,
         failed: BTreeSet<u32>,
+        is_durable: bool,
     ) -> Self {
         Self {
             replicas: HashMap::new(),
@@ -70,6 +73,7 @@ impl<'a> Replayer<'a> {
             parts,
             commit: Sequence(0),
             full: BTreeSet::new(),
+            is_durable,
             report: Report::default(),
             failure: None,
         }
@@ -89,7 +93,9 @@ impl<'a> Replayer<'a> {
     fn flush(&mut self, part: u32) -> Result<(), Error> {
         let part = &mut self.parts[part as usize];
         let Some(mut job) = part.freeze() else { return Ok(()) };
-        job.rest_on(self.commit.0);
+        if self.is_durable {
+            job.rest_on(self.commit.0);
+        }
         part.install(job.run()).map_err(|error| state_error(&error))
     }
 

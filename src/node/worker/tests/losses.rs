@@ -183,3 +183,18 @@ fn a_start_writes_nothing_to_the_state_that_may_still_be_lost_from_the_journal()
     let (applied, durable, rests_on, _) = started(9);
     assert_eq!((applied, durable, rests_on), (1, 1, last.0));
 }
+
+/// With `Sync::None` a journal may end before what the state has, and nobody was promised anything else.
+#[test]
+fn a_state_says_nothing_of_a_journal_that_is_not_durable() {
+    for (is_durable, rests_on) in [(false, 0), (true, 3)] {
+        let disk = Arc::new(MemoryDisk::new(1));
+        write(&disk, &[vote(1, 1, 1), vote(2, 1, 2)]);
+        let mut node = recovered(disk, 1, 3, 8);
+        let worker = &mut node.workers[0];
+        worker.settings.is_durable = is_durable;
+        worker.flush_parts();
+        run_jobs(worker, &node.journal);
+        assert_eq!((worker.durable(BUCKET), worker.parts[0].rests_on()), (Slot(1), rests_on));
+    }
+}

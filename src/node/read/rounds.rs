@@ -270,13 +270,16 @@ impl Worker {
         let mut questions = std::mem::take(&mut round.questions);
         self.warm_reads(&questions);
         let mut settled = 0;
+        // Both are in the order of the buckets.
+        let mut exceptions = answer.map_or(&[][..], |(_, exceptions)| exceptions).iter().peekable();
         for question in questions.iter_mut().filter(|question| !question.settled) {
-            if let Some((from, exceptions)) = answer {
+            if let Some((from, _)) = answer {
                 if !self.route.holds(from, question.bucket) {
                     continue;
                 }
-                let exception = exceptions.iter().find(|exception| exception.bucket == question.bucket);
-                let fresh = exception
+                while exceptions.next_if(|exception| exception.bucket < question.bucket).is_some() {}
+                let fresh = exceptions
+                    .next_if(|exception| exception.bucket == question.bucket)
                     .map_or(Freshness { chosen: question.chosen, accepted_next: false, voting: true }, |e| {
                         Freshness { chosen: e.chosen, accepted_next: e.accepted_next, voting: e.voting }
                     });

@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut, Bytes};
 use thermocline_paxos::{Bucket, Slot};
 
 use super::fields::{length, list, need};
-use super::{Item, Malformed, kind};
+use super::{Item, Malformed, kind, malformed};
 
 /// How a bucket differs from what a probe's sender knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) fn put_probe(
     }
 }
 
-/// Appends what is different from what a probe's sender knew.
+/// Appends what is different from what a probe's sender knew, in the order of the buckets.
 pub(super) fn put_answer(out: &mut Vec<u8>, round: u64, exceptions: &[ProbeException]) {
     out.put_u8(kind::PROBE_ANSWER);
     out.put_u64_le(round);
@@ -57,5 +57,8 @@ pub(super) fn take_answer(body: &mut Bytes) -> Result<Item, Malformed> {
         let (bucket, chosen, bits) = (Bucket(body.get_u32_le()), Slot(body.get_u64_le()), body.get_u8());
         ProbeException { bucket, chosen, accepted_next: bits & 1 != 0, voting: bits & 2 != 0 }
     })?;
+    if !exceptions.is_sorted_by(|one, next| one.bucket < next.bucket) {
+        return Err(malformed("buckets out of order"));
+    }
     Ok(Item::ProbeAnswer { round, exceptions })
 }

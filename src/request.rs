@@ -62,6 +62,16 @@ pub enum Mutation {
     },
 }
 
+impl Mutation {
+    /// On what condition.
+    pub(crate) fn expect(&self) -> Expect {
+        match self {
+            Self::Put { expect, .. } | Self::Delete { expect, .. } => *expect,
+            Self::Trim { .. } => Expect::Any,
+        }
+    }
+}
+
 /// A range scan over one entity's dated records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScanQuery {

@@ -153,7 +153,9 @@ fn decide<'a>(
     if let Some(verdict) = without_outcome(entry.token.born, slot) {
         return Ok((verdict, false));
     }
-    let EntryKind::Write { entity, mutations } = entry.kind else { return Ok((Verdict::Burned, true)) };
+    let EntryKind::Write { entity, mutations, asked_ms } = entry.kind else {
+        return Ok((Verdict::Burned, true));
+    };
     if !seen.admit(entity, mutations) {
         return Ok((Verdict::Crowded, false));
     }
@@ -166,7 +168,7 @@ fn decide<'a>(
             continue;
         }
         let key = Key::new(entity, state_position(position))?;
-        let current = part.version_of(bucket, &key)?.map(|version| Version(version.0));
+        let current = part.version_of(bucket, &key, asked_ms)?.map(|version| Version(version.0));
         let holds = match expect {
             Expect::Any => true,
             Expect::Absent => current.is_none(),
@@ -190,7 +192,9 @@ fn write(batch: &mut Apply<'_>, entry: &Entry<'_>, verdict: Verdict) {
         Verdict::Burned => (status::BURNED, 0),
     };
     batch.outcome(token, status, detail, entry.token.born);
-    let (Verdict::Applied(_), EntryKind::Write { entity, mutations }) = (verdict, entry.kind) else { return };
+    let (Verdict::Applied(_), EntryKind::Write { entity, mutations, .. }) = (verdict, entry.kind) else {
+        return;
+    };
     for change in mutations.take(if plant::on(Plant::HalfABatch) { 1 } else { usize::MAX }) {
         match change {
             Change::Put { position, value, expires_at, .. } => {

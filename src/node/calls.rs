@@ -109,17 +109,20 @@ pub(crate) enum Read {
     Get(Key),
     Scan(ScanQuery),
     Resolve(Token),
+    /// A token, from a node that holds the entity's bucket.
+    NewToken(Bytes),
 }
 
 impl Read {
-    /// Whether an answer is one to this question.
-    pub(crate) fn is_answered_by(&self, answer: &Answer) -> bool {
+    /// Whether an answer is one to this question, which is about that bucket.
+    pub(crate) fn is_answered_by(&self, bucket: Bucket, answer: &Answer) -> bool {
         match (self, answer) {
             (Self::Get(key), Answer::Got(record)) => record.as_ref().is_none_or(|record| record.key == *key),
             (Self::Scan(query), Answer::Page { records, .. }) => {
                 records.iter().all(|record| record.key.entity == query.entity)
             }
             (Self::Resolve(_), Answer::Resolved(_)) => true,
+            (Self::NewToken(_), Answer::Token(token)) => token.bucket == bucket.0,
             _ => false,
         }
     }

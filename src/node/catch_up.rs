@@ -62,7 +62,7 @@ impl Worker {
             return;
         }
         let reached = self.applied(bucket);
-        if reached >= through || self.transfers.concerns(bucket) {
+        if reached >= through || self.transfers.concerns(bucket) || self.unapplied.contains(&bucket.0) {
             return;
         }
         // A stream may take seconds, in which a proposal in a slot that is decided gets no vote.
@@ -92,6 +92,14 @@ impl Worker {
             || self.active.get(bucket).is_some_and(|active| active.fetching.is_some())
             || self.streams.through(bucket).is_some_and(|through| self.applied(bucket) < through)
             || self.transfers.concerns(bucket)
+            || self.unapplied.contains(&bucket.0)
+    }
+
+    /// Has decided commands read back from the own journal.
+    pub(super) fn fetch_from_own_journal(&mut self, bucket: Bucket, first: Slot, last: Slot) {
+        let (after, to) = (self.last_ticket, self.settings.me);
+        self.fetches_asked.push_back(FetchAsked { after, to, bucket, first, last });
+        self.answer_fetches();
     }
 
     /// A bucket waits for its turn.

@@ -5,16 +5,20 @@
 //! integers are little-endian.
 //!
 //! ```text
-//! entry     kind u8 (0x11 write, 0x12 burn; the high half is the format version)
+//! entry     kind u8 (0x11 write, 0x12 burn, 0x13 write under conditions; the high half is the format version)
 //!           mutations u16 · entity length u16 · rest length u32 (bytes after this header's 33)
 //!           client u64 · counter u64 · born u64                                        the token
-//!           entity · mutation*
+//!           entity · [asked u64 if 0x13] · mutation*
 //! mutation  what u8 (0 put, 1 delete, 2 trim) · expect u8 (0 any, 1 absent, 2 present, 3 version) · dated u8
 //!           [timestamp u64 · sequence u64 if dated] [version u64 if expected]
 //!           put: expires u64 (0 never) · length u32 · value        trim: through u64
 //! ```
 //!
 //! A *burn* entry has no mutations: it takes its token out of use, so that "not committed" can be said for certain.
+//!
+//! A write under conditions says when it was *asked* for, in milliseconds since 1970 by the clock of the node that was called: what had expired by
+//! then is not there for its conditions. So a caller to whom a read shows nothing can put a record that must be absent, and every replica decides
+//! the same. (An entry of kind 0x11 may have conditions, too: for them nothing has expired.)
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -24,6 +28,7 @@ use crate::token::Token;
 
 const WRITE: u8 = 0x11;
 const BURN: u8 = 0x12;
+const CONDITIONAL: u8 = 0x13;
 /// The longest value that any configuration may allow, in bytes: the same at every node for ever, because what a command
 /// does must not depend on a node's settings.
 pub(crate) const VALUE_BYTES_LIMIT: usize = 16 << 20;
@@ -32,12 +37,16 @@ pub(crate) const VALUE_BYTES_LIMIT: usize = 16 << 20;
 pub(crate) const COMMAND_BYTES_LIMIT: usize = VALUE_BYTES_LIMIT + (1 << 19);
 const HEADER_BYTES: usize = 1 + 2 + 2 + 4 + 24;
 
-/// Builds the entry of a write.
-pub(crate) fn encode_write(token: &Token, entity: &[u8], mutations: &[Mutation]) -> Bytes {
+/// Builds the entry of a write that was asked for at a moment, in milliseconds since 1970.
+pub(crate) fn encode_write(token: &Token, entity: &[u8], mutations: &[Mutation], asked_ms: u64) -> Bytes {
     let values: usize =
         mutations.iter().map(|m| if let Mutation::Put { value, .. } = m { value.len() } else { 0 }).sum();
-    let mut out = BytesMut::with_capacity(HEADER_BYTES + entity.len() + mutations.len() * 39 + values);
-    header(&mut out, WRITE, token, entity, mutations.len());
+    let is_conditional = mutations.iter().any(|mutation| mutation.expect() != Expect::Any);
+    let mut out = BytesMut::with_capacity(HEADER_BYTES + entity.len() + 8 + mutations.len() * 39 + values);
+    header(&mut out, if is_conditional { CONDITIONAL } else { WRITE }, token, entity, mutations.len());
+    if is_conditional {
+        out.put_u64_le(asked_ms);
+    }
     for mutation in mutations {
         encode_mutation(&mut out, mutation);
     }
@@ -69,11 +78,12 @@ fn close(mut out: BytesMut) -> Bytes {
 }
 
 fn encode_mutation(out: &mut BytesMut, mutation: &Mutation) {
-    let (what, expect, position) = match mutation {
-        Mutation::Put { position, expect, .. } => (0, *expect, *position),
-        Mutation::Delete { position, expect } => (1, *expect, *position),
-        Mutation::Trim { .. } => (2, Expect::Any, Position::Undated),
+    let (what, position) = match mutation {
+        Mutation::Put { position, .. } => (0, *position),
+        Mutation::Delete { position, .. } => (1, *position),
+        Mutation::Trim { .. } => (2, Position::Undated),
     };
+    let expect = mutation.expect();
     out.put_u8(what);
     out.put_u8(match expect {
         Expect::Any => 0,
@@ -121,7 +131,12 @@ pub(crate) struct EntryToken {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EntryKind<'a> {
     Burn,
-    Write { entity: &'a [u8], mutations: Mutations<'a> },
+    Write {
+        entity: &'a [u8],
+        mutations: Mutations<'a>,
+        /// When it was asked for, in milliseconds since 1970, if its conditions depend on that; else 0.
+        asked_ms: u64,
+    },
 }
 
 /// The changes of an entry, checked when the entry was read.
@@ -194,11 +209,12 @@ fn read_entry(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
     let mut reader = Reader(reader.take(rest)?);
     let kind = match kind {
         BURN if rest == 0 && count == 0 => EntryKind::Burn,
-        WRITE => {
+        WRITE | CONDITIONAL => {
             let entity = reader.take(entity_length)?;
             if entity.is_empty() || entity.len() > crate::key::ENTITY_BYTES_MAX {
                 return None;
             }
+            let asked_ms = if kind == CONDITIONAL { reader.u64()? } else { 0 };
             let bytes = reader.0;
             for _ in 0..count {
                 reader.change()?;
@@ -206,7 +222,7 @@ fn read_entry(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
             if !reader.0.is_empty() {
                 return None;
             }
-            EntryKind::Write { entity, mutations: Mutations { left: count, bytes } }
+            EntryKind::Write { entity, mutations: Mutations { left: count, bytes }, asked_ms }
         }
         _ => return None,
     };
@@ -332,11 +348,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_write_reads_back(entity in proptest::collection::vec(any::<u8>(), 1..40), mutations in proptest::collection::vec(mutation(), 0..5)) {
-            let bytes = encode_write(&token(), &entity, &mutations);
+        fn a_write_reads_back(
+            entity in proptest::collection::vec(any::<u8>(), 1..40),
+            mutations in proptest::collection::vec(mutation(), 0..5),
+            asked in any::<u64>(),
+        ) {
+            let bytes = encode_write(&token(), &entity, &mutations, asked);
             let entry = single(&bytes).unwrap();
-            let EntryKind::Write { entity: read, mutations: changes } = entry.kind else { panic!("a write") };
+            let EntryKind::Write { entity: read, mutations: changes, asked_ms } = entry.kind else { panic!("a write") };
             prop_assert_eq!(read, &entity[..]);
+            let is_conditional = mutations.iter().any(|mutation| mutation.expect() != Expect::Any);
+            prop_assert_eq!(asked_ms, if is_conditional { asked } else { 0 });
             let owned: Vec<Mutation> = changes.map(|change| match change {
                 Change::Put { position, value, expires_at, expect } =>
                     Mutation::Put { position, value: Bytes::copy_from_slice(value), expires_at, expect },
@@ -358,7 +380,7 @@ mod tests {
         #[test]
         fn a_cut_command_is_malformed(cut in 1usize..60) {
             let put = Mutation::Put { position: Position::Undated, value: Bytes::from_static(b"value"), expires_at: None, expect: Expect::Any };
-            let bytes = encode_write(&token(), b"entity", &[put]);
+            let bytes = encode_write(&token(), b"entity", &[put], 0);
             let cut = cut.min(bytes.len() - 1);
             prop_assert!(single(&bytes[..cut]).is_err());
         }
@@ -367,7 +389,7 @@ mod tests {
     #[test]
     fn entries_follow_one_another() {
         let mut payload = encode_burn(&token()).to_vec();
-        payload.extend_from_slice(&encode_write(&token(), b"e", &[Mutation::Trim { through: 5 }]));
+        payload.extend_from_slice(&encode_write(&token(), b"e", &[Mutation::Trim { through: 5 }], 0));
         let read: Vec<_> = entries(&payload).collect::<Result<_, _>>().unwrap();
         assert!(matches!(read[0].kind, EntryKind::Burn));
         assert!(matches!(read[1].kind, EntryKind::Write { entity: b"e", .. }));

@@ -1,11 +1,16 @@
-//! Buckets whose state cannot be read: they are not served from here until they were taken over from another replica.
+//! Buckets whose state cannot be read. What is damaged is not served from here until it was taken over from another replica; what the disk only
+//! refused, for whatever reason, is tried again.
 
-use thermocline_paxos::Bucket;
+use thermocline_paxos::{Bucket, Command, Slot};
 use thermocline_tiers::hot::state::StateError;
 
 use super::calls::{Call, CallKey};
+use super::timers::Timer;
 use super::worker::Worker;
 use crate::error::Error;
+
+/// A command that could not be applied is tried again after so long, in milliseconds.
+const APPLY_AGAIN_MS: u64 = 100;
 
 impl Worker {
     /// Whether the state does not have all of a bucket that it says it has: it is damaged, or being installed.
@@ -49,6 +54,42 @@ impl Worker {
                 self.finish(key, outcome);
             }
         }
+    }
+
+    /// A decided command could not be applied, because the state could not be read. If that is no damage, it is read back from the journal and
+    /// tried again, with all that is decided behind it, until it succeeds: the log goes on meanwhile, and others serve the bucket.
+    pub(super) fn apply_failed(&mut self, now: u64, bucket: Bucket, command: &Command, error: &StateError) {
+        self.state_is_damaged(now, bucket, error);
+        if self.failed.contains(&bucket.0) {
+            return;
+        }
+        self.leave_to_tokens(bucket, command);
+        if self.unapplied.insert(bucket.0) {
+            tracing::error!(bucket = bucket.0, error = %super::described(error), "a decided command cannot be applied; it is tried again");
+            self.timers.at(now + APPLY_AGAIN_MS, Timer::Apply(bucket));
+        }
+    }
+
+    /// It is time to try that again.
+    pub(super) fn apply_again(&mut self, now: u64, bucket: Bucket) {
+        let (applied, chosen) = (self.applied(bucket), self.core.status(bucket).chosen);
+        if applied >= chosen || self.failed.contains(&bucket.0) || self.transfers.concerns(bucket) {
+            self.unapplied.remove(&bucket.0);
+            return;
+        }
+        self.fetch_from_own_journal(bucket, applied.next(), chosen);
+        self.timers.at(now + APPLY_AGAIN_MS, Timer::Apply(bucket));
+    }
+
+    /// Decided commands were read back from the journal.
+    pub(super) fn read_back(&mut self, now: u64, bucket: Bucket, first: Slot, commands: Vec<Command>) {
+        for (slot, command) in (first.0..).map(Slot).zip(commands) {
+            self.learn_missing(now, bucket, slot, command);
+        }
+        if self.applied(bucket) >= self.core.status(bucket).chosen {
+            self.unapplied.remove(&bucket.0);
+        }
+        self.pump(now);
     }
 
     /// The state could not be read: another replica has the record.

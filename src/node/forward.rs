@@ -71,11 +71,12 @@ impl Worker {
             Ask::Get(key) => Read::Get(key),
             Ask::Scan(query) => Read::Scan(query),
             Ask::Resolve(token) => Read::Resolve(token),
-            Ask::NewToken { .. } => {
-                // A token may be born too early, never too late: what this node knows of the bucket will do.
+            Ask::NewToken { .. } if self.owns(bucket) => {
+                // A token may be born somewhat too early, never too late: what a replica knows of the bucket will do.
                 let token = self.new_token(bucket);
                 return self.answer(source, Ok(Answer::Token(token)));
             }
+            Ask::NewToken { entity } => Read::NewToken(entity),
             Ask::Write { .. } => unreachable!("writes are taken elsewhere"),
         };
         let at_once = consistency == Consistency::Stale || plant::on(Plant::ReadsLocally);
@@ -183,6 +184,7 @@ impl Worker {
                     Read::Get(key) => Ask::Get(key.clone()),
                     Read::Scan(query) => Ask::Scan(query.clone()),
                     Read::Resolve(token) => Ask::Resolve(*token),
+                    Read::NewToken(entity) => Ask::NewToken { entity: entity.clone() },
                 };
                 Item::Forward {
                     call: wire,
@@ -264,7 +266,7 @@ impl Worker {
                         self.counters.malformed_items += 1;
                         return;
                     }
-                    EntryKind::Write { entity, mutations } => {
+                    EntryKind::Write { entity, mutations, .. } => {
                         let hash = super::entity_hash(entity);
                         if self.route.bucket(hash) != bucket {
                             self.counters.malformed_items += 1;
@@ -311,9 +313,9 @@ impl Worker {
     }
 
     fn forwarded_read_answered(&mut self, from: NodeId, key: CallKey, outcome: Outcome) {
-        let Some(Call { work: Work::Read(read), .. }) = self.calls.get(key) else { return };
+        let Some(Call { bucket, work: Work::Read(read), .. }) = self.calls.get(key) else { return };
         match outcome {
-            Ok(answer) if read.is_answered_by(&answer) => self.finish(key, Ok(answer)),
+            Ok(answer) if read.is_answered_by(*bucket, &answer) => self.finish(key, Ok(answer)),
             Err(Error::Unavailable { reason }) => self.cannot_place(key, reason),
             // Errors of writes only, and answers to other questions.
             Ok(_) | Err(Error::Conflict { .. } | Error::Contended | Error::Unknown(_)) => {

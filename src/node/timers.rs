@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Finish(Bucket, Slot),
     /// A fetch may have been lost.
     Fetch(Bucket),
+    /// A decided command could not be applied.
+    Apply(Bucket),
     /// An amnesia could not be written down.
     Admit,
 }

@@ -5,6 +5,7 @@ use thermocline_tiers::hot::state::{Job as StateJob, Part, StateError};
 use super::effects::Job;
 use super::journal_index::JournalIndex;
 use super::worker::Worker;
+use crate::error::StorageKind;
 use crate::plant::{self, Plant};
 
 /// How it is with a part's jobs.
@@ -144,6 +145,11 @@ impl Worker {
         is_over
     }
 
+    /// Whether a part of the state cannot be written any more.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.upkeep.iter().any(|upkeep| upkeep.ended)
+    }
+
     fn may_begin(&self, now: u64, part: usize) -> bool {
         let upkeep = &self.upkeep[part];
         !upkeep.busy && !upkeep.ended && now >= upkeep.not_before
@@ -166,6 +172,13 @@ impl Worker {
         upkeep.ended = matches!(error, StateError::Poisoned);
         self.counters.upkeep_errors += 1;
         tracing::error!(part, failures = upkeep.failures, error = %super::described(&error), "a flush or merge failed");
+        if matches!(error, StateError::Poisoned) {
+            // Nothing of this part will be written any more: the journal would grow for ever, and writes be refused as if that might pass.
+            self.stop_taking_part(
+                StorageKind::SyncFailed,
+                &format!("the state's part {part} cannot be written any more: {error}"),
+            );
+        }
     }
 
     /// A job of a part begins when all that was recorded before it is synced: so the state on the disk is never ahead of the

@@ -70,7 +70,7 @@ impl Runtime {
     async fn ask(&self, request: Request) -> Result<Outcome, Error> {
         let (worker, hash) = self.place(&request);
         if self.gate.failed.load(Ordering::Relaxed) {
-            let what = "the journal failed; this node takes no calls any more";
+            let what = "writing failed; this node takes no calls any more (its log says why)";
             return Err(Error::storage(StorageKind::SyncFailed, what));
         }
         if self.gate.full.get() && matches!(request.ask, Ask::Write { .. }) {

@@ -217,9 +217,9 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
             // What the node itself told may be newer than the topology: it may have taken a dead one's place.
             let known = remembered.of(*node);
             let told = known.as_ref().and_then(|known| known.address_beyond(epoch));
-            Ok((NodeId(*node), resolve(told.unwrap_or(address))?))
+            (NodeId(*node), told.unwrap_or(address).to_owned())
         })
-        .collect::<Result<Vec<_>, Error>>()?;
+        .collect::<Vec<_>>();
     let (foundings, heard) = mpsc::channel(FOUNDINGS_MAX);
     let clock = Clock::start();
     let (stop, stopped) = mpsc::channel(1);
@@ -349,9 +349,11 @@ fn own_address(config: &Config) -> Option<(u64, String)> {
     (!address.is_empty()).then_some((config.topology().epoch, address))
 }
 
-pub(super) fn resolve(address: &str) -> Result<SocketAddr, Error> {
-    let unknown = || Error::invalid("address", address, "an address that can be resolved");
-    address.to_socket_addrs().map_err(|_| unknown())?.next().ok_or_else(unknown)
+fn resolve(address: &str) -> Result<SocketAddr, Error> {
+    let unknown =
+        |why: &str| Error::invalid("address", address, format!("an address that can be resolved{why}"));
+    let mut found = address.to_socket_addrs().map_err(|error| unknown(&format!(" ({error})")))?;
+    found.next().ok_or_else(|| unknown(""))
 }
 
 /// Hears the other nodes until the store stops, and tells the workers what follows.

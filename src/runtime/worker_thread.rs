@@ -1,7 +1,8 @@
 //! A worker's thread: a single-threaded tokio runtime that carries inputs to the worker and its effects to the world.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -53,7 +54,7 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) setup: Setup,
     /// The other nodes, with their addresses.
-    pub(super) peers: Vec<(NodeId, SocketAddr)>,
+    pub(super) peers: Vec<(NodeId, String)>,
     /// Where what other nodes say of their founding goes.
     pub(super) foundings: mpsc::Sender<(NodeId, Founding)>,
     pub(super) seed: u64,
@@ -63,8 +64,9 @@ pub(super) struct Parts {
 pub(super) async fn run(parts: Parts) {
     let Parts { index, worker, mailbox, journal, gate, pool, clock, setup, peers, foundings, seed } = parts;
     let frame_bytes_max = setup.limits.frame_bytes_max;
-    let inbox = Rc::new(ToMailbox(mailbox.clone()));
-    let dialled: Vec<_> = peers.iter().map(|(node, address)| (transport::NodeId(node.0), *address)).collect();
+    let inbox = Rc::new(ToMailbox { mailbox: mailbox.clone(), failures: RefCell::default() });
+    let dialled: Vec<_> =
+        peers.iter().map(|(node, address)| (transport::NodeId(node.0), address.clone())).collect();
     let links = Links::tcp(setup, index as u16, &dialled, inbox, seed);
     let mut thread = WorkerThread {
         index,
@@ -94,6 +96,17 @@ impl Drop for WorkerThread {
     /// However it ends, nobody waits for an answer that does not come.
     fn drop(&mut self) {
         self.mailbox.close();
+        if std::thread::panicking() {
+            // A fault of this library. What the worker has done is unknown, so that this node must not do anything any more, and a write that was
+            // under way may be applied: its caller is told that.
+            self.gate.failed.store(true, Ordering::Relaxed);
+            let told = catch_unwind(AssertUnwindSafe(|| self.die()));
+            tracing::error!(
+                worker = self.index,
+                calls_told = told.is_ok(),
+                "a worker ended by a fault; this node takes no calls any more"
+            );
+        }
     }
 }
 
@@ -111,7 +124,7 @@ struct WorkerThread {
     waiting: Waiting,
     frame: Vec<u8>,
     /// Where the other nodes are dialled.
-    addresses: BTreeMap<NodeId, SocketAddr>,
+    addresses: BTreeMap<NodeId, String>,
     /// Who waits for the reports of audits, and the number of the last.
     reports: HashMap<u64, oneshot::Sender<VerifyReport>>,
     audits: u64,
@@ -266,6 +279,9 @@ impl WorkerThread {
         let held = self.held.len();
         self.held.extend(self.worker.effects().take_submissions());
         self.outstanding += (self.held.len() - held) as u64;
+        if self.worker.is_poisoned() {
+            self.gate.failed.store(true, Ordering::Relaxed);
+        }
         // This is said before the records can be written.
         let needed = self.worker.needed_segment(self.outstanding > 0);
         self.gate.needed[self.index].store(needed, Ordering::Release);
@@ -361,18 +377,12 @@ impl WorkerThread {
     /// Nodes have said that they are elsewhere than this node thought.
     fn dial_elsewhere(&mut self, told: &[(NodeId, String)]) {
         for (node, address) in told {
-            match super::open::resolve(address) {
-                Ok(found) => {
-                    if self.addresses.insert(*node, found) != Some(found) {
-                        tracing::info!(node = node.0, %address, "the node is reached at another address now");
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(node = node.0, %error, "the address that a node told is no address")
-                }
+            if self.addresses.insert(*node, address.clone()).as_ref() != Some(address) {
+                tracing::info!(node = node.0, %address, "the node is reached at another address now");
             }
         }
-        let all: Vec<_> = self.addresses.iter().map(|(node, at)| (transport::NodeId(node.0), *at)).collect();
+        let all: Vec<_> =
+            self.addresses.iter().map(|(node, at)| (transport::NodeId(node.0), at.clone())).collect();
         self.links.set_peers(&all);
     }
 }
@@ -404,24 +414,38 @@ impl Waiting {
 }
 
 /// Hands over what the links hear.
-struct ToMailbox(Arc<Mailbox>);
+struct ToMailbox {
+    mailbox: Arc<Mailbox>,
+    /// Why peers could not be reached last. It is logged when it changes, and not with each attempt.
+    failures: RefCell<HashMap<transport::NodeId, String>>,
+}
 
 impl Inbox for ToMailbox {
     fn frame(&self, from: transport::NodeId, body: Bytes) {
-        self.0.push(Input::Frame { from: NodeId(from.0), body });
+        self.mailbox.push(Input::Frame { from: NodeId(from.0), body });
     }
 
     fn link_up(&self, peer: transport::NodeId, direction: Direction, hello: &Hello) {
         tracing::debug!(peer = peer.0, ?direction, epoch = hello.epoch, "link up");
         if direction == Direction::Out {
-            self.0.push(Input::LinkUp { peer: NodeId(peer.0) });
+            self.failures.borrow_mut().remove(&peer);
+            self.mailbox.push(Input::LinkUp { peer: NodeId(peer.0) });
         }
     }
 
     fn link_down(&self, peer: transport::NodeId, direction: Direction, why: &LinkError) {
         tracing::debug!(peer = peer.0, ?direction, %why, "link down");
         if direction == Direction::Out {
-            self.0.push(Input::LinkDown { peer: NodeId(peer.0) });
+            self.mailbox.push(Input::LinkDown { peer: NodeId(peer.0) });
+        }
+    }
+
+    fn dial_failed(&self, peer: transport::NodeId, why: &LinkError) {
+        let why = why.to_string();
+        let mut failures = self.failures.borrow_mut();
+        if failures.get(&peer) != Some(&why) {
+            tracing::warn!(peer = peer.0, %why, "a peer cannot be reached; it is tried again");
+            failures.insert(peer, why);
         }
     }
 }

@@ -188,17 +188,17 @@ pub fn entry(bytes: &[u8]) {
     for found in command::entries(bytes).flatten() {
         let id = found.token;
         let token = Token { client: id.client, counter: id.counter, bucket: 0, born: id.born };
-        let EntryKind::Write { entity, mutations } = found.kind else {
+        let EntryKind::Write { entity, mutations, asked_ms } = found.kind else {
             assert!(command::single(&command::encode_burn(&token)).is_ok_and(|again| again.token == id));
             continue;
         };
         let mutations: Vec<Mutation> = mutations.map(owned).collect();
-        let again = command::encode_write(&token, entity, &mutations);
+        let again = command::encode_write(&token, entity, &mutations, asked_ms);
         let Ok(again) = command::single(&again) else { panic!("an entry that was read cannot be written") };
-        let EntryKind::Write { entity: same, mutations: changes } = again.kind else {
+        let EntryKind::Write { entity: same, mutations: changes, asked_ms: asked_again } = again.kind else {
             panic!("it was a write")
         };
-        assert_eq!((again.token, same), (id, entity));
+        assert_eq!((again.token, same, asked_again), (id, entity, asked_ms));
         assert_eq!(changes.map(owned).collect::<Vec<_>>(), mutations);
     }
 }
@@ -267,7 +267,7 @@ fn a_command() -> Command {
         expires_at: Some(9),
         expect: Expect::Version(Version(3)),
     };
-    let payload = command::encode_write(&a_token(), b"entity", &[put, Mutation::Trim { through: 5 }]);
+    let payload = command::encode_write(&a_token(), b"entity", &[put, Mutation::Trim { through: 5 }], 4);
     Command { id: Some(CommandId { originator, sequence: 8 }), heir: Some(originator), payload }
 }
 

@@ -23,7 +23,6 @@ mod tcp;
 mod tests;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -157,7 +156,7 @@ impl Links {
     pub(crate) fn tcp(
         setup: Setup,
         worker: u16,
-        peers: &[(NodeId, SocketAddr)],
+        peers: &[(NodeId, String)],
         inbox: Rc<dyn Inbox>,
         seed: u64,
     ) -> Self {
@@ -213,7 +212,7 @@ impl Links {
 
     /// Changes whom to dial: links to the others are closed, links to new ones are dialled, and one whose
     /// address changed is dialled anew. Over memory the peers are fixed.
-    pub(crate) fn set_peers(&self, peers: &[(NodeId, SocketAddr)]) {
+    pub(crate) fn set_peers(&self, peers: &[(NodeId, String)]) {
         match self {
             Self::Tcp(links) => links.set_peers(peers),
             #[cfg(test)]

@@ -76,6 +76,18 @@ async fn six_nodes_serve_buckets_that_they_do_not_hold() {
     }
     let token = cluster.node(4).new_token("entity-1").await.unwrap();
     assert_eq!(retrying(|| async { cluster.node(5).resolve(&token).await }).await, Resolution::NotCommitted);
+    // A token can be used wherever it was made, however long the log of its bucket is.
+    for i in 0..70u64 {
+        retrying(|| async { cluster.node(1).put(&Key::undated("entity-1"), format!("{i}")).await }).await;
+    }
+    for node in 1..=6 {
+        let token = retrying(|| async { cluster.node(node).new_token("entity-1").await }).await;
+        let other = cluster.node(1 + node % 6);
+        let put =
+            retrying(|| async { other.put(&Key::undated("entity-1"), "once").token(token).await }).await;
+        let resolved = retrying(|| async { cluster.node(node).resolve(&token).await }).await;
+        assert_eq!(resolved, Resolution::Committed(put));
+    }
     cluster.close_all().await;
 }
 

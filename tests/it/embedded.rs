@@ -143,3 +143,30 @@ async fn a_directory_of_other_settings_is_refused() {
         "{other}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_expired_is_not_there_for_reads_and_not_for_conditions() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(config(root.path())).await.unwrap();
+    let key = Key::undated("lock");
+    for flushed in [false, true] {
+        let expired = store.put(&key, "mine").expires_at(1_000).await.unwrap();
+        if flushed {
+            // What a stop has left to be replayed is in memory again; the rest is read from files.
+            store.close().await;
+        }
+        let store = if flushed { Store::open(config(root.path())).await.unwrap() } else { store.clone() };
+        assert_eq!(store.get(&key).await.unwrap(), None);
+        let none = Err(Error::Conflict { current: None });
+        assert_eq!(store.put(&key, "again").if_version(expired).await, none);
+        assert_eq!(store.put(&key, "again").if_present().await, none);
+        assert_eq!(store.delete(&key).if_version(expired).await, none);
+        let taken = store.put(&key, "mine now").expires_at(u64::MAX).if_absent().await.unwrap();
+        let conflict = Err(Error::Conflict { current: Some(taken) });
+        assert_eq!(store.put(&key, "nobody's").if_absent().await, conflict, "what has not expired is there");
+        store.put(&key, "mine still").if_version(taken).await.unwrap();
+        if flushed {
+            store.close().await;
+        }
+    }
+}

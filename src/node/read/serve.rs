@@ -47,6 +47,10 @@ impl Worker {
                 let token = *token;
                 self.resolve(now, key, token);
             }
+            Read::NewToken(_) => {
+                let token = self.new_token(bucket);
+                self.finish(key, Ok(Answer::Token(token)));
+            }
         }
     }
 

@@ -142,6 +142,7 @@ impl Worker {
             }
             Timer::Retry(bucket) => self.retry(bucket),
             Timer::Fetch(bucket) => self.fetch_again(now, bucket),
+            Timer::Apply(bucket) => self.apply_again(now, bucket),
             Timer::Admit => self.write_admission(),
         }
         self.pump(now);

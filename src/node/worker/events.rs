@@ -205,6 +205,9 @@ impl Worker {
             Done::Fetched { to, bucket, from, commands } => {
                 self.fetch_jobs -= 1;
                 self.answer_fetches();
+                if to == self.settings.me {
+                    return self.read_back(now, bucket, from, commands);
+                }
                 let chosen = self.core.status(bucket).chosen;
                 self.say(to, &Item::FetchAnswer { bucket, from, commands, chosen });
                 // Who was asked for a vote and lacked this said nothing else.
@@ -250,7 +253,7 @@ impl Worker {
 
     /// Nothing that this node says can count any more.
     pub(in crate::node) fn stop_taking_part(&mut self, kind: StorageKind, cause: &str) {
-        self.founded = false;
+        (self.founded, self.stopped) = (false, true);
         for key in self.calls.keys().collect::<Vec<_>>() {
             let outcome = Err(self.given_up(key, Error::storage(kind, cause)));
             self.finish(key, outcome);

@@ -214,6 +214,10 @@ pub(crate) struct Worker {
     pub(super) catch_up: VecDeque<Lack>,
     /// The buckets in `catch_up`, each once.
     pub(super) catch_up_holds: HashSet<u32>,
+    /// Buckets whose next command could not be applied when it was decided.
+    pub(super) unapplied: HashSet<u32>,
+    /// It takes no part any more, whatever it hears.
+    pub(super) stopped: bool,
     pub(super) fetches: usize,
     pub(super) streams: Streams,
     /// Reads of the journal for other nodes that are under way.

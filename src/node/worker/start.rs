@@ -122,6 +122,8 @@ impl Worker {
             news: VecDeque::new(),
             catch_up: VecDeque::new(),
             catch_up_holds: HashSet::new(),
+            unapplied: HashSet::new(),
+            stopped: false,
             fetches: 0,
             streams: Streams::default(),
             fetch_jobs: 0,
@@ -142,7 +144,7 @@ impl Worker {
     pub(crate) fn found(&mut self, now: u64, founding: Founding, late: bool) {
         // Peers may have told it before that it has forgotten something.
         let late = late || self.admissions > 0;
-        if !self.founded && !self.replaced && founding.members.is_some() {
+        if !self.founded && !self.replaced && !self.stopped && founding.members.is_some() {
             self.founded = true;
             self.to_lift |= late;
             for bucket in (0..self.route.buckets()).map(Bucket) {

@@ -46,6 +46,7 @@ mod slots;
 mod streamed;
 mod together;
 mod tokens;
+mod unapplied;
 
 const BUCKETS: u32 = 1024;
 const MEMTABLE_BYTES: usize = 4 << 20;

@@ -49,7 +49,7 @@ impl Worker {
             apply::apply(&mut self.parts[place], bucket, slot, &command.payload, &mut decisions)
         {
             self.decisions = decisions;
-            return self.state_is_damaged(now, bucket, &error);
+            return self.apply_failed(now, bucket, command, &error);
         }
         self.counters.applied += 1;
         let own = command.id.is_some()
@@ -89,6 +89,12 @@ impl Worker {
 
     /// The state was copied from another replica, and is not as far as the log: what is between them is fetched, and this slot with it.
     fn applied_later(&mut self, now: u64, bucket: Bucket, command: &Command) {
+        self.leave_to_tokens(bucket, command);
+        self.fetch_from_another(now, bucket, self.settings.me);
+    }
+
+    /// The own command is decided, and will be applied when it is read back: by their tokens its writes are found then.
+    pub(in crate::node) fn leave_to_tokens(&mut self, bucket: Bucket, command: &Command) {
         if let Some(active) = self.active.get_mut(bucket)
             && active.proposed.is_some()
             && active.proposed == command.id
@@ -100,7 +106,6 @@ impl Worker {
                 }
             }
         }
-        self.fetch_from_another(now, bucket, self.settings.me);
     }
 
     /// The bucket was handed over: what came for it meanwhile is better proposed there.

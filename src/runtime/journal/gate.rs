@@ -10,7 +10,7 @@ use crate::runtime::mailbox::{Input, Mailbox};
 pub(in crate::runtime) struct JournalGate {
     /// Whether the disk has no room for the journal: new writes are refused.
     pub(in crate::runtime) full: Announced,
-    /// Whether the journal failed for good.
+    /// Whether the journal failed for good, or the state, or a worker: nothing is written any more.
     pub(in crate::runtime) failed: AtomicBool,
     /// Whether the thread is to end, and does not wait for room on the disk any more.
     pub(super) ending: AtomicBool,

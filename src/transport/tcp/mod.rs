@@ -8,7 +8,6 @@ mod outgoing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -61,7 +60,7 @@ impl TcpLinks {
     pub(super) fn start(
         setup: Setup,
         worker: u16,
-        peers: &[(NodeId, SocketAddr)],
+        peers: &[(NodeId, String)],
         inbox: Rc<dyn Inbox>,
         seed: u64,
     ) -> Self {
@@ -93,21 +92,21 @@ impl TcpLinks {
         self.outgoing.borrow().get(&peer).is_some_and(|dialled| dialled.link.is_up())
     }
 
-    pub(super) fn set_peers(&self, peers: &[(NodeId, SocketAddr)]) {
+    pub(super) fn set_peers(&self, peers: &[(NodeId, String)]) {
         let Some(inbox) = self.inbox.borrow().clone() else { return };
         let mut outgoing = self.outgoing.borrow_mut();
         outgoing.retain(|peer, dialled| {
-            let stays = peers.contains(&(*peer, dialled.link.address));
+            let stays = peers.iter().any(|(node, address)| node == peer && *address == dialled.link.address);
             if !stays {
                 dialled.close();
             }
             stays
         });
-        for &(peer, address) in peers {
-            outgoing.entry(peer).or_insert_with(|| {
+        for (peer, address) in peers {
+            outgoing.entry(*peer).or_insert_with(|| {
                 self.seed.set(self.seed.get().wrapping_add(1));
                 let backoff = Backoff::new(&self.setup.limits, self.seed.get());
-                let link = Rc::new(Outgoing::new(self.setup.clone(), self.worker, peer, address));
+                let link = Rc::new(Outgoing::new(self.setup.clone(), self.worker, *peer, address.clone()));
                 let task = spawn_local(Rc::clone(&link).keep_up(Rc::clone(&inbox), backoff));
                 Dialled { link, task }
             });

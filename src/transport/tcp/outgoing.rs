@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,8 @@ const BUFFER_KEPT_BYTES: usize = 1 << 20;
 
 /// A link to one peer. Its task dials and writes what [`Outgoing::send`] could not write at once.
 pub(super) struct Outgoing {
-    pub(super) address: SocketAddr,
+    /// Its host is looked up with each attempt: it may be elsewhere by then, or not known yet.
+    pub(super) address: String,
     peer: NodeId,
     worker: u16,
     setup: Setup,
@@ -47,7 +47,7 @@ struct Up {
 }
 
 impl Outgoing {
-    pub(super) fn new(setup: Setup, worker: u16, peer: NodeId, address: SocketAddr) -> Self {
+    pub(super) fn new(setup: Setup, worker: u16, peer: NodeId, address: String) -> Self {
         Self {
             address,
             peer,
@@ -170,7 +170,7 @@ impl Outgoing {
 
     async fn dial(&self) -> Result<(TcpStream, Hello), LinkError> {
         let limits = &self.setup.limits;
-        let connecting = TcpStream::connect(self.address);
+        let connecting = TcpStream::connect(&*self.address);
         let connected = tokio::time::timeout(Duration::from_millis(limits.connect_ms), connecting).await;
         let mut stream = match connected {
             Ok(Ok(stream)) => stream,

@@ -106,7 +106,7 @@ fn an_acceptor_that_writes_is_cut_off() {
     run(async {
         let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
         let mut node = Node::start(LOOPBACK, setup(hello(1), Limits::default())).await;
-        node.links.set_peers(&[(NodeId(2), listener.local_addr().unwrap())]);
+        node.links.set_peers(&[(NodeId(2), listener.local_addr().unwrap().to_string())]);
         let (mut stream, _) = listener.accept().await.unwrap();
         greeting::accept(&mut stream, &identity(hello(2)), 1 << 40).await.unwrap();
         node.events.until_up(NodeId(2), Direction::Out).await;

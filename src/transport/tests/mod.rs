@@ -216,7 +216,7 @@ impl Node {
     }
 
     fn dial(&self, peers: &[&Node]) {
-        let peers: Vec<_> = peers.iter().map(|peer| (peer.id(), peer.address)).collect();
+        let peers: Vec<_> = peers.iter().map(|peer| (peer.id(), peer.address.to_string())).collect();
         self.links.set_peers(&peers);
     }
 

@@ -28,8 +28,8 @@ impl Puppet {
         Self(TcpListener::bind(LOOPBACK).await.unwrap())
     }
 
-    fn peer(&self) -> [(NodeId, std::net::SocketAddr); 1] {
-        [(NodeId(2), self.0.local_addr().unwrap())]
+    fn peer(&self) -> [(NodeId, String); 1] {
+        [(NodeId(2), self.0.local_addr().unwrap().to_string())]
     }
 
     async fn greet(&self) -> TcpStream {
@@ -215,7 +215,7 @@ fn nodes_of_two_clusters_refuse_one_another_and_both_say_why() {
 fn a_node_that_dials_itself_is_refused() {
     run(async {
         let mut one = Node::start(LOOPBACK, setup(hello(1), Limits::default())).await;
-        one.links.set_peers(&[(NodeId(2), one.address)]);
+        one.links.set_peers(&[(NodeId(2), one.address.to_string())]);
         let why = one.events.until_dial_failed().await;
         assert!(why.contains("node is 1 at the node that dialled and 1 as well"), "{why}");
     });
@@ -327,5 +327,21 @@ fn an_inbox_may_stop_its_links_and_is_let_go() {
         assert!(events.0.recv().await.is_none(), "nothing was called after the stop");
         assert!(weak.upgrade().is_none());
         listening.abort();
+    });
+}
+
+#[test]
+fn a_peer_is_looked_up_by_name_and_one_that_has_no_address_is_tried_again() {
+    run(async {
+        let mut one = Node::start(LOOPBACK, setup(hello(1), Limits::default())).await;
+        let mut two = Node::start(LOOPBACK, setup(hello(2), Limits::default())).await;
+        one.links.set_peers(&[(NodeId(2), "no-such-host.invalid:7000".into())]);
+        for _ in 0..2 {
+            let why = one.events.until_dial_failed().await;
+            assert!(why.starts_with("connecting"), "{why}");
+        }
+        one.links.set_peers(&[(NodeId(2), format!("localhost:{}", two.address.port()))]);
+        one.events.until_up(NodeId(2), Direction::Out).await;
+        two.events.until_up(NodeId(1), Direction::In).await;
     });
 }

@@ -211,8 +211,13 @@ pub(super) fn check(part: &mut Part, model: &Model) -> Result<(), String> {
             let found = get(part, *number, entity, *position).map_err(|error| error.to_string())?;
             same(&format!("get {bucket:?} {entity:?} {position:?}"), &found, &expected)?;
             let key = Key::new(entity, *position).unwrap();
-            let version = part.version_of(bucket, &key).map_err(|error| error.to_string())?;
-            same("version", version, expected.map(|record| record.version))?;
+            let version = |at_ms| part.version_of(bucket, &key, at_ms).map_err(|error| error.to_string());
+            same("version", version(0)?, expected.as_ref().map(|record| record.version))?;
+            if let Some(Record { version: standing, expires_ms: Some(expires_ms), .. }) = expected {
+                let before = (expires_ms > 0).then_some(standing);
+                same("version before it expires", version(expires_ms.saturating_sub(1))?, before)?;
+                same("version when it expires", version(expires_ms)?, None)?;
+            }
         }
         for entity in model.entities() {
             for newest_first in [false, true] {

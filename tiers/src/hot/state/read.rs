@@ -129,19 +129,28 @@ impl Part {
         })
     }
 
-    /// The version of the live record under a key, expired or not. May read the disk.
+    /// The version of the live record under a key, unless it had expired at a moment, in milliseconds since 1970; at 0 nothing has. May read
+    /// the disk.
     ///
     /// # Errors
     /// [`StateError::Corrupt`], [`StateError::Io`].
-    pub fn version_of(&self, bucket: Bucket, key: &Key<'_>) -> Result<Option<Version>, StateError> {
+    pub fn version_of(
+        &self,
+        bucket: Bucket,
+        key: &Key<'_>,
+        at_ms: u64,
+    ) -> Result<Option<Version>, StateError> {
+        let unexpired = |entry: &Entry<'_>| {
+            entry.expires_ms.is_none_or(|expires| expires > at_ms).then_some(entry.version)
+        };
         let wiped_below = self.mark(bucket).wiped_below;
         let key = EntryKey { bucket, entity: key.entity(), place: key.position().into() };
         match self.memory(&key, wiped_below) {
-            Memory::Entry(entry) => Ok((entry.kind == Kind::Put).then_some(entry.version)),
+            Memory::Entry(entry) => Ok(unexpired(&entry).filter(|_| entry.kind == Kind::Put)),
             Memory::Trimmed => Ok(None),
             Memory::Older(hidden) => {
                 let set = key.place.run_set(self.store.config.window_span_ms);
-                in_runs(&self.runs, set, wiped_below, &key, hidden, |entry| entry.version)
+                Ok(in_runs(&self.runs, set, wiped_below, &key, hidden, unexpired)?.flatten())
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Serialization of what is not on the hot path: handshakes, topologies, control messages.
+//! Serialization of what is not on the hot path: handshakes, foundings, what nodes remember of each other, the small files.
 //!
 //! **Nothing else names the serializer.** `bincode` is finished but no longer maintained (RUSTSEC-2025-0141), so it sits
 //! behind these two functions and can be replaced without touching a caller. The bytes are those of bincode 1:

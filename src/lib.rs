@@ -32,8 +32,8 @@
 //!   acknowledged, unless [`Sync::None`] is asked for by name.
 //! - **Linearizable**: a read sees every write acknowledged before it began, anywhere, unless [`Consistency::Stale`] is
 //!   asked for by name.
-//! - **Unknown is not failed**: of every error but [`Error::Unknown`] a mutation was not applied; that one carries a
-//!   [`Token`], with which the outcome can be asked for, or the mutation sent again without being applied twice.
+//! - **Unknown is not failed**: after any error but [`Error::Unknown`] the mutation was not applied. That one carries a
+//!   [`Token`], with which the outcome can be asked for or the mutation sent again without being applied twice.
 //! - **No clock decides**: time tells when to try again and when a record with an expiry ceases to be seen, nothing else.
 //! - **Bounded**: every argument, queue and file has a limit with a name; past it there is a typed error at once.
 //!

@@ -15,9 +15,9 @@ pub struct Status {
     pub disk_id: u64,
     /// The topology's version.
     pub epoch: u64,
-    /// The groups that the node is in.
+    /// The group that the node is in: always one.
     pub groups: Vec<u16>,
-    /// How many bytes the journal had taken when it was last synced, since the directory was made.
+    /// How many bytes the journal has synced since this start.
     pub journal_synced: u64,
     /// Buckets in which the node votes.
     pub buckets_voting: u32,

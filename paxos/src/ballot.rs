@@ -4,13 +4,13 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u16);
 
-/// One start of one disk. Never repeats: the disk's number is random, and its count is raised and synced before anything
-/// else at each start.
+/// One start of a node: a random number drawn at the start, and how often the directory was started, which is raised and
+/// synced before anything else. Never repeats, even if the directory is put back to an earlier copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Boot {
-    /// The disk's random number.
+    /// The random number of the start.
     pub disk: u64,
-    /// How often the disk was started.
+    /// How often the directory was started.
     pub count: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The command line: `thermocline demo`, `thermocline load`, `thermocline serve`.
+//! The command line: `thermocline demo`, `load`, `serve`, `verify`, `replace`, `lose-acknowledged-writes`.
 
 use std::process::ExitCode;
 

@@ -161,8 +161,8 @@ impl Config {
         /// How long a window of time is, in milliseconds: 1 minute to 366 days, by default a day. Fixed when the
         /// directory is made. Of a cluster, the topology says it.
         window_span_ms: u64,
-        /// How many threads work on buckets: 1 to 64, by default one for each core, and never more than divide `parts`. All nodes
-        /// of a cluster must have as many: others are refused when they connect.
+        /// How many worker threads share the buckets: 1 to 64, by default one a core. The node uses the largest number up to this
+        /// that divides `parts` (of 16 parts, 5 become 4). Nodes whose numbers differ refuse each other's links.
         workers: u32,
         /// Into how many parts the state is split: 1 to 256, by default 16. Fixed when the directory is made.
         parts: u32,
@@ -172,8 +172,8 @@ impl Config {
         /// How long a file of the journal is, in bytes: 1 MiB to 1 GiB, by default 64 MiB. Taken as more where the
         /// longest command needs it.
         segment_bytes: u64,
-        /// How many bytes of the journal are kept for peers that were away: 0 to 1 TiB, by default 1 GiB; less where the disk has less than twice that
-        /// for it. A node whose state needs more of the journal than this writes the state; one without peers keeps no more than its state needs.
+        /// How many bytes of the journal are kept for peers that were away: 0 to 1 TiB, by default 1 GiB; at most half of the room that the disk
+        /// has for the journal. A node whose state needs more of the journal than this writes the state; one without peers keeps no more than its state needs.
         journal_retain_bytes: u64,
         /// About how many bytes of the journal a start has to replay at most: 1 MiB to 1 TiB, by default 256 MiB. What the state has in memory for
         /// longer than that is written, a part at a time and in whole files of the journal.
@@ -185,7 +185,8 @@ impl Config {
         command_bytes_max: u32,
         /// The longest value, in bytes: 1 KiB to 16 MiB, by default 1 MiB.
         value_bytes_max: u32,
-        /// How many bytes the values of one batch have at most together: 1 KiB to 16 MiB, by default 4 MiB.
+        /// How many bytes the values of one batch have at most together: 1 KiB to 16 MiB, by default 4 MiB. Taken as
+        /// `value_bytes_max` where that is more.
         batch_bytes_max: u32,
         /// How long a call waits unless it says otherwise, in milliseconds: 1 to 600,000, by default 5,000.
         deadline_default_ms: u32,

@@ -1,7 +1,7 @@
 //! How a brand-new group begins to vote, and how a node with a new disk learns that it must not.
 //!
 //! A node with an empty directory cannot tell by itself whether it is new or has lost everything. It asks all other nodes
-//! of its groups. When it has heard that each one is empty, it writes down the disks it heard of: its *intent*, which it never
+//! of its group. When it has heard that each one is empty, it writes down the disks it heard of: its *intent*, which it never
 //! changes. When all others have told the same intent, the group is founded. So before anything is acknowledged, every
 //! disk has named, durably, the disks that will ever count as new; a disk that comes later, in the place of a lost one, is in
 //! nobody's intent. A node that hears of a founding *with this very disk* is new too; if the founding names another disk in

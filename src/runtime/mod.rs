@@ -1,6 +1,6 @@
 //! Drives the deterministic node with real sockets, files, threads and clocks.
 //!
-//! Threads: one for each worker (its calls, buckets, links and timers), two for the journal, three for disk work. What
+//! Threads: one for each worker (its calls, buckets, links and timers), two for the journal, five for disk work. What
 //! they say to one another goes through [`mailbox`]es and queues; no lock is held across I/O but the journal's own.
 
 mod alarm;
@@ -55,7 +55,8 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// Recovers the directory, starts the threads, and waits until the node takes part in its groups, or for peers.
+    /// Recovers the directory and starts the threads. A node with peers may not be able to serve yet: calls wait for them, at
+    /// most until their deadline.
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
         open::open(config).await
     }
@@ -209,8 +210,8 @@ impl Runtime {
 }
 
 impl Runtime {
-    /// Stops as a crash of the process would: nothing more is answered, written or sent, and nothing is waited for but the
-    /// threads' end, so that the directory can be opened again.
+    /// Stops as a crash of the process would: nothing more is written or sent, callers are told what is known of their calls, and
+    /// nothing is waited for but the threads' end, so that the directory can be opened again.
     pub(crate) async fn kill(&self) {
         self.journal.kill();
         self.stop.lock().take();

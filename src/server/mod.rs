@@ -2,13 +2,18 @@
 //!
 //! Strings (`GET`, `SET`, `MGET`, `DEL`, `EXISTS`) are undated records, streams (`XADD`, `XRANGE`, `XREVRANGE`, `XLEN`,
 //! `XDEL`) are the dated records of an entity: the stream's name is the entity, an id `ms-seq` is timestamp and sequence. A
-//! name can have both; `DEL` removes the string only. Three commands have no counterpart in Redis:
+//! name can have both; `DEL` removes the string only. Five commands have no counterpart in Redis:
 //!
 //! | command | reply |
 //! |---|---|
 //! | `TC.GET key` | `[value, version]`, or nil |
 //! | `TC.CAS key version value` | the new version; version 0 expects that there is no value |
 //! | `TC.RESOLVE token` | `[COMMITTED, version]`, `[NOTCOMMITTED]` or `[FORGOTTEN]` |
+//! | `TC.VERIFY` | `CLEAN` or `UNCLEAN`, and a report of the buckets of which this node is the first replica |
+//! | `TC.LOSE-ACKNOWLEDGED-WRITES cluster` | how many buckets go on without what a majority has lost |
+//!
+//! The last two are for operators (see [`Store::verify`], [`Store::lose_acknowledged_writes`]). Anyone who reaches the Redis
+//! port can run them.
 //!
 //! Every request is linearizable, through any node. An error says what is known of a change:
 //!

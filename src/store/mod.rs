@@ -90,8 +90,9 @@ struct Shared {
 impl Store {
     /// Checks the configuration, takes the directory for this process, and replays what is in it.
     ///
-    /// Returns once the node serves. The work is proportional to what was written since the last flush, not to what is
-    /// stored.
+    /// Returns once the directory is recovered and the threads run. A node with peers may not be able to serve yet: calls
+    /// wait for them, at most until their deadline. The work is proportional to what was written since the last flush, not
+    /// to what is stored.
     ///
     /// Cancel safety: a dropped future leaves no store open; the directory is freed soon after, not at once.
     ///
@@ -351,7 +352,8 @@ impl Store {
     }
 
     /// Makes a token for a mutation of an entity that is still to be made, so that its outcome can be asked for
-    /// whatever happens to the caller in between. It holds for the next 64 or so writes of the entity's bucket.
+    /// whatever happens to the caller in between. It holds for the next 64 or so slots of the entity's
+    /// bucket, each of which may carry many writes.
     ///
     /// Cancel safety: can be dropped at will.
     ///
@@ -463,17 +465,23 @@ impl Store {
     ///
     /// Returns how many buckets of this node are concerned.
     ///
+    /// Cancel safety: a dropped future may have reached some buckets and not others; call it again.
+    ///
     /// # Errors
     /// [`Error::Closed`].
     pub async fn lose_acknowledged_writes(&self) -> Result<u32, Error> {
         self.shared.runtime.give_up_lost().await
     }
 
-    /// Stops taking calls, ends what is under way, syncs, and frees the directory. All clones are closed with it, and
+    /// Stops taking calls, ends those that are under way, syncs, and frees the directory. All clones are closed with it, and
     /// closing again is fine. A store that is dropped without it loses nothing that was acknowledged.
     ///
-    /// What the state has in memory is written, for at most 10 seconds, so that the next start has little to replay: without it, up to
-    /// [`memtable_bytes`](crate::Config::memtable_bytes) of each part.
+    /// Calls under way end at once: a write that may already have votes, or was sent under a token that its caller brought, with
+    /// [`Error::Unknown`], every other call with [`Error::Closed`]. (A [`resolve`](Self::resolve) can end with either.)
+    ///
+    /// What the state has in memory is written, for at most 10 seconds, so that the next start has little to replay; where it is less than
+    /// 4 MiB a worker it is left to be replayed. Without `close` that can be [`memtable_bytes`](crate::Config::memtable_bytes) of each
+    /// part.
     ///
     /// Cancel safety: a dropped future leaves a store that closes in the background.
     ///
@@ -492,8 +500,8 @@ impl Store {
         self.shared.runtime.close().await;
     }
 
-    /// Stops at once, as a crash of the process would: nothing more is answered, written or sent. For tests of what embeds
-    /// the store, and for demonstrations. Calls under way fail with [`Error::Closed`], whatever became of them.
+    /// Stops at once, as a crash of the process would: nothing more is written or sent. For tests of what embeds the store,
+    /// and for demonstrations. Calls under way end as by [`close`](Self::close).
     ///
     /// Cancel safety: a dropped future leaves a store that stops in the background.
     ///

@@ -31,7 +31,7 @@ impl<'a> Get<'a> {
         self
     }
 
-    /// Makes the call, without the allocation of awaiting it as it is.
+    /// Makes the call. Awaiting the builder does the same through a boxed future; this saves that allocation.
     ///
     /// Cancel safety: see [`Store::get`].
     ///

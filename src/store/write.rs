@@ -67,7 +67,7 @@ impl<'a> Put<'a> {
         self
     }
 
-    /// Makes the call, without the allocation of awaiting it as it is.
+    /// Makes the call. Awaiting the builder does the same through a boxed future; this saves that allocation.
     ///
     /// Cancel safety: see [`Store::put`].
     ///
@@ -113,7 +113,7 @@ impl<'a> Delete<'a> {
         self
     }
 
-    /// Makes the call, without the allocation of awaiting it as it is.
+    /// Makes the call. Awaiting the builder does the same through a boxed future; this saves that allocation.
     ///
     /// Cancel safety: see [`Store::delete`].
     ///
@@ -145,7 +145,7 @@ impl<'a> Trim<'a> {
         Self { store, entity, through, token: None, deadline: None }
     }
 
-    /// Makes the call, without the allocation of awaiting it as it is.
+    /// Makes the call. Awaiting the builder does the same through a boxed future; this saves that allocation.
     ///
     /// Cancel safety: see [`Store::trim`].
     ///
@@ -174,7 +174,7 @@ impl<'a> NewToken<'a> {
         Self { store, entity, deadline: None }
     }
 
-    /// Makes the call, without the allocation of awaiting it as it is.
+    /// Makes the call. Awaiting the builder does the same through a boxed future; this saves that allocation.
     ///
     /// Cancel safety: see [`Store::new_token`].
     ///
@@ -207,7 +207,7 @@ impl<'a> Resolve<'a> {
         Self { store, token, deadline: None }
     }
 
-    /// Makes the call, without the allocation of awaiting it as it is.
+    /// Makes the call. Awaiting the builder does the same through a boxed future; this saves that allocation.
     ///
     /// Cancel safety: see [`Store::resolve`].
     ///

@@ -152,7 +152,7 @@ pub(crate) enum Links {
 impl Links {
     /// Starts dialling the peers from a worker, over TCP. `seed` varies the pauses between attempts.
     ///
-    /// Must be called inside a `LocalSet` of a runtime with I/O and time.
+    /// Must be called on a local runtime with I/O and time, as workers do, or inside a `LocalSet` of another one, as tests do.
     pub(crate) fn tcp(
         setup: Setup,
         worker: u16,
@@ -165,7 +165,7 @@ impl Links {
 
     /// Joins a network inside this process as a worker of a node.
     ///
-    /// Must be called inside a `LocalSet`.
+    /// Must be called on a local runtime or inside a `LocalSet`.
     #[cfg(test)]
     pub(crate) fn local(
         net: &LocalNet,

@@ -3,8 +3,8 @@
 //! A body is a series of items, each a kind byte and fixed little-endian fields; the frame around it carries the length
 //! and the checksum. Items for many buckets share one frame. Each kind's bytes stand with its encoder and its decoder.
 //!
-//! **A decoder here never panics and never allocates by a number it read**: lists are read one element at a time from
-//! bytes that are there.
+//! **A decoder here never panics and never allocates by a number it read**: lists are read one element at a time, or, where
+//! all elements are of one length, collected after checking that their bytes are there.
 
 mod audits;
 mod calls;

@@ -7,7 +7,7 @@ use super::Worker;
 use crate::node::counters::Counters;
 
 impl Worker {
-    /// Whether the bucket is one of this worker's. A peer with another number of workers sends all items to all of ours.
+    /// Whether the bucket is one of this worker's.
     pub(in crate::node) fn owns(&self, bucket: Bucket) -> bool {
         self.owned.contains(bucket)
     }

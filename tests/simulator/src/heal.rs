@@ -164,7 +164,7 @@ impl World {
         self.tally.bite(self.plan.faults[index].fault.kind.name());
     }
 
-    /// The earliest fault of that kind at that node that had no effect yet has had one now.
+    /// Of the faults of that kind at that node that have begun and had no effect yet, the one that was drawn first has had one now.
     pub(crate) fn note_bit(&mut self, kind: Kind, node: usize) {
         let mut faults = self.plan.faults.iter().zip(&self.bitten);
         let found = faults.position(|(scheduled, bitten)| {

@@ -157,6 +157,10 @@ impl StorageKind {
 
 /// What an [`Error::Overloaded`] names while the journal's disk has no room.
 pub(crate) const JOURNAL_DISK: &str = "the journal's disk";
+/// And of others.
+pub(crate) const WRITES_UNDER_WAY: &str = "the writes under way";
+pub(crate) const PART_MEMORY: &str = "the memory of a part";
+pub(crate) const CALLS: &str = "the queue of calls";
 
 impl Error {
     /// An [`Error::Storage`].

@@ -56,7 +56,7 @@ use thermocline_tiers::hot::journal::{Journal, JournalBatch, JournalError, Journ
 pub use self::call::{Call, Reply};
 pub use self::config::MachineConfig;
 pub use self::look::{Accounts, Indexed};
-use crate::error::{Error, StorageKind};
+use crate::error::{Error, JOURNAL_DISK, StorageKind};
 use crate::node::effects::{Done, Job as NodeJob, Submission};
 use crate::node::founding::{Founder, Told};
 use crate::node::identity::{Identity, IdentityFile};
@@ -269,7 +269,7 @@ impl Machine {
         let (hash, request) = call.into_request(deadline_ms, Consistency::Linearizable);
         if refused {
             let limit = "no room is left".into();
-            let refusal = Error::Overloaded { what: "the journal's disk", limit };
+            let refusal = Error::Overloaded { what: JOURNAL_DISK, limit };
             self.workers[worker].effects().replies.push((number, Err(refusal)));
         } else {
             self.workers[worker].call(now, number, hash, request);

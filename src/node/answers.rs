@@ -52,6 +52,20 @@ impl Worker {
         }
     }
 
+    /// Why a call may have no answer by its deadline, for a person.
+    fn why_late(&self, key: CallKey) -> String {
+        let Some(Call { bucket, .. }) = self.calls.get(key) else { return String::new() };
+        if !self.founded && self.owns(*bucket) {
+            return "this node takes no part in its group, by the deadline".into();
+        }
+        let replicas = self.route.replicas(*bucket);
+        let linked = replicas.iter().filter(|node| **node == self.settings.me || self.is_up(**node)).count();
+        let all = replicas.len();
+        format!(
+            "no majority answered before the deadline (of {all} replicas, {linked} are this node or linked to it)"
+        )
+    }
+
     /// Calls past their deadline are given up.
     pub(super) fn expire_calls(&mut self, now: u64) {
         let late: Vec<CallKey> = self
@@ -61,7 +75,7 @@ impl Worker {
             .collect();
         for key in late {
             self.counters.deadlines += 1;
-            let reason = Error::Unavailable { reason: "no majority answered before the deadline".into() };
+            let reason = Error::Unavailable { reason: self.why_late(key) };
             let outcome = Err(self.given_up(key, reason));
             self.finish(key, outcome);
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use thermocline_paxos::{Bucket, Message};
 
 use super::worker::Worker;
-use crate::error::{Error, JOURNAL_DISK};
+use crate::error::{CALLS, Error, JOURNAL_DISK, PART_MEMORY, WRITES_UNDER_WAY};
 use crate::request::{Ask, Mutation};
 
 /// So many bytes of records may wait for the journal, at each worker. Past it the worker votes for nothing and proposes nothing.
@@ -39,10 +39,10 @@ impl Worker {
             Some(Error::Overloaded { what: JOURNAL_DISK, limit: "no room is left".into() })
         } else if self.calls.write_bytes() + bytes > WRITES_BYTES_MAX {
             let limit = format!("{WRITES_BYTES_MAX} bytes");
-            Some(Error::Overloaded { what: "the writes under way", limit })
+            Some(Error::Overloaded { what: WRITES_UNDER_WAY, limit })
         } else if self.owns(bucket) && self.part(bucket).is_full() {
             let limit = format!("twice memtable_bytes, {} bytes", self.part(bucket).config().memtable_bytes);
-            Some(Error::Overloaded { what: "the memory of a part", limit })
+            Some(Error::Overloaded { what: PART_MEMORY, limit })
         } else {
             None
         };
@@ -57,7 +57,7 @@ impl Worker {
         }
         self.counters.refused += 1;
         let limit = format!("{} calls (calls_max)", self.settings.calls_max);
-        Some(Error::Overloaded { what: "the queue of calls", limit })
+        Some(Error::Overloaded { what: CALLS, limit })
     }
 
     /// Whether nothing more may be recorded in a bucket until the journal has synced, or the state flushed, what there is.

@@ -5,12 +5,15 @@
 use bytes::{Buf, BufMut, Bytes};
 
 use super::wire::{Malformed, get_bytes, need, put_bytes};
-use crate::error::{Error, StorageKind};
+use crate::error::{CALLS, Error, JOURNAL_DISK, PART_MEMORY, StorageKind, WRITES_UNDER_WAY};
 use crate::key::{Key, Position, Record, Version};
 use crate::request::{Answer, Ask, Consistency, Outcome, Request, ScanQuery};
 use crate::token::{Resolution, Token};
 
 const MALFORMED: Malformed = Malformed { what: "request" };
+
+/// What can be full at a node, by number; what is none of these is a queue.
+const FULL: [&str; 4] = [JOURNAL_DISK, WRITES_UNDER_WAY, PART_MEMORY, CALLS];
 
 /// Encodes a request that is not a write; writes travel as entries.
 ///
@@ -179,8 +182,9 @@ fn put_error(out: &mut Vec<u8>, error: &Error) {
                 put_bytes(out, text.as_bytes());
             }
         }
-        Error::Overloaded { limit, .. } => {
+        Error::Overloaded { what, limit } => {
             out.put_u8(36);
+            out.put_u8(FULL.iter().position(|full| full == what).unwrap_or(FULL.len()) as u8);
             put_bytes(out, limit.as_bytes());
         }
         Error::Unavailable { reason } => {
@@ -220,7 +224,14 @@ fn get_error(kind: u8, body: &mut Bytes) -> Result<Error, Malformed> {
         33 => Error::Contended,
         34 => Error::Unknown(get_token(body)?),
         35 => Error::Invalid { what: text(body)?, value: text(body)?, bound: text(body)? },
-        36 => Error::Overloaded { what: "a queue of the serving node", limit: text(body)? },
+        36 => {
+            need(body, 1)?;
+            let full = usize::from(body.get_u8());
+            Error::Overloaded {
+                what: FULL.get(full).unwrap_or(&"a queue of the serving node"),
+                limit: text(body)?,
+            }
+        }
         37 => Error::Unavailable { reason: text(body)? },
         38 => Error::Corrupt { what: text(body)? },
         39 => {

@@ -7,7 +7,7 @@ use thermocline_paxos::NodeId;
 use tokio::sync::oneshot;
 
 use super::gathering::{Gathering, Until, Urgency};
-use crate::error::Error;
+use crate::error::{CALLS, Error};
 use crate::node::effects::{Done, Submission};
 use crate::node::journal_index::Past;
 use crate::node::load::{WRITES_BYTES_MAX, frame_bytes, question_bytes};
@@ -132,7 +132,7 @@ impl Mailbox {
         self.queue.add(Input::Call { request, hash, reply }, Urgency::Low, |account| {
             if account.calls >= calls_max || account.calls_bytes + bytes > WRITES_BYTES_MAX {
                 let limit = format!("{calls_max} calls (calls_max), {WRITES_BYTES_MAX} bytes");
-                return Err(Error::Overloaded { what: "the queue of calls", limit });
+                return Err(Error::Overloaded { what: CALLS, limit });
             }
             account.calls += 1;
             account.calls_bytes += bytes;

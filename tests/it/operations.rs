@@ -175,6 +175,9 @@ fn a_flipped_byte_in_a_file_of_the_state_is_found_and_repaired() {
     check(&cluster, 2, 0..300);
     let (code, what) = verify();
     assert!(code == Some(0) && !what.contains("not readable"), "{code:?} {what}");
+    // A node that does not answer keeps nobody from comparing the rest, and one that is not there is a mistake.
+    let (code, what) = said(&["verify", "--topology", text(&cluster.topology.clone()), "--node", "9"]);
+    assert!(code == Some(2) && what.contains("node 9 is not in the topology"), "{code:?} {what}");
     // What was repaired is there without the others.
     let read = cluster.client(2).call(&["INFO"]);
     assert!(read.contains("buckets_learning:0\r\n"), "{read}");

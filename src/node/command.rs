@@ -37,14 +37,19 @@ pub(crate) const VALUE_BYTES_LIMIT: usize = 16 << 20;
 pub(crate) const COMMAND_BYTES_LIMIT: usize = VALUE_BYTES_LIMIT + (1 << 19);
 const HEADER_BYTES: usize = 1 + 2 + 2 + 4 + 24;
 
-/// Builds the entry of a write that was asked for at a moment, in milliseconds since 1970.
-pub(crate) fn encode_write(token: &Token, entity: &[u8], mutations: &[Mutation], asked_ms: u64) -> Bytes {
+/// Builds the entry of a write. What had expired when it was asked for, in milliseconds since 1970, is absent for its conditions.
+pub(crate) fn encode_write(
+    token: &Token,
+    entity: &[u8],
+    mutations: &[Mutation],
+    asked_ms: Option<u64>,
+) -> Bytes {
     let values: usize =
         mutations.iter().map(|m| if let Mutation::Put { value, .. } = m { value.len() } else { 0 }).sum();
-    let is_conditional = mutations.iter().any(|mutation| mutation.expect() != Expect::Any);
+    let asked_ms = asked_ms.filter(|_| mutations.iter().any(|mutation| mutation.expect() != Expect::Any));
     let mut out = BytesMut::with_capacity(HEADER_BYTES + entity.len() + 8 + mutations.len() * 39 + values);
-    header(&mut out, if is_conditional { CONDITIONAL } else { WRITE }, token, entity, mutations.len());
-    if is_conditional {
+    header(&mut out, if asked_ms.is_some() { CONDITIONAL } else { WRITE }, token, entity, mutations.len());
+    if let Some(asked_ms) = asked_ms {
         out.put_u64_le(asked_ms);
     }
     for mutation in mutations {
@@ -134,8 +139,8 @@ pub(crate) enum EntryKind<'a> {
     Write {
         entity: &'a [u8],
         mutations: Mutations<'a>,
-        /// When it was asked for, in milliseconds since 1970, if its conditions depend on that; else 0.
-        asked_ms: u64,
+        /// When it was asked for, in milliseconds since 1970, if its conditions depend on that.
+        asked_ms: Option<u64>,
     },
 }
 
@@ -152,6 +157,16 @@ pub(crate) enum Change<'a> {
     Put { position: Position, value: &'a [u8], expires_at: Option<u64>, expect: Expect },
     Delete { position: Position, expect: Expect },
     Trim { through: u64 },
+}
+
+impl Change<'_> {
+    /// On what condition.
+    fn expect(&self) -> Expect {
+        match self {
+            Self::Put { expect, .. } | Self::Delete { expect, .. } => *expect,
+            Self::Trim { .. } => Expect::Any,
+        }
+    }
 }
 
 /// A command or an entry whose bytes make no sense. It can only come from a faulty node: checksums cover both.
@@ -214,12 +229,13 @@ fn read_entry(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
             if entity.is_empty() || entity.len() > crate::key::ENTITY_BYTES_MAX {
                 return None;
             }
-            let asked_ms = if kind == CONDITIONAL { reader.u64()? } else { 0 };
+            let asked_ms = if kind == CONDITIONAL { Some(reader.u64()?) } else { None };
             let bytes = reader.0;
+            let mut is_conditional = false;
             for _ in 0..count {
-                reader.change()?;
+                is_conditional |= reader.change()?.expect() != Expect::Any;
             }
-            if !reader.0.is_empty() {
+            if !reader.0.is_empty() || (asked_ms.is_some() && !is_conditional) {
                 return None;
             }
             EntryKind::Write { entity, mutations: Mutations { left: count, bytes }, asked_ms }
@@ -351,14 +367,14 @@ mod tests {
         fn a_write_reads_back(
             entity in proptest::collection::vec(any::<u8>(), 1..40),
             mutations in proptest::collection::vec(mutation(), 0..5),
-            asked in any::<u64>(),
+            asked in any::<Option<u64>>(),
         ) {
             let bytes = encode_write(&token(), &entity, &mutations, asked);
             let entry = single(&bytes).unwrap();
             let EntryKind::Write { entity: read, mutations: changes, asked_ms } = entry.kind else { panic!("a write") };
             prop_assert_eq!(read, &entity[..]);
             let is_conditional = mutations.iter().any(|mutation| mutation.expect() != Expect::Any);
-            prop_assert_eq!(asked_ms, if is_conditional { asked } else { 0 });
+            prop_assert_eq!(asked_ms, asked.filter(|_| is_conditional));
             let owned: Vec<Mutation> = changes.map(|change| match change {
                 Change::Put { position, value, expires_at, expect } =>
                     Mutation::Put { position, value: Bytes::copy_from_slice(value), expires_at, expect },
@@ -380,7 +396,7 @@ mod tests {
         #[test]
         fn a_cut_command_is_malformed(cut in 1usize..60) {
             let put = Mutation::Put { position: Position::Undated, value: Bytes::from_static(b"value"), expires_at: None, expect: Expect::Any };
-            let bytes = encode_write(&token(), b"entity", &[put], 0);
+            let bytes = encode_write(&token(), b"entity", &[put], None);
             let cut = cut.min(bytes.len() - 1);
             prop_assert!(single(&bytes[..cut]).is_err());
         }
@@ -389,7 +405,7 @@ mod tests {
     #[test]
     fn entries_follow_one_another() {
         let mut payload = encode_burn(&token()).to_vec();
-        payload.extend_from_slice(&encode_write(&token(), b"e", &[Mutation::Trim { through: 5 }], 0));
+        payload.extend_from_slice(&encode_write(&token(), b"e", &[Mutation::Trim { through: 5 }], None));
         let read: Vec<_> = entries(&payload).collect::<Result<_, _>>().unwrap();
         assert!(matches!(read[0].kind, EntryKind::Burn));
         assert!(matches!(read[1].kind, EntryKind::Write { entity: b"e", .. }));

@@ -30,7 +30,8 @@ impl<'a> Put<'a> {
     }
 
     /// When the record ceases to exist, in milliseconds since the Unix epoch, from 1; without it, never. From then on it is as
-    /// if it had been deleted; a time that has passed already makes a record that nobody sees.
+    /// if it had been deleted, for reads and for the conditions of writes, by the clock of the node that is called; a time that has passed already
+    /// makes a record that nobody sees. Its bytes stay on the disk until it is deleted, overwritten or trimmed.
     ///
     /// ```
     /// # use thermocline::{Config, Key, Store};

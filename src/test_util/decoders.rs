@@ -267,7 +267,8 @@ fn a_command() -> Command {
         expires_at: Some(9),
         expect: Expect::Version(Version(3)),
     };
-    let payload = command::encode_write(&a_token(), b"entity", &[put, Mutation::Trim { through: 5 }], 4);
+    let payload =
+        command::encode_write(&a_token(), b"entity", &[put, Mutation::Trim { through: 5 }], Some(4));
     Command { id: Some(CommandId { originator, sequence: 8 }), heir: Some(originator), payload }
 }
 

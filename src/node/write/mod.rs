@@ -45,7 +45,7 @@ impl Worker {
         if self.is_from_the_future(&token) {
             return self.answer(source, Err(forged(&token)));
         }
-        let entry = command::encode_write(&token, entity, mutations, self.wall_ms);
+        let entry = command::encode_write(&token, entity, mutations, Some(self.wall_ms));
         if entry.len() > self.settings.command_bytes_max {
             let bound = format!("at most {} bytes (command_bytes_max)", self.settings.command_bytes_max);
             return self

@@ -149,7 +149,7 @@ fn a_start_writes_nothing_to_the_state_that_may_still_be_lost_from_the_journal()
             Mutation::Put { position: Position::Undated, value, expires_at: None, expect: Expect::Any };
         let token = Token { client: 9, counter: slot, bucket: FILLER.0, born: 0 };
         let name = format!("entity {slot}");
-        let payload = command::encode_write(&token, name.as_bytes(), &[mutation], 0);
+        let payload = command::encode_write(&token, name.as_bytes(), &[mutation], None);
         Record::Chosen { slot: Slot(slot), command: Command { payload, ..command(slot) } }
     };
     let mut journal = recovered(disk.clone(), 1, 3, 7).journal;

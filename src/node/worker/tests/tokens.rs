@@ -50,7 +50,7 @@ fn an_entry_that_changes_a_record_twice_is_malformed() {
     let (name, bucket) = entity(&worker, |nodes| nodes[0] == NodeId(1));
     let Ask::Write { mutations, .. } = put(&name) else { unreachable!("a write") };
     let twice = [mutations.clone(), mutations].concat();
-    let entry = command::encode_write(&token(bucket, 1, 0), &name, &twice, 0);
+    let entry = command::encode_write(&token(bucket, 1, 0), &name, &twice, None);
     tell(
         &mut worker,
         0,

@@ -212,11 +212,11 @@ pub(super) fn check(part: &mut Part, model: &Model) -> Result<(), String> {
             same(&format!("get {bucket:?} {entity:?} {position:?}"), &found, &expected)?;
             let key = Key::new(entity, *position).unwrap();
             let version = |at_ms| part.version_of(bucket, &key, at_ms).map_err(|error| error.to_string());
-            same("version", version(0)?, expected.as_ref().map(|record| record.version))?;
+            same("version", version(None)?, expected.as_ref().map(|record| record.version))?;
             if let Some(Record { version: standing, expires_ms: Some(expires_ms), .. }) = expected {
                 let before = (expires_ms > 0).then_some(standing);
-                same("version before it expires", version(expires_ms.saturating_sub(1))?, before)?;
-                same("version when it expires", version(expires_ms)?, None)?;
+                same("version before it expires", version(Some(expires_ms.saturating_sub(1)))?, before)?;
+                same("version when it expires", version(Some(expires_ms))?, None)?;
             }
         }
         for entity in model.entities() {

@@ -129,7 +129,7 @@ impl Part {
         })
     }
 
-    /// The version of the live record under a key, unless it had expired at a moment, in milliseconds since 1970; at 0 nothing has. May read
+    /// The version of the live record under a key; if a moment is given, in milliseconds since 1970, only if it had not expired then. May read
     /// the disk.
     ///
     /// # Errors
@@ -138,10 +138,11 @@ impl Part {
         &self,
         bucket: Bucket,
         key: &Key<'_>,
-        at_ms: u64,
+        at_ms: Option<u64>,
     ) -> Result<Option<Version>, StateError> {
         let unexpired = |entry: &Entry<'_>| {
-            entry.expires_ms.is_none_or(|expires| expires > at_ms).then_some(entry.version)
+            let has_expired = entry.expires_ms.zip(at_ms).is_some_and(|(expires, at)| expires <= at);
+            (!has_expired).then_some(entry.version)
         };
         let wiped_below = self.mark(bucket).wiped_below;
         let key = EntryKey { bucket, entity: key.entity(), place: key.position().into() };

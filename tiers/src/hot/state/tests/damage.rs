@@ -57,7 +57,7 @@ fn read_all(part: &mut Part, model: &Model) -> Vec<StateError> {
                 Ok(found) => assert_eq!(found, expected),
                 Err(error) => errors.push(error),
             }
-            match part.version_of(bucket, &Key::new(entity, *position).unwrap(), 0) {
+            match part.version_of(bucket, &Key::new(entity, *position).unwrap(), None) {
                 Ok(found) => assert_eq!(found, expected.map(|record| record.version)),
                 Err(error) => errors.push(error),
             }

@@ -64,6 +64,9 @@ pub(super) enum Input {
     },
     /// The operator gives up what a majority has lost.
     GiveUp(oneshot::Sender<u32>),
+    /// The worker is to meet a fault of the program's.
+    #[cfg(test)]
+    Fault,
     /// The worker is to end. `flush`: once what its state has in memory is written, if that does not take too long.
     Stop {
         flush: bool,

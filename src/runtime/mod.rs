@@ -119,15 +119,25 @@ impl Runtime {
         Ok(report)
     }
 
-    /// Gives up what a majority has lost. Returns how many buckets that concerns.
+    /// Gives up what a majority has lost. Returns how many buckets that concerns. Once polled, all workers are told.
     pub(crate) async fn give_up_lost(&self) -> Result<u32, Error> {
-        let mut buckets = 0;
+        let mut answers = Vec::new();
         for mailbox in &self.mailboxes {
             let (reply, answer) = oneshot::channel();
             mailbox.push(Input::GiveUp(reply));
+            answers.push(answer);
+        }
+        let mut buckets = 0;
+        for answer in answers {
             buckets += answer.await.map_err(worker_thread::closed)?;
         }
         Ok(buckets)
+    }
+
+    /// Has a worker meet a fault.
+    #[cfg(test)]
+    pub(crate) fn fault(&self, worker: usize) {
+        self.mailboxes[worker].push(Input::Fault);
     }
 
     /// How the node is.

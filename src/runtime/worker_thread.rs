@@ -264,6 +264,8 @@ impl WorkerThread {
             Input::GiveUp(reply) => {
                 let _ = reply.send(self.worker.give_up_lost_votes(now));
             }
+            #[cfg(test)]
+            Input::Fault => panic!("a fault, for a test"),
             Input::Stop { flush } => {
                 self.ending.get_or_insert_with(|| Instant::now() + LAST_FLUSH_MAX);
                 self.worker.close();

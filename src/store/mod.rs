@@ -465,7 +465,7 @@ impl Store {
     ///
     /// Returns how many buckets of this node are concerned.
     ///
-    /// Cancel safety: a dropped future may have reached some buckets and not others; call it again.
+    /// Cancel safety: once polled it runs on when dropped; it can be called again.
     ///
     /// # Errors
     /// [`Error::Closed`].

@@ -1,4 +1,5 @@
 use super::*;
+use crate::StorageKind;
 
 #[test]
 fn a_store_and_its_calls_go_wherever_tasks_go() {
@@ -248,5 +249,47 @@ async fn what_a_closed_store_had_in_memory_is_not_replayed() {
     let page = store.scan("alice").newest_first().limit(1).page().await.unwrap();
     assert_eq!(page.records[0].key, Key::new("alice", PUTS - 1, 0));
     assert!(store.get(&Key::new("alice", 0, 0)).await.unwrap().is_some());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_by_a_fault_leaves_no_write_that_may_be_applied_as_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path()).workers(2)).await.unwrap();
+    let names = || (0..100).map(|number| format!("entity {number}"));
+    let mut tokens = Vec::new();
+    for name in names() {
+        tokens.push(store.new_token(name).await.unwrap());
+    }
+    let puts: Vec<_> = names()
+        .zip(&tokens)
+        .map(|(name, token)| {
+            let (store, key, token) = (store.clone(), Key::undated(name), *token);
+            tokio::spawn(async move { store.put(&key, "value").token(token).await })
+        })
+        .collect();
+    // They are handed over, and more or less under way.
+    tokio::task::yield_now().await;
+    store.shared.runtime.fault(0);
+    let mut unknown = 0;
+    for (put, token) in puts.into_iter().zip(&tokens) {
+        match put.await.unwrap() {
+            Ok(_) => {}
+            Err(Error::Unknown(of)) if of == *token => unknown += 1,
+            other => panic!("a write under its caller's token was applied, or nobody knows: {other:?}"),
+        }
+    }
+    for name in names() {
+        let refusal = store.get(&Key::undated(name)).await;
+        assert!(matches!(refusal, Err(Error::Storage { kind: StorageKind::SyncFailed, .. })), "{refusal:?}");
+    }
+    store.close().await;
+    // What is not known is found out by the next start.
+    let store = Store::open(config(directory.path()).workers(2)).await.unwrap();
+    let mut lost = 0;
+    for token in &tokens {
+        lost += usize::from(store.resolve(token).await.unwrap() == crate::Resolution::NotCommitted);
+    }
+    assert!(lost <= unknown, "{lost} of {unknown}");
     store.close().await;
 }

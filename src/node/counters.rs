@@ -99,6 +99,8 @@ counters! {
     upkeep_errors,
     /// Writes begun anew because their token had come too late.
     tokens_expired,
+    /// Writes that waited for so many slots that their token was given a later birth.
+    tokens_reborn,
     /// Copies of buckets begun.
     transfers,
     /// Buckets that vote again after they had lost their memory.

@@ -9,7 +9,6 @@
 use bytes::Bytes;
 use thermocline_paxos::{Bucket, NodeId, Originator};
 
-use super::apply;
 use super::calls::{Call, CallKey, Read, Source, Work, Write};
 use super::command::{self, Change, EntryKind};
 use super::wire::Item;
@@ -19,7 +18,7 @@ use crate::error::Error;
 use crate::key::{Key, Position};
 use crate::plant::{self, Plant};
 use crate::request::{Answer, Ask, Consistency, Outcome, Request};
-use crate::token::{OUTCOME_SLOTS, TOKEN_SLOTS, Token};
+use crate::token::{OUTCOME_SLOTS, Token};
 
 /// A call is passed on at most so often.
 const HOPS_MAX: u8 = 2;
@@ -243,14 +242,11 @@ impl Worker {
         let source = Source::Peer { node: from, life: self.life_of(from), call, hops };
         let (token, touches, burn) = match command::single(&entry) {
             Ok(read) => {
-                let applied = self.applied(bucket).0;
-                let too_late = applied >= read.token.born.saturating_add(TOKEN_SLOTS);
-                if too_late
-                    && matches!(read.kind, EntryKind::Write { .. })
-                    && matches!(apply::remembered(self.part(bucket), bucket, &read.token), Ok(None))
+                if matches!(read.kind, EntryKind::Write { .. })
+                    && let Some(chosen) = self.expired_by_now(bucket, &read.token)
                 {
                     // Born long ago, perhaps at a node that does not hold the bucket: this copy goes no further.
-                    return self.answer(source, Ok(Answer::Expired { chosen: applied }));
+                    return self.answer(source, Ok(Answer::Expired { chosen }));
                 }
                 let token = Token {
                     client: read.token.client,

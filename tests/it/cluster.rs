@@ -121,3 +121,24 @@ async fn a_wiped_node_learns_and_votes_again() {
     }
     cluster.close_all().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_callers_of_one_record_at_all_nodes_are_all_served() {
+    const CALLERS: u64 = 100;
+    let mut cluster = Cluster::start(3, 3).await;
+    retrying(|| async { cluster.node(1).put(&Key::undated("hot"), "").await }).await;
+    let mut callers = Vec::new();
+    for caller in 0..3 * CALLERS {
+        let store = cluster.node(1 + (caller % 3) as u16).clone();
+        callers.push(tokio::spawn(async move {
+            let key = Key::undated("hot");
+            for write in 0..3 {
+                retrying(|| async { store.put(&key, format!("{caller} {write}")).await }).await;
+            }
+        }));
+    }
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    cluster.close_all().await;
+}

@@ -6,9 +6,13 @@ use bytes::{Bytes, BytesMut};
 use thermocline_paxos::{Bucket, CommandId, NodeId, Originator, ProposalOutcome, ProposeError};
 
 use crate::error::Error;
-use crate::node::calls::{Call, CallKey, Calls, Work};
+use crate::node::apply;
+use crate::node::calls::{Call, CallKey, Calls, Source, Work};
+use crate::node::command::{self, EntryToken};
 use crate::node::worker::Worker;
 use crate::plant::{self, Plant};
+use crate::request::Answer;
+use crate::token::{TOKEN_SLOTS, Token};
 
 /// At most so many writes ride in one command: bounds the work of keeping them apart.
 const ENTRIES_MAX: usize = 128;
@@ -49,6 +53,8 @@ impl Worker {
         if active.proposed.is_some() {
             return;
         }
+        self.look_at_births(bucket);
+        let Some(active) = self.active.get_mut(bucket) else { return };
         let mut riding = std::mem::take(&mut active.riding);
         riding.clear();
         let payload = gather(&mut active.pending, &mut riding, &self.calls, self.settings.command_bytes_max);
@@ -94,6 +100,47 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Sees to the tokens of writes that have waited for many slots. Too old for the slot that their command gets, they would begin anew behind all
+    /// others that wait, and be too old in their turn again: enough callers of one record would keep one another from it for ever, each of them
+    /// taking slots for nothing. A write of which there is no copy yet gets a later birth, and one that another node has passed on goes back to it
+    /// before it takes a slot.
+    fn look_at_births(&mut self, bucket: Bucket) {
+        let chosen = self.core.status(bucket).chosen.0;
+        let Some(active) = self.active.get_mut(bucket) else { return };
+        let calls = &self.calls;
+        let is_old = |key: &CallKey| match calls.get(*key).map(|call| &call.work) {
+            Some(Work::Write(write)) => {
+                let has_copies = write.copies > 0 || write.given || write.burn;
+                !has_copies && chosen >= write.token.born.saturating_add(TOKEN_SLOTS / 2)
+            }
+            _ => false,
+        };
+        let old: Vec<CallKey> = active.pending.iter().take(ENTRIES_MAX).copied().filter(is_old).collect();
+        for key in old {
+            let Some(Call { source, work: Work::Write(write), .. }) = self.calls.get_mut(key) else {
+                continue;
+            };
+            if matches!(source, Source::Local(_)) {
+                write.token.born = chosen;
+                write.entry = command::with_token(&write.entry, &write.token);
+                self.counters.tokens_reborn += 1;
+                continue;
+            }
+            let Token { client, counter, born, .. } = write.token;
+            if let Some(chosen) = self.expired_by_now(bucket, &EntryToken { client, counter, born }) {
+                self.finish(key, Ok(Answer::Expired { chosen }));
+            }
+        }
+    }
+
+    /// A slot by which a token can apply no more, if it has none of its outcomes here: no copy of its write that comes by now ever applies.
+    pub(in crate::node) fn expired_by_now(&self, bucket: Bucket, token: &EntryToken) -> Option<u64> {
+        let applied = self.applied(bucket).0;
+        let is_late = applied >= token.born.saturating_add(TOKEN_SLOTS);
+        let is_unknown = || matches!(apply::remembered(self.part(bucket), bucket, token), Ok(None));
+        (is_late && is_unknown()).then_some(applied)
     }
 
     /// Asks more of the others about the open slot, and later all of them again, should it not be decided in time.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock, statvfs};
 use rustix::io::{Errno, retry_on_intr};
@@ -94,7 +95,8 @@ impl Disk for RealDisk {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(self.resolve(path)?)?.sync_all()
+        let path = self.resolve(path)?;
+        patiently(|| fs::File::open(&path))?.sync_all()
     }
 
     fn room(&self, path: &Path) -> io::Result<u64> {
@@ -181,6 +183,28 @@ fn lock_exclusively(file: &fs::File) -> io::Result<()> {
     retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)).map_err(io::Error::from)
 }
 
+/// How long it is waited for a descriptor that the process or the system does not have at this moment, and how often it is tried meanwhile.
+const DESCRIPTOR_WAIT: Duration = Duration::from_secs(5);
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
+
+/// Opens something without which nobody could say whether what was done before is durable: that there is no descriptor at this moment is no failed
+/// sync, and must not be taken for one.
+fn patiently<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let begun = Instant::now();
+    loop {
+        match open() {
+            Err(error) if has_no_descriptor(&error) && begun.elapsed() < DESCRIPTOR_WAIT => {
+                std::thread::sleep(DESCRIPTOR_PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn has_no_descriptor(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +214,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let disk = RealDisk::new(directory.path().join("root")).unwrap();
         (directory, disk)
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_there_yet_is_waited_for_and_nothing_else() {
+        let mut tries = 0;
+        let opened = patiently(|| {
+            tries += 1;
+            if tries < 3 { Err(Errno::MFILE.into()) } else { Ok(tries) }
+        });
+        assert_eq!(opened.unwrap(), 3);
+        let failed: io::Result<()> = patiently(|| {
+            tries += 1;
+            Err(Errno::IO.into())
+        });
+        assert_eq!((failed.unwrap_err().raw_os_error(), tries), (Some(Errno::IO.raw_os_error()), 4));
     }
 
     #[test]

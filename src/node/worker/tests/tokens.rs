@@ -127,3 +127,28 @@ fn a_burn_that_was_passed_on_and_came_late_does_not_deny_what_was_forgotten() {
     let outcome = Ok(Answer::Resolved(Resolution::Forgotten));
     assert_eq!(told(&mut worker, 2), [Item::ForwardAnswer { call: 1, outcome }]);
 }
+
+#[test]
+fn more_writers_of_one_record_than_a_token_holds_for_are_all_served() {
+    const WRITERS: u64 = 300;
+    let mut node = recovered(Arc::new(MemoryDisk::new(1)), 1, 1, 7);
+    let mut worker = node.workers.remove(0);
+    found(&mut worker, 1);
+    let (name, bucket) = entity(&worker, |_| true);
+    (0..WRITERS).for_each(|number| call(&mut worker, number, &name, put(&name)));
+    let mut served = Vec::new();
+    for turn in 1.. {
+        worker.flush(0);
+        commit(&mut worker, &mut node.journal);
+        for (number, outcome) in replies(&mut worker) {
+            assert!(matches!(outcome, Ok(Answer::Written(_))), "{number}: {outcome:?}");
+            served.push(number);
+        }
+        if served.len() as u64 == WRITERS {
+            break;
+        }
+        assert!(turn <= 2 * WRITERS, "{} of {WRITERS} after {turn} turns", served.len());
+    }
+    assert_eq!(served, (0..WRITERS).collect::<Vec<_>>(), "in their order");
+    assert_eq!(worker.core.status(bucket).chosen, Slot(WRITERS), "no slot is taken for nothing");
+}

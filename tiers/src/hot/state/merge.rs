@@ -51,6 +51,11 @@ impl Source {
         self
     }
 
+    /// Whether it has nothing left.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.key().is_none()
+    }
+
     fn key(&self) -> Option<EntryKey<'_>> {
         let key = match &self.cursor {
             Cursor::Table(cursor) => cursor.key(),

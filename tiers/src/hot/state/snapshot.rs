@@ -114,7 +114,11 @@ impl Snapshot {
             // The merge passes over what single buckets were wiped of.
             let is_wiped = first == last && run.is_before(self.mark(first).wiped_below);
             if run.covers(&(first..=last)) && !is_wiped {
-                sources.push(Source::run(run, &key)?.until(end));
+                let source = Source::run(run, &key)?.until(end);
+                // A run that has nothing of them is closed before the next is opened: there may be thousands.
+                if !source.is_at_end() {
+                    sources.push(source);
+                }
             }
         }
         Merge::new(sources, Arc::clone(&self.marks))

@@ -107,7 +107,7 @@ impl Worker {
     /// taking slots for nothing. A write of which there is no copy yet gets a later birth, and one that another node has passed on goes back to it
     /// before it takes a slot.
     fn look_at_births(&mut self, bucket: Bucket) {
-        let chosen = self.core.status(bucket).chosen.0;
+        let (chosen, applied) = (self.core.status(bucket).chosen.0, self.applied(bucket).0);
         let Some(active) = self.active.get_mut(bucket) else { return };
         let calls = &self.calls;
         let is_old = |key: &CallKey| match calls.get(*key).map(|call| &call.work) {
@@ -123,7 +123,8 @@ impl Worker {
                 continue;
             };
             if matches!(source, Source::Local(_)) {
-                write.token.born = chosen;
+                // Not behind what is applied here: should there be a copy after all, it would have been settled by that, or be found by it.
+                write.token.born = applied;
                 write.entry = command::with_token(&write.entry, &write.token);
                 self.counters.tokens_reborn += 1;
                 continue;

@@ -62,7 +62,7 @@ impl Worker {
             return;
         }
         let reached = self.applied(bucket);
-        if reached >= through || self.transfers.concerns(bucket) || self.unapplied.contains(&bucket.0) {
+        if reached >= through || self.transfers.concerns(bucket) {
             return;
         }
         // A stream may take seconds, in which a proposal in a slot that is decided gets no vote.
@@ -95,9 +95,13 @@ impl Worker {
             || self.unapplied.contains(&bucket.0)
     }
 
-    /// Has decided commands read back from the own journal.
+    /// Has decided commands read back from the own journal, unless that is under way.
     pub(super) fn fetch_from_own_journal(&mut self, bucket: Bucket, first: Slot, last: Slot) {
         let (after, to) = (self.last_ticket, self.settings.me);
+        let is_asked = |asked: &FetchAsked| asked.to == to && asked.bucket == bucket;
+        if self.fetches_asked.len() >= FETCHES_ASKED_MAX || self.fetches_asked.iter().any(is_asked) {
+            return;
+        }
         self.fetches_asked.push_back(FetchAsked { after, to, bucket, first, last });
         self.answer_fetches();
     }
@@ -191,7 +195,9 @@ impl Worker {
             self.learn_missing(now, bucket, slot, command);
             self.pump(now);
         }
-        self.behind(now, bucket, from, chosen);
+        if !self.unapplied.contains(&bucket.0) {
+            self.behind(now, bucket, from, chosen);
+        }
         self.continue_catch_up(now);
     }
 

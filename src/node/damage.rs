@@ -32,6 +32,7 @@ impl Worker {
         if !matches!(error, StateError::Corrupt { .. }) || !self.failed.insert(bucket.0) {
             return;
         }
+        self.unapplied.remove(&bucket.0);
         tracing::error!(bucket = bucket.0, %error, "the bucket's state cannot be read; it is copied from another replica");
         self.want_transfer(bucket, self.core.status(bucket).chosen);
         if let Some(active) = self.active.get_mut(bucket) {
@@ -56,8 +57,9 @@ impl Worker {
         }
     }
 
-    /// A decided command could not be applied, because the state could not be read. If that is no damage, it is read back from the journal and
-    /// tried again, with all that is decided behind it, until it succeeds: the log goes on meanwhile, and others serve the bucket.
+    /// A decided command could not be applied, because the state could not be read. If that is no damage, the command is fetched again and tried
+    /// again, until it succeeds: from another replica, or from the own journal where there is none. The log goes on meanwhile, this replica votes, and
+    /// others serve the bucket.
     pub(super) fn apply_failed(&mut self, now: u64, bucket: Bucket, command: &Command, error: &StateError) {
         self.state_is_damaged(now, bucket, error);
         if self.failed.contains(&bucket.0) {
@@ -70,24 +72,25 @@ impl Worker {
         }
     }
 
-    /// It is time to try that again.
+    /// It is time to try that again, or to go on with what was decided meanwhile.
     pub(super) fn apply_again(&mut self, now: u64, bucket: Bucket) {
         let (applied, chosen) = (self.applied(bucket), self.core.status(bucket).chosen);
         if applied >= chosen || self.failed.contains(&bucket.0) || self.transfers.concerns(bucket) {
             self.unapplied.remove(&bucket.0);
             return;
         }
-        self.fetch_from_own_journal(bucket, applied.next(), chosen);
         self.timers.at(now + APPLY_AGAIN_MS, Timer::Apply(bucket));
+        if self.another_source(bucket, self.settings.me).is_some() {
+            self.fetch_from_another(now, bucket, self.settings.me);
+        } else {
+            self.fetch_from_own_journal(bucket, applied.next(), chosen);
+        }
     }
 
     /// Decided commands were read back from the journal.
     pub(super) fn read_back(&mut self, now: u64, bucket: Bucket, first: Slot, commands: Vec<Command>) {
         for (slot, command) in (first.0..).map(Slot).zip(commands) {
             self.learn_missing(now, bucket, slot, command);
-        }
-        if self.applied(bucket) >= self.core.status(bucket).chosen {
-            self.unapplied.remove(&bucket.0);
         }
         self.pump(now);
     }

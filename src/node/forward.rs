@@ -81,7 +81,8 @@ impl Worker {
         let at_once = consistency == Consistency::Stale || plant::on(Plant::ReadsLocally);
         let key =
             self.calls.insert(Call { source, deadline, bucket, work: Work::Read(read), forwarded: None });
-        if !self.owns(bucket) {
+        let waits_for_disk = self.unapplied.contains(&bucket.0) && self.has_other_replica(bucket, None);
+        if !self.owns(bucket) || (waits_for_disk && !at_once) {
             self.place_elsewhere(now, key, None);
         } else if at_once {
             self.serve(now, key);

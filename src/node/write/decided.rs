@@ -40,6 +40,9 @@ impl Worker {
         if applied >= slot {
             return;
         }
+        if applied.next() < slot && self.unapplied.contains(&bucket.0) {
+            return self.leave_to_tokens(bucket, command);
+        }
         if applied.next() < slot {
             return self.applied_later(now, bucket, command);
         }
@@ -52,6 +55,9 @@ impl Worker {
             return self.apply_failed(now, bucket, command, &error);
         }
         self.counters.applied += 1;
+        if !self.unapplied.is_empty() {
+            self.unapplied.remove(&bucket.0);
+        }
         let own = command.id.is_some()
             && self.active.get_mut(bucket).is_some_and(|active| active.proposed == command.id);
         if own {

@@ -123,6 +123,9 @@ impl Worker {
                 continue;
             };
             if matches!(source, Source::Local(_)) {
+                if applied <= write.token.born {
+                    continue;
+                }
                 // Not behind what is applied here: should there be a copy after all, it would have been settled by that, or be found by it.
                 write.token.born = applied;
                 write.entry = command::with_token(&write.entry, &write.token);

@@ -446,7 +446,7 @@ impl Inbox for ToMailbox {
         let why = why.to_string();
         let mut failures = self.failures.borrow_mut();
         if failures.get(&peer) != Some(&why) {
-            tracing::warn!(peer = peer.0, %why, "a peer cannot be reached; it is tried again");
+            tracing::info!(peer = peer.0, %why, "a peer cannot be reached; it is tried again");
             failures.insert(peer, why);
         }
     }

@@ -157,7 +157,7 @@ impl StorageKind {
 
 /// What an [`Error::Overloaded`] names while the journal's disk has no room.
 pub(crate) const JOURNAL_DISK: &str = "the journal's disk";
-/// And of others.
+/// What it names while something else is full. Nodes tell one another which of these it is, by number.
 pub(crate) const WRITES_UNDER_WAY: &str = "the writes under way";
 pub(crate) const PART_MEMORY: &str = "the memory of a part";
 pub(crate) const CALLS: &str = "the queue of calls";

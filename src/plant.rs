@@ -118,6 +118,12 @@ thermocline_tiers::plants! {
     RenewalNotAwaited,
     /// What stands for an undecided slot lets what was decided before go, too.
     RenewalCoversDecided,
+    /// The token of a write that waits stays as old as it is.
+    BirthsStay,
+    /// What has expired is there for conditions.
+    ExpiredIsThere,
+    /// A command that could not be applied is not tried again.
+    AppliedOnce,
     /// A bucket that is wanted again is wanted as if for the first time.
     WantBeginsAnew,
 }

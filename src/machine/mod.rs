@@ -407,7 +407,7 @@ impl Machine {
     /// Tells the workers that the journal has failed for good.
     pub fn journal_failed(&mut self, cause: &Error) {
         for worker in &mut self.workers {
-            worker.journal_failed(&cause.to_string());
+            worker.node_failed(&format!("the journal failed: {cause}"));
         }
     }
 

@@ -168,6 +168,7 @@ fn decide<'a>(
             continue;
         }
         let key = Key::new(entity, state_position(position))?;
+        let asked_ms = asked_ms.filter(|_| !plant::on(Plant::ExpiredIsThere));
         let current = part.version_of(bucket, &key, asked_ms)?.map(|version| Version(version.0));
         let holds = match expect {
             Expect::Any => true,

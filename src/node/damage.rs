@@ -8,6 +8,7 @@ use super::calls::{Call, CallKey};
 use super::timers::Timer;
 use super::worker::Worker;
 use crate::error::Error;
+use crate::plant::{self, Plant};
 
 /// A command that could not be applied is tried again after so long, in milliseconds.
 const APPLY_AGAIN_MS: u64 = 100;
@@ -68,7 +69,9 @@ impl Worker {
         self.leave_to_tokens(bucket, command);
         if self.unapplied.insert(bucket.0) {
             tracing::error!(bucket = bucket.0, error = %super::described(error), "a decided command cannot be applied; it is tried again");
-            self.timers.at(now + APPLY_AGAIN_MS, Timer::Apply(bucket));
+            if !plant::on(Plant::AppliedOnce) {
+                self.timers.at(now + APPLY_AGAIN_MS, Timer::Apply(bucket));
+            }
         }
     }
 

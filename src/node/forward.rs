@@ -70,15 +70,12 @@ impl Worker {
             Ask::Get(key) => Read::Get(key),
             Ask::Scan(query) => Read::Scan(query),
             Ask::Resolve(token) => Read::Resolve(token),
-            Ask::NewToken { .. } if self.owns(bucket) => {
-                // A token may be born somewhat too early, never too late: what a replica knows of the bucket will do.
-                let token = self.new_token(bucket);
-                return self.answer(source, Ok(Answer::Token(token)));
-            }
             Ask::NewToken { entity } => Read::NewToken(entity),
             Ask::Write { .. } => unreachable!("writes are taken elsewhere"),
         };
-        let at_once = consistency == Consistency::Stale || plant::on(Plant::ReadsLocally);
+        // A token may be born somewhat too early, never too late: what a replica knows of the bucket will do.
+        let may_be_stale = consistency == Consistency::Stale || matches!(read, Read::NewToken(_));
+        let at_once = may_be_stale || plant::on(Plant::ReadsLocally);
         let key =
             self.calls.insert(Call { source, deadline, bucket, work: Work::Read(read), forwarded: None });
         let waits_for_disk = self.unapplied.contains(&bucket.0) && self.has_other_replica(bucket, None);

@@ -40,8 +40,8 @@ pub(super) enum Input {
     Incoming(Incoming),
     /// Records are on the disk.
     Synced(Submission),
-    /// The journal has failed: this node votes no more.
-    JournalFailed(String),
+    /// The journal has failed, or the state, or another worker: this node votes no more.
+    Failed(String),
     /// The journal's disk has no room any more, or has some again: the gate says which.
     JournalRoom,
     /// The journal's segments below this one are gone.

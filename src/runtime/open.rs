@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thermocline_paxos::NodeId;
 use thermocline_routing_table::{GroupCount, Machine, Placement, ReplicaCount, Table, Zone};
@@ -39,6 +40,9 @@ const PAYLOAD_BYTES_MAX: u32 = VALUE_BYTES_LIMIT as u32 + (1 << 20);
 
 /// So many words of other nodes about their founding may wait to be heard.
 const FOUNDINGS_MAX: usize = 1024;
+
+/// A founding that could not be written down is tried again after so long.
+const FOUNDING_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn open(config: Config) -> Result<Runtime, Error> {
     let opened = {
@@ -245,11 +249,13 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
         next: std::sync::atomic::AtomicUsize::new(0),
         config: config.clone(),
     };
+    let all: Arc<[_]> = mailboxes.as_slice().into();
     for (index, worker) in workers.into_iter().enumerate() {
         let parts = worker_thread::Parts {
             index,
             worker,
             mailbox: mailboxes[index].clone(),
+            mailboxes: all.clone(),
             journal: runtime.journal.clone(),
             gate: runtime.gate.clone(),
             pool: pool.clone(),
@@ -372,11 +378,16 @@ async fn found(
                 None => return,
             },
         };
-        match founder.hear(from.0, founding) {
-            Ok(told) => told.into_iter().for_each(|told| tell(&mailboxes, told)),
-            Err(error) => {
-                tracing::error!(%error, "the founding could not be written down");
-                return;
+        loop {
+            match founder.hear(from.0, founding.clone()) {
+                Ok(told) => break told.into_iter().for_each(|told| tell(&mailboxes, told)),
+                Err(error) => {
+                    tracing::error!(%error, "the founding could not be written down; it is tried again")
+                }
+            }
+            tokio::select! {
+                _ = stopped.recv() => return,
+                () = tokio::time::sleep(FOUNDING_PAUSE) => {}
             }
         }
     }

@@ -48,6 +48,8 @@ pub(super) struct Parts {
     pub(super) index: usize,
     pub(super) worker: Worker,
     pub(super) mailbox: Arc<Mailbox>,
+    /// Those of all workers.
+    pub(super) mailboxes: Arc<[Arc<Mailbox>]>,
     pub(super) journal: JournalQueue,
     pub(super) gate: Arc<JournalGate>,
     pub(super) pool: DiskPool,
@@ -62,7 +64,20 @@ pub(super) struct Parts {
 
 /// Runs a worker until it is stopped.
 pub(super) async fn run(parts: Parts) {
-    let Parts { index, worker, mailbox, journal, gate, pool, clock, setup, peers, foundings, seed } = parts;
+    let Parts {
+        index,
+        worker,
+        mailbox,
+        mailboxes,
+        journal,
+        gate,
+        pool,
+        clock,
+        setup,
+        peers,
+        foundings,
+        seed,
+    } = parts;
     let frame_bytes_max = setup.limits.frame_bytes_max;
     let inbox = Rc::new(ToMailbox { mailbox: mailbox.clone(), failures: RefCell::default() });
     let dialled: Vec<_> =
@@ -72,6 +87,7 @@ pub(super) async fn run(parts: Parts) {
         index,
         worker,
         mailbox,
+        mailboxes,
         journal,
         gate,
         pool,
@@ -99,7 +115,7 @@ impl Drop for WorkerThread {
         if std::thread::panicking() {
             // A fault of this library. What the worker has done is unknown, so that this node must not do anything any more, and a write that was
             // under way may be applied: its caller is told that.
-            self.gate.failed.store(true, Ordering::Relaxed);
+            self.gate.fail("another worker ended by a fault", &self.mailboxes);
             let told = catch_unwind(AssertUnwindSafe(|| self.die()));
             tracing::error!(
                 worker = self.index,
@@ -114,6 +130,7 @@ struct WorkerThread {
     index: usize,
     worker: Worker,
     mailbox: Arc<Mailbox>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
     journal: JournalQueue,
     gate: Arc<JournalGate>,
     pool: DiskPool,
@@ -232,11 +249,16 @@ impl WorkerThread {
                 self.outstanding -= 1;
                 self.worker.journal_synced(now, submission);
             }
-            Input::JournalFailed(cause) => self.worker.journal_failed(&cause),
+            Input::Failed(cause) => self.worker.node_failed(&cause),
             Input::JournalRoom => self.worker.journal_full(self.gate.full.get()),
             Input::Reclaimed(first) => self.worker.segments_reclaimed(first),
             Input::Past(past) => self.worker.past_came(past),
-            Input::Done(done) => self.worker.job_done(now, done),
+            Input::Done(done) => {
+                self.worker.job_done(now, done);
+                if self.worker.is_poisoned() {
+                    self.gate.fail("the state of a worker cannot be written", &self.mailboxes);
+                }
+            }
             Input::Founded { founding, late } => self.worker.found(now, founding, late),
             Input::Shorten => self.worker.shorten_journal(),
             Input::Report(reply) => {
@@ -281,9 +303,6 @@ impl WorkerThread {
         let held = self.held.len();
         self.held.extend(self.worker.effects().take_submissions());
         self.outstanding += (self.held.len() - held) as u64;
-        if self.worker.is_poisoned() {
-            self.gate.failed.store(true, Ordering::Relaxed);
-        }
         // This is said before the records can be written.
         let needed = self.worker.needed_segment(self.outstanding > 0);
         self.gate.needed[self.index].store(needed, Ordering::Release);

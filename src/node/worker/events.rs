@@ -247,8 +247,8 @@ impl Worker {
     }
 
     /// The journal failed: nothing that this node says can count any more.
-    pub(crate) fn journal_failed(&mut self, cause: &str) {
-        self.stop_taking_part(StorageKind::SyncFailed, &format!("the journal failed: {cause}"));
+    pub(crate) fn node_failed(&mut self, cause: &str) {
+        self.stop_taking_part(StorageKind::SyncFailed, cause);
     }
 
     /// Nothing that this node says can count any more.

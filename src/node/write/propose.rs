@@ -53,7 +53,9 @@ impl Worker {
         if active.proposed.is_some() {
             return;
         }
-        self.look_at_births(bucket);
+        if !plant::on(Plant::BirthsStay) {
+            self.look_at_births(bucket);
+        }
         let Some(active) = self.active.get_mut(bucket) else { return };
         let mut riding = std::mem::take(&mut active.riding);
         riding.clear();

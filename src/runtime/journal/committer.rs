@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use thermocline_tiers::hot::journal::{Committed, Journal, JournalBatch, JournalError, Sequence};
 
 use super::gate::JournalGate;
-use crate::runtime::mailbox::{Input, Mailbox};
+use crate::runtime::mailbox::Mailbox;
 
 /// A commit is quick if it takes no longer: a turn of a worker may wait as long.
 const QUICK: Duration = Duration::from_millis(1);
@@ -85,9 +85,6 @@ impl Committer {
     /// Nothing is retried: what was not synced never counts.
     pub(super) fn fail(&self, error: &JournalError) {
         tracing::error!(%error, "the journal failed; this node takes no part in consensus any more");
-        self.gate.failed.store(true, Ordering::Relaxed);
-        for mailbox in &self.mailboxes {
-            mailbox.push(Input::JournalFailed(error.to_string()));
-        }
+        self.gate.fail(&format!("the journal failed: {error}"), &self.mailboxes);
     }
 }

@@ -1,7 +1,7 @@
 //! What everybody may know of the journal without asking its thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::runtime::announced::Announced;
 use crate::runtime::mailbox::{Input, Mailbox};
@@ -46,6 +46,13 @@ impl JournalGate {
             needed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             replayed: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         })
+    }
+
+    /// Nothing is written any more, whatever failed: callers and the journal see it at once, and the workers are told.
+    pub(in crate::runtime) fn fail(&self, cause: &str, mailboxes: &[Arc<Mailbox>]) {
+        if !self.failed.swap(true, Ordering::AcqRel) {
+            mailboxes.iter().for_each(|mailbox| mailbox.push(Input::Failed(cause.to_owned())));
+        }
     }
 
     /// Says whether the disk has room for the journal, to callers at once and to the workers.

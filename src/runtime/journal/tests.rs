@@ -113,7 +113,7 @@ impl Scene {
             for input in self.hear(start, what) {
                 match input {
                     Input::Synced(submission) => self.synced = submission.through.0,
-                    Input::JournalFailed(cause) => panic!("{cause}"),
+                    Input::Failed(cause) => panic!("{cause}"),
                     _ => {}
                 }
             }
@@ -122,7 +122,7 @@ impl Scene {
 
     fn until_it_failed(&mut self) {
         let start = Instant::now();
-        while !self.hear(start, "failed").iter().any(|input| matches!(input, Input::JournalFailed(_))) {}
+        while !self.hear(start, "failed").iter().any(|input| matches!(input, Input::Failed(_))) {}
     }
 
     /// What the journal has told by now.

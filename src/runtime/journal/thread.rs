@@ -153,7 +153,7 @@ impl Committer {
                 Err(JournalError::Full { .. }) => {}
                 other => return other.map(Some),
             }
-            if self.gate.ending.load(Ordering::Acquire) {
+            if self.gate.ending.load(Ordering::Acquire) || self.gate.failed.load(Ordering::Acquire) {
                 return Ok(None);
             }
             std::thread::sleep(FULL_PAUSE);

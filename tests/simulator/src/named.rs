@@ -131,6 +131,9 @@ const fn of_node(bug: NodePlant) -> Option<Test> {
         NodePlant::RenewalNotAwaited | NodePlant::RenewalCoversDecided => {
             worker("a_journal_that_lets_go_too_early_of_what_is_recorded_again_is_noticed")
         }
+        NodePlant::BirthsStay => worker("a_token_that_stays_too_old_is_noticed"),
+        NodePlant::ExpiredIsThere => worker("a_condition_that_finds_what_has_expired_is_noticed"),
+        NodePlant::AppliedOnce => worker("a_command_that_is_not_tried_again_is_noticed"),
         NodePlant::PastJoinedOverLoss => worker("a_past_that_is_joined_over_a_loss_is_noticed"),
         NodePlant::IdentityAfterJournal => whole("an_identity_that_is_written_after_the_journal_is_noticed"),
         NodePlant::SmallFileNotSynced => whole("a_small_file_in_its_place_before_it_is_synced_is_noticed"),

@@ -47,7 +47,7 @@ const OF_LOSSES: [Bug; 20] = [
 ];
 
 /// Bugs that runs cannot show: their nodes have no addresses, too few starts, and too small buckets; or so seldom that it is not worth the time.
-const NOT_HUNTED: [Bug; 21] = [
+const NOT_HUNTED: [Bug; 24] = [
     Bug::Tiers(TiersPlant::PayloadChecksumIgnored),
     Bug::Tiers(TiersPlant::CommitChecksumIgnored),
     Bug::Tiers(TiersPlant::MergedRunsRemovedEarly),
@@ -68,6 +68,9 @@ const NOT_HUNTED: [Bug; 21] = [
     Bug::Node(NodePlant::OtherWorkersUnheeded),
     Bug::Node(NodePlant::DeafForgets),
     Bug::Node(NodePlant::AnyDiskAccounts),
+    Bug::Node(NodePlant::BirthsStay),
+    Bug::Node(NodePlant::ExpiredIsThere),
+    Bug::Node(NodePlant::AppliedOnce),
     Bug::Node(NodePlant::WantBeginsAnew),
 ];
 

@@ -3,7 +3,7 @@
 use super::{
     a_flush_of_the_state_waits_until_the_journal_has_synced_what_is_in_it,
     a_refusal_of_the_second_copy_says_nothing_of_the_first, a_vote_that_lost_is_never_fetched_as_chosen,
-    addresses, answers, losses, past, shortened, streamed, tokens,
+    addresses, answers, losses, past, shortened, streamed, tokens, unapplied,
 };
 use crate::node::tests::plants::each_is_noticed;
 use crate::plant::Plant;
@@ -89,4 +89,25 @@ fn a_journal_that_lets_go_too_early_of_what_is_recorded_again_is_noticed() {
             shortened::what_is_recorded_again_does_not_stand_for_what_was_decided_before,
         ),
     ]);
+}
+
+#[test]
+fn a_token_that_stays_too_old_is_noticed() {
+    each_is_noticed(&[(
+        Plant::BirthsStay,
+        tokens::more_writers_of_one_record_than_a_token_holds_for_are_all_served,
+    )]);
+}
+
+#[test]
+fn a_condition_that_finds_what_has_expired_is_noticed() {
+    each_is_noticed(&[(Plant::ExpiredIsThere, tokens::what_has_expired_is_not_there_for_conditions)]);
+}
+
+#[test]
+fn a_command_that_is_not_tried_again_is_noticed() {
+    each_is_noticed(&[(
+        Plant::AppliedOnce,
+        unapplied::a_command_that_could_not_be_applied_is_tried_until_it_is,
+    )]);
 }

@@ -1,6 +1,7 @@
 //! Tokens and entries that no honest node makes, and commands with very many entries.
 
 use super::*;
+use crate::key::Version;
 use crate::node::apply::{self, Verdict};
 use crate::node::command;
 use crate::node::effects::Peer;
@@ -129,7 +130,34 @@ fn a_burn_that_was_passed_on_and_came_late_does_not_deny_what_was_forgotten() {
 }
 
 #[test]
-fn more_writers_of_one_record_than_a_token_holds_for_are_all_served() {
+pub(super) fn what_has_expired_is_not_there_for_conditions() {
+    let mut node = recovered(Arc::new(MemoryDisk::new(1)), 1, 1, 7);
+    let mut worker = node.workers.remove(0);
+    found(&mut worker, 1);
+    let (name, _) = entity(&worker, |_| true);
+    let put_if = |expect, expires_at| {
+        let value = Bytes::from_static(b"value");
+        let put = Mutation::Put { position: Position::Undated, value, expires_at, expect };
+        Ask::Write { entity: name.clone(), mutations: vec![put], token: None }
+    };
+    let mut outcome = |wall_ms, ask| {
+        worker.set_wall_clock(wall_ms);
+        call(&mut worker, 1, &name, ask);
+        worker.flush(0);
+        commit(&mut worker, &mut node.journal);
+        replies(&mut worker).remove(0).1
+    };
+    assert_eq!(outcome(100, put_if(Expect::Absent, Some(200))), Ok(Answer::Written(Version(1))));
+    let there = Err(Error::Conflict { current: Some(Version(1)) });
+    assert_eq!(outcome(199, put_if(Expect::Absent, None)), there, "not yet");
+    let absent = Err(Error::Conflict { current: None });
+    assert_eq!(outcome(200, put_if(Expect::Present, None)), absent);
+    assert_eq!(outcome(200, put_if(Expect::Version(Version(1)), None)), absent);
+    assert_eq!(outcome(200, put_if(Expect::Absent, None)), Ok(Answer::Written(Version(5))));
+}
+
+#[test]
+pub(super) fn more_writers_of_one_record_than_a_token_holds_for_are_all_served() {
     const WRITERS: u64 = 300;
     let mut node = recovered(Arc::new(MemoryDisk::new(1)), 1, 1, 7);
     let mut worker = node.workers.remove(0);

@@ -23,7 +23,7 @@ fn go_on(worker: &mut Worker, journal: &mut Journal, now: u64) {
 }
 
 #[test]
-fn a_command_that_could_not_be_applied_is_tried_until_it_is() {
+pub(super) fn a_command_that_could_not_be_applied_is_tried_until_it_is() {
     let disk = Arc::new(MemoryDisk::new(1));
     let Recovered { mut workers, mut journal, .. } = recovered(disk.clone(), 1, 1, 7);
     let mut worker = workers.remove(0);

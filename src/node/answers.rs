@@ -58,6 +58,12 @@ impl Worker {
         if !self.founded && self.owns(*bucket) {
             return "this node takes no part in its group, by the deadline".into();
         }
+        if self.has_lost_majority(*bucket) {
+            return format!(
+                "a majority of the replicas of bucket {} has lost what it promised, and nobody has given that up",
+                bucket.0
+            );
+        }
         let replicas = self.route.replicas(*bucket);
         let linked = replicas.iter().filter(|node| **node == self.settings.me || self.is_up(**node)).count();
         let all = replicas.len();

@@ -414,6 +414,7 @@ impl Worker {
             self.own_buckets().filter(|bucket| !self.core.fresh(*bucket).voting).collect();
         let (learning, below): (Vec<Bucket>, Vec<Bucket>) =
             silent.iter().partition(|bucket| self.core.needs_floor(**bucket));
+        self.note_what_has_no_other_replica(&learning);
         let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
         let nonce = self.kept.life.id;
         for peer in &peers {

@@ -106,6 +106,11 @@ impl Amnesia {
 }
 
 impl Identity {
+    /// Whether the group was founded with this disk alone.
+    pub(crate) fn is_only_replica(&self) -> bool {
+        self.founding.as_ref().is_some_and(|members| members.len() == 1)
+    }
+
     /// Reads a directory's identity; `None` when it has none.
     ///
     /// # Errors

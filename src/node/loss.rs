@@ -37,17 +37,24 @@ impl Worker {
         }
     }
 
+    /// A bucket that learns, and has no other replica, is lost: there is nobody to tell a floor.
+    pub(super) fn note_what_has_no_other_replica(&mut self, learning: &[Bucket]) {
+        for bucket in learning.iter().filter(|bucket| self.route.replicas(**bucket).len() == 1) {
+            self.losses.told.entry(bucket.0).or_default();
+        }
+    }
+
     /// Nothing is known any more of what the others have.
     pub(super) fn forget_what_was_told_of_losses(&mut self) {
         self.losses.told.clear();
     }
 
     /// Whether so many of the others learn that there will never be a floor.
-    fn has_lost_majority(&self, bucket: Bucket) -> bool {
+    pub(super) fn has_lost_majority(&self, bucket: Bucket) -> bool {
         let others = self.route.replicas(bucket).len() - 1;
         let majority = self.route.replicas(bucket).len() / 2 + 1;
-        let told = self.losses.told.get(&bucket.0);
-        let learning = told.map_or(0, |told| told.values().filter(|told| told.learns).count());
+        let Some(told) = self.losses.told.get(&bucket.0) else { return false };
+        let learning = told.values().filter(|told| told.learns).count();
         self.core.needs_floor(bucket) && others - learning < majority
     }
 
@@ -88,8 +95,8 @@ impl Worker {
         if !std::mem::replace(&mut self.losses.logged, true) {
             tracing::error!(
                 buckets = lost.len(),
-                "more than a minority of the replicas has lost what it promised: these buckets cannot be written or read. Bring back a \
-                 disk that was not lost; or, if there is none, see `thermocline lose-acknowledged-writes --help`"
+                "more than a minority of the replicas, or the only one, has lost what it promised: these buckets cannot be written or \
+                 read. Bring back a disk that was not lost; or, if there is none, see `thermocline lose-acknowledged-writes --help`"
             );
         }
         if !self.losses.giving_up {

@@ -1,4 +1,5 @@
-//! Opening the parts of the state. One that cannot be read is emptied: its buckets learn, and are copied from other replicas.
+//! Opening the parts of the state. One that cannot be read is emptied: its buckets learn, and are copied from other replicas. Where there are no
+//! others it is left as it is, and the store does not open.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ pub(super) struct Opened {
 /// Opens all parts, or makes them.
 ///
 /// # Errors
-/// [`Error::Storage`] when the disk fails, or a part was made with other settings.
+/// [`Error::Storage`] when the disk fails, or a part was made with other settings; [`Error::Corrupt`] when a part is lost and this is the only
+/// replica.
 pub(super) fn open(disk: &Arc<dyn Disk>, config: &StateConfig, file: &IdentityFile) -> Result<Opened, Error> {
     let identity = file.read();
     let store = u128::from(identity.disk) << 16 | u128::from(identity.node);
@@ -44,6 +46,12 @@ pub(super) fn open(disk: &Arc<dyn Disk>, config: &StateConfig, file: &IdentityFi
         };
         opened.parts.push(match lost {
             Ok(part) => part,
+            Err(what) if identity.is_only_replica() => {
+                // What is left of it is all that there is.
+                let way = "they have no other replica: put the directory back as it was, from a copy";
+                let what = format!("part {part} of the state, with the records of many entities, is damaged: {what}; {way}");
+                return Err(Error::Corrupt { what });
+            }
             Err(what) => {
                 tracing::error!(part, %what, "a part of the state is lost: its buckets learn, and are copied from other replicas");
                 opened.damage.push(what);

@@ -4,6 +4,7 @@
 mod cluster;
 #[cfg(feature = "server")]
 mod command_line;
+mod damaged;
 mod embedded;
 mod full_disk;
 #[cfg(feature = "server")]

@@ -1,5 +1,6 @@
 //! What a verification found.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What [`Store::verify`](crate::Store::verify) found: the disks of all replicas of the buckets that the node holds, compared bucket by
@@ -21,8 +22,10 @@ pub struct VerifyReport {
     pub repaired: u64,
     /// Buckets that were to be mended, and are not equal yet.
     pub unrepaired: u64,
-    /// Buckets that could not be compared: a replica was away, or no majority agrees.
+    /// Buckets that could not be compared: a replica was away, no majority agrees, or a majority has lost what it promised.
     pub unverified: Vec<u32>,
+    /// Nodes that were away, or did not answer, so that buckets could not be compared.
+    pub away: BTreeSet<u16>,
     /// Whether another verification of the node was under way, so that nothing was done.
     pub busy: bool,
 }
@@ -55,6 +58,7 @@ impl VerifyReport {
         self.repaired += other.repaired;
         self.unrepaired += other.unrepaired;
         self.unverified.extend(other.unverified);
+        self.away.extend(other.away);
         self.busy |= other.busy;
     }
 }
@@ -77,6 +81,10 @@ impl fmt::Display for VerifyReport {
             self.unverified.len(),
             self.journal_damage
         )?;
+        if !self.away.is_empty() {
+            let away: Vec<_> = self.away.iter().map(u16::to_string).collect();
+            write!(f, "; without an answer of node {}", away.join(", "))?;
+        }
         for Difference { bucket, nodes, windows } in &self.differences {
             write!(f, "\nbucket {bucket}: {} at nodes {nodes:?}", windows.join(", "))?;
         }

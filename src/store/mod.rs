@@ -461,7 +461,8 @@ impl Store {
     ///
     /// **Acknowledged writes may be gone afterwards**: in each bucket concerned, everything behind the last slot that the replicas
     /// that are left know. Nothing is done to buckets of which a majority remembers, so that a call too many does no harm. It is to be
-    /// called at each node that has lost its disk, after all nodes that still have theirs are back.
+    /// called at each node that has lost its disk, after all nodes that still have theirs are back. A store with one replica whose journal was
+    /// damaged goes on with what is left.
     ///
     /// Returns how many buckets of this node are concerned.
     ///

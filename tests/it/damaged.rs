@@ -92,6 +92,8 @@ async fn is_given_up(lose: impl Fn(&Path)) {
                 "{refusal}"
             );
         }
+        let report = store.verify().await.unwrap();
+        assert!(!report.is_clean() && report.unverified.len() == 1024, "{report}");
         store.kill().await;
     }
     let store = Store::open(config(root.path())).await.unwrap();

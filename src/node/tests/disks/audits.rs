@@ -59,9 +59,55 @@ fn an_audit_finds_damage_on_disks_that_nobody_reads() {
     }
 }
 
+#[test]
+fn an_audit_ends_while_a_replica_is_away_and_says_which() {
+    let mut world = World::new(10, 0);
+    fill(&mut world, 20, 60);
+    world.steps(100);
+    falsify(&mut world, 0, "entity-3");
+    world.crash(2);
+    let begun = world.now;
+    let report = audit(&mut world, 0);
+    assert!(world.now - begun < 10_000, "{} ms", world.now - begun);
+    assert_eq!((report.equal, report.unverified.len() as u64), (0, report.buckets));
+    assert_eq!(report.away.iter().copied().collect::<Vec<_>>(), [3]);
+    assert!(!report.is_clean() && report.to_string().contains("without an answer of node 3"), "{report}");
+    // Once it is back, what is left to be found is found.
+    world.start(2);
+    let report = audit(&mut world, 0);
+    assert!(report.is_clean() && report.repaired == 1 && report.away.is_empty(), "{report}");
+}
+
+#[test]
+fn an_audit_waits_for_a_replica_that_comes_back() {
+    let mut world = World::new(11, 0);
+    fill(&mut world, 20, 60);
+    world.crash(2);
+    let now = world.now;
+    world.worker(0).audit(now, 7, false);
+    world.steps(100);
+    world.start(2);
+    let report = reported(&mut world, 0);
+    assert!(report.is_clean() && report.away.is_empty(), "{report}");
+}
+
+#[test]
+fn an_audit_ends_while_a_replica_hears_and_says_nothing() {
+    let mut world = World::new(12, 0);
+    fill(&mut world, 20, 60);
+    world.steps(100);
+    world.part(2, true);
+    let report = audit(&mut world, 0);
+    assert_eq!((report.equal, report.away.iter().copied().collect::<Vec<_>>()), (0, vec![3]), "{report}");
+}
+
 pub(super) fn audit(world: &mut World, node: usize) -> crate::verify::VerifyReport {
     let now = world.now;
     world.worker(node).audit(now, 7, false);
+    reported(world, node)
+}
+
+fn reported(world: &mut World, node: usize) -> crate::verify::VerifyReport {
     for _ in 0..20_000 {
         if let Some((call, report)) = world.worker(node).effects().reports.pop() {
             assert_eq!(call, 7);

@@ -4,12 +4,16 @@
 //! The node that audits asks all replicas of some buckets for their contents: sums over what they read back (`Content`). Replicas that
 //! are not at the same slot are asked again. A replica that cannot read what it has says so, and repairs itself.
 
+mod compare;
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use thermocline_paxos::{Bucket, NodeId, Slot};
-use thermocline_tiers::hot::journal::{JournalError, JournalReader, Position};
-use thermocline_tiers::hot::state::{Content, RunSet, Snapshot, StateError};
+use thermocline_tiers::hot::state::{Content, StateError};
 
+use self::compare::{Verdict, compare};
+pub(crate) use self::reading::Reading;
 use super::effects::Job;
 use super::wire::Item;
 use super::worker::Worker;
@@ -18,8 +22,15 @@ use crate::verify::{Difference, VerifyReport};
 /// So many buckets are compared at a time; all of one part, because each question costs a memtable.
 const BUCKETS_MAX: usize = 256;
 
-/// An answer that does not come in so long is not waited for, in milliseconds.
+/// And about so many bytes, unless one bucket has more.
+const BYTES_MAX: u64 = 64 << 20;
+
+/// An answer that does not come in so long is not waited for, in milliseconds; longer, if more is to be read than this in a millisecond.
 const ANSWER_MS: u64 = 10_000;
+const BYTES_PER_MS: u64 = 4_000;
+
+/// When nothing else is left to be compared, replicas that are away, or do not answer, are waited for so long, in milliseconds.
+const AWAY_MS: u64 = 5_000;
 
 /// A bucket is compared so often before it is given up, with a pause in between, in milliseconds.
 const ATTEMPTS_MAX: u32 = 40;
@@ -58,43 +69,19 @@ struct Audit {
     again: BTreeMap<u32, u32>,
     round: u64,
     begun: u64,
+    /// How long the answers are waited for, in milliseconds.
+    patience: u64,
     resumes: u64,
     waits: BTreeSet<NodeId>,
     asked: Vec<Bucket>,
+    /// Replicas that did not answer a question in time: they are not asked again.
+    silent: BTreeSet<NodeId>,
+    /// When buckets are given up of which a replica is away; set once nothing else is left.
+    until: Option<u64>,
     found: BTreeMap<u32, Vec<(NodeId, Finding)>>,
     /// Buckets that were to be repaired.
     mended: BTreeSet<u32>,
     report: VerifyReport,
-}
-
-/// Reads the contents of some buckets, and their records in the journal. Blocks.
-pub(crate) struct Reading {
-    snapshot: Snapshot,
-    /// In order of their numbers.
-    buckets: Vec<(Bucket, Vec<Position>)>,
-}
-
-impl Reading {
-    pub(crate) fn run(self, reader: &JournalReader) -> Vec<(Finding, Option<StateError>)> {
-        let Self { snapshot, buckets } = self;
-        let numbers: Vec<_> =
-            buckets.iter().map(|(bucket, _)| thermocline_tiers::hot::Bucket(bucket.0)).collect();
-        let contents = snapshot.contents(&numbers);
-        let mut buffer = Vec::new();
-        let mut found = |((bucket, places), content): ((Bucket, Vec<Position>), _)| {
-            let damaged = places.iter().filter(|place| {
-                let read = reader.read(**place, &mut buffer);
-                matches!(read, Err(JournalError::Corrupt { .. } | JournalError::Io { .. }))
-            });
-            let journal_damage = damaged.count() as u32;
-            let (content, error) = match content {
-                Ok(content) => (Some(content), None),
-                Err(error) => (None, Some(error)),
-            };
-            (Finding { bucket, content, journal_damage }, error)
-        };
-        buckets.into_iter().zip(contents).map(&mut found).collect()
-    }
 }
 
 impl Worker {
@@ -116,7 +103,8 @@ impl Worker {
                 places.entry(self.settings.dealing.place(bucket)).or_default().push(bucket);
             }
         }
-        let chunks = places.values().flat_map(|buckets| buckets.chunks(BUCKETS_MAX));
+        let chunks =
+            places.iter().flat_map(|(place, buckets)| buckets.chunks(self.buckets_of_question(*place)));
         let left: VecDeque<Vec<Bucket>> = chunks.map(<[Bucket]>::to_vec).collect();
         let buckets = left.iter().map(Vec::len).sum::<usize>() as u64;
         self.audits.running = Some(Audit {
@@ -125,14 +113,46 @@ impl Worker {
             again: BTreeMap::new(),
             round: 0,
             begun: now,
+            patience: ANSWER_MS,
             resumes: now,
             waits: BTreeSet::new(),
             asked: Vec::new(),
+            silent: BTreeSet::new(),
+            until: None,
             found: BTreeMap::new(),
             mended: BTreeSet::new(),
             report: VerifyReport { buckets, ..VerifyReport::default() },
         });
         self.go_on_with_audit(now);
+    }
+
+    /// About how many bytes this node has of each bucket of a part.
+    fn bytes_of_bucket(&self, place: usize) -> u64 {
+        let buckets = self.own_buckets().filter(|bucket| self.settings.dealing.place(*bucket) == place);
+        self.parts[place].stats().run_bytes / (buckets.count() as u64).max(1)
+    }
+
+    /// How many buckets of a part are compared at a time.
+    fn buckets_of_question(&self, place: usize) -> usize {
+        let fit = BYTES_MAX / self.bytes_of_bucket(place).max(1);
+        (fit as usize).clamp(1, BUCKETS_MAX)
+    }
+
+    /// Whether a replica of the bucket cannot be asked.
+    fn is_one_away(&self, audit: &Audit, bucket: Bucket) -> bool {
+        let mut others = self.route.replicas(bucket).iter().copied().filter(|node| *node != self.settings.me);
+        others.any(|node| !self.is_up(node) || audit.silent.contains(&node))
+    }
+
+    /// The next buckets that are compared again, all of one part. Without those of which a replica is away.
+    fn next_again(&self, audit: &Audit) -> Option<Vec<Bucket>> {
+        let dealing = &self.settings.dealing;
+        let mut again = audit.again.keys().map(|bucket| Bucket(*bucket));
+        let first = again.find(|bucket| !self.is_one_away(audit, *bucket))?;
+        let place = dealing.place(first);
+        let same =
+            again.filter(|bucket| dealing.place(*bucket) == place && !self.is_one_away(audit, *bucket));
+        Some(std::iter::once(first).chain(same).take(self.buckets_of_question(place)).collect())
     }
 
     /// Asks the next question, or ends the audit.
@@ -146,20 +166,35 @@ impl Worker {
                 self.begin_audit(now, None, true);
             }
         }
-        let Some(audit) = &mut self.audits.running else { return };
+        let Some(mut audit) = self.audits.running.take() else { return };
         if !audit.asked.is_empty() {
-            if now < audit.begun + ANSWER_MS {
-                return;
+            let is_late = now >= audit.begun + audit.patience;
+            if is_late {
+                audit.silent.append(&mut audit.waits);
             }
-            return self.judge_audit(now);
-        }
-        if now < audit.resumes {
+            self.audits.running = Some(audit);
+            if is_late {
+                self.judge_audit(now);
+            }
             return;
         }
-        let Some(buckets) = audit.left.pop_front().or_else(|| next_again(audit, &self.settings.dealing))
-        else {
-            return self.end_audit();
+        let next = if now < audit.resumes {
+            None
+        } else {
+            audit.left.pop_front().or_else(|| self.next_again(&audit))
         };
+        let Some(buckets) = next else {
+            let is_over = now >= audit.resumes
+                && (audit.again.is_empty() || now >= *audit.until.get_or_insert(now + AWAY_MS));
+            self.audits.running = Some(audit);
+            if is_over {
+                self.end_audit();
+            }
+            return;
+        };
+        let place = self.settings.dealing.place(buckets[0]);
+        audit.patience = ANSWER_MS + self.bytes_of_bucket(place) * buckets.len() as u64 / BYTES_PER_MS;
+        audit.until = None;
         audit.round += 1;
         audit.begun = now;
         audit.asked.clone_from(&buckets);
@@ -167,7 +202,7 @@ impl Worker {
         let me = self.settings.me;
         let mut waits: BTreeSet<NodeId> = BTreeSet::from([me]);
         let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
-        for peer in peers {
+        for peer in peers.into_iter().filter(|peer| !audit.silent.contains(peer)) {
             let shared: Vec<Bucket> =
                 buckets.iter().copied().filter(|bucket| self.route.holds(peer, *bucket)).collect();
             if !shared.is_empty() {
@@ -175,9 +210,8 @@ impl Worker {
                 self.say(peer, &Item::AuditAsk { round, buckets: shared });
             }
         }
-        if let Some(audit) = &mut self.audits.running {
-            audit.waits = waits;
-        }
+        audit.waits = waits;
+        self.audits.running = Some(audit);
         self.audit_asked(me, round, buckets);
     }
 
@@ -271,6 +305,7 @@ impl Worker {
 
     /// All has come that will: compares it.
     fn judge_audit(&mut self, now: u64) {
+        let lost = self.lost_buckets();
         let Some(audit) = &mut self.audits.running else { return };
         let asked = std::mem::take(&mut audit.asked);
         let mut found = std::mem::take(&mut audit.found);
@@ -286,6 +321,11 @@ impl Worker {
                 }
             }
             let verdict = compare(replicas, &answers);
+            if lost.contains(&bucket) {
+                audit.again.remove(&bucket.0);
+                audit.report.unverified.push(bucket.0);
+                continue;
+            }
             let furthest = answers
                 .iter()
                 .filter_map(|(node, finding)| Some((finding.content.as_ref()?.applied, *node)))
@@ -363,119 +403,19 @@ impl Worker {
     }
 
     fn end_audit(&mut self) {
-        let Some(Audit { call, mut report, mended, .. }) = self.audits.running.take() else { return };
+        let Some(audit) = self.audits.running.take() else { return };
+        let Audit { call, mut report, mended, again, silent, .. } = audit;
         report.unrepaired = mended.len() as u64;
+        for bucket in again.into_keys() {
+            let replicas = self.route.replicas(Bucket(bucket)).iter().copied();
+            let away = replicas
+                .filter(|node| *node != self.settings.me && (!self.is_up(*node) || silent.contains(node)));
+            report.away.extend(away.map(|node| node.0));
+            report.unverified.push(bucket);
+        }
         tracing::info!(%report, "verified");
         if let Some(call) = call {
             self.effects.reports.push((call, report));
         }
-    }
-}
-
-/// The next buckets that are compared again: all of one part.
-fn next_again(audit: &mut Audit, dealing: &super::route::Dealing) -> Option<Vec<Bucket>> {
-    let place = dealing.place(Bucket(*audit.again.keys().next()?));
-    let same =
-        audit.again.keys().map(|bucket| Bucket(*bucket)).filter(|bucket| dealing.place(*bucket) == place);
-    Some(same.take(BUCKETS_MAX).collect())
-}
-
-/// How the replicas of a bucket compare.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// All of them are at one slot, and have the same.
-    Equal,
-    /// They are at different slots, not all have answered, or no majority agrees.
-    Incomparable,
-    /// A majority agrees, with `source` among it, and others have something else in these windows.
-    Unlike { at: Slot, source: NodeId, others: Vec<NodeId>, windows: Vec<String> },
-}
-
-fn compare(replicas: usize, answers: &[(NodeId, Finding)]) -> Verdict {
-    let readable: Vec<(NodeId, &Content)> =
-        answers.iter().filter_map(|(node, finding)| Some((*node, finding.content.as_ref()?))).collect();
-    let majority = replicas / 2 + 1;
-    let agree = |content: &Content| readable.iter().filter(|(_, other)| *other == content).count();
-    let Some((source, truth)) = readable.iter().copied().find(|(_, content)| agree(content) >= majority)
-    else {
-        return Verdict::Incomparable;
-    };
-    // Only at the same slot a difference is one.
-    let others: Vec<(NodeId, &Content)> = readable
-        .iter()
-        .copied()
-        .filter(|(_, content)| content.applied == truth.applied && *content != truth)
-        .collect();
-    if others.is_empty() {
-        return if agree(truth) == replicas { Verdict::Equal } else { Verdict::Incomparable };
-    }
-    let windows = others.iter().flat_map(|(_, other)| differing(truth, other)).collect::<BTreeSet<_>>();
-    Verdict::Unlike {
-        at: Slot(truth.applied.0),
-        source,
-        others: others.iter().map(|(node, _)| *node).collect(),
-        windows: windows.into_iter().collect(),
-    }
-}
-
-/// Where two contents of one slot differ.
-fn differing(one: &Content, other: &Content) -> Vec<String> {
-    let sets: BTreeSet<&RunSet> = one.sets.keys().chain(other.sets.keys()).collect();
-    let mut windows: Vec<String> = sets
-        .into_iter()
-        .filter(|set| one.sets.get(set) != other.sets.get(set))
-        .map(|set| match set {
-            RunSet::Window(window) => format!("window {}", window.0),
-            _ => "undated".to_owned(),
-        })
-        .collect();
-    if one.rest != other.rest {
-        windows.push("outcomes and trims".to_owned());
-    }
-    if windows.is_empty() {
-        windows.push("log".to_owned());
-    }
-    windows
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use thermocline_tiers::hot::state::Window;
-
-    fn answer(node: u16, applied: u64, sum: u64) -> (NodeId, Finding) {
-        let sets = BTreeMap::from([(RunSet::Window(Window(3)), sum), (RunSet::Undated, 1)]);
-        let applied = thermocline_tiers::hot::Slot(applied);
-        let content = Some(Content { applied, sets, ..Content::default() });
-        (NodeId(node), Finding { bucket: Bucket(1), content, journal_damage: 0 })
-    }
-
-    fn unreadable(node: u16) -> (NodeId, Finding) {
-        (NodeId(node), Finding { bucket: Bucket(1), content: None, journal_damage: 0 })
-    }
-
-    #[test]
-    fn the_majority_is_right_and_a_difference_is_one_at_equal_slots_only() {
-        assert_eq!(compare(3, &[answer(1, 5, 7), answer(2, 5, 7), answer(3, 5, 7)]), Verdict::Equal);
-        let Verdict::Unlike { at, source, others, windows } =
-            compare(3, &[answer(1, 5, 8), answer(2, 5, 7), answer(3, 5, 7)])
-        else {
-            panic!("a difference was not seen");
-        };
-        assert_eq!((at, source, others), (Slot(5), NodeId(2), vec![NodeId(1)]));
-        assert_eq!(windows, ["window 3"]);
-        for incomparable in [
-            vec![answer(1, 4, 8), answer(2, 5, 7), answer(3, 5, 7)],
-            vec![answer(1, 5, 7), answer(2, 5, 7)],
-            vec![answer(1, 5, 7), answer(2, 5, 8), answer(3, 5, 9)],
-            vec![answer(1, 5, 7), answer(2, 5, 7), unreadable(3)],
-            vec![],
-        ] {
-            assert_eq!(compare(3, &incomparable), Verdict::Incomparable);
-        }
-        assert_eq!(compare(1, &[answer(1, 5, 7)]), Verdict::Equal);
-        let two_of_five =
-            [answer(1, 5, 8), answer(2, 5, 8), answer(3, 5, 7), answer(4, 5, 7), answer(5, 5, 7)];
-        assert!(matches!(compare(5, &two_of_five), Verdict::Unlike { others, .. } if others.len() == 2));
     }
 }

@@ -53,6 +53,7 @@ mod stream;
 mod string;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use connection::connection;
 

@@ -14,13 +14,12 @@ use thermocline_routing_table::entity_hash;
 use super::command::{Rule, Verb, execute};
 use super::frame::Request;
 use super::reply::{Protocol, Reply};
+use super::window::{REQUESTS_MAX, Window};
 use super::{stream, string};
 use crate::store::Store;
 
-/// The most requests of one connection that are under way at the same time.
-const RUN_REQUESTS_MAX: usize = 256;
 /// From so many entities on, a run takes no more requests.
-const RUN_ENTITIES_MAX: usize = 2 * RUN_REQUESTS_MAX;
+const RUN_ENTITIES_MAX: usize = 2 * REQUESTS_MAX;
 /// The longest value that may give way to a later one without being looked at: every store takes values of that length.
 const JOINED_VALUE_BYTES_MAX: usize = 1 << 10;
 
@@ -29,6 +28,7 @@ const JOINED_VALUE_BYTES_MAX: usize = 1 << 10;
 pub(super) struct Run {
     units: Vec<Unit>,
     requests: usize,
+    window: Window,
     /// Whether any unit has several requests.
     is_joined: bool,
     /// Hashes of the entities that are read or written; two entities with the same hash only make the run shorter.
@@ -94,7 +94,10 @@ impl Run {
     pub(super) fn take(&mut self, rule: &'static Rule, request: Request) -> Result<(), Request> {
         match self.fit(rule, &request) {
             Fit::Later => return Err(request),
-            Fit::Beside => self.push(rule, request),
+            Fit::Beside => {
+                self.window.take(rule);
+                self.push(rule, request);
+            }
             Fit::Into(unit, joint) => self.join(unit, joint, request),
         }
         Ok(())
@@ -105,7 +108,9 @@ impl Run {
         if self.units.is_empty() {
             return Fit::Beside;
         }
-        if self.requests >= RUN_REQUESTS_MAX || self.reads.len() + self.writes.len() >= RUN_ENTITIES_MAX {
+        if !self.window.has_room(rule, self.requests)
+            || self.reads.len() + self.writes.len() >= RUN_ENTITIES_MAX
+        {
             return Fit::Later;
         }
         for entity in entities {
@@ -159,6 +164,14 @@ impl Run {
 
     /// Carries all requests out and writes their replies in order.
     pub(super) async fn finish(&mut self, store: &Store, protocol: Protocol, out: &mut BytesMut) {
+        let (requests, before) = (self.requests, out.len());
+        if requests > 0 {
+            self.carry_out(store, protocol, out).await;
+            self.window.answered(requests, out.len() - before);
+        }
+    }
+
+    async fn carry_out(&mut self, store: &Store, protocol: Protocol, out: &mut BytesMut) {
         self.reads.clear();
         self.writes.clear();
         self.writers.clear();

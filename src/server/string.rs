@@ -6,9 +6,14 @@ use super::command::{number, shares, shown};
 use super::frame::Request;
 use super::reply::Reply;
 use crate::error::Error;
-use crate::key::{Key, Version};
-use crate::store::Store;
+use crate::key::{Key, Record, Version};
+use crate::store::{BATCH_GET_KEYS_MAX, Store};
 use crate::token::{Resolution, Token};
+
+/// The most bytes of values in one reply.
+const VALUES_BYTES_MAX: usize = 64 << 20;
+/// How many keys of a request are read at first.
+const KEYS_FIRST: usize = 64;
 
 /// `GET key`
 pub(super) async fn get(store: &Store, key: Bytes) -> Reply {
@@ -67,22 +72,58 @@ pub(super) async fn set_if(store: &Store, request: &Request) -> Reply {
 
 /// `MGET key...`
 pub(super) async fn mget(store: &Store, request: &Request) -> Reply {
-    match store.batch_get(shares(request, 1).map(Key::undated)).send().await {
-        Ok(records) => {
-            let value =
-                |record: Option<crate::Record>| record.map_or(Reply::Nil, |record| Reply::Bulk(record.value));
-            Reply::Array(records.into_iter().map(value).collect())
-        }
+    let (mut replies, mut bytes) = (Vec::with_capacity(request.len() - 1), 0);
+    let outcome = each_of(store, request, |record| {
+        bytes += record.as_ref().map_or(0, |record| record.value.len());
+        replies.push(record.map_or(Reply::Nil, |record| Reply::Bulk(record.value)));
+        bytes <= VALUES_BYTES_MAX
+    });
+    match outcome.await {
+        Ok(true) => Reply::Array(replies),
+        Ok(false) => Reply::err(format_args!(
+            "the values are longer than {VALUES_BYTES_MAX} bytes together; ask for fewer keys at a time"
+        )),
         Err(error) => Reply::failure(&error),
     }
 }
 
 /// `EXISTS key...`: how many there are, a key that is named twice counting twice.
 pub(super) async fn exists(store: &Store, request: &Request) -> Reply {
-    match store.batch_get(shares(request, 1).map(Key::undated)).send().await {
-        Ok(records) => Reply::Number(records.iter().flatten().count() as u64),
+    let mut there = 0;
+    let outcome = each_of(store, request, |record| {
+        there += u64::from(record.is_some());
+        true
+    });
+    match outcome.await {
+        Ok(_) => Reply::Number(there),
         Err(error) => Reply::failure(&error),
     }
+}
+
+/// Reads all keys that a request names, some at a time, more of them as long as their values are short. Stops, with `false`, when `take` does not
+/// want any more.
+async fn each_of(
+    store: &Store,
+    request: &Request,
+    mut take: impl FnMut(Option<Record>) -> bool,
+) -> Result<bool, Error> {
+    let (mut first, mut at_a_time) = (1, KEYS_FIRST);
+    while first < request.len() {
+        let end = request.len().min(first + at_a_time);
+        let keys = (first..end).map(|number| Key::undated(request.share(number)));
+        let mut bytes = 0;
+        for record in store.batch_get(keys).send().await? {
+            bytes += record.as_ref().map_or(0, |record| record.value.len());
+            if !take(record) {
+                return Ok(false);
+            }
+        }
+        if bytes <= VALUES_BYTES_MAX / 16 {
+            at_a_time = (2 * at_a_time).min(BATCH_GET_KEYS_MAX);
+        }
+        first = end;
+    }
+    Ok(true)
 }
 
 /// `DEL key...`: how many there were. Each key for itself: they may be in different buckets.

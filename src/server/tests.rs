@@ -467,3 +467,50 @@ fn fields_are_a_value_and_back() {
     }
     assert!(pairs::decode(b"TCF1\xff\xff\xff\xff").is_none());
 }
+
+#[tokio::test]
+async fn long_replies_are_read_a_few_at_a_time_and_bounded() {
+    const VALUE: usize = 1 << 20;
+    let mut client = Client::new().await;
+    let value = vec![b'v'; VALUE];
+    for number in 0..66 {
+        client.stream.write_all(&encoded(&[b"SET", format!("k{number}").as_bytes(), &value])).await.unwrap();
+        client.expect_bytes("+OK\r\n").await;
+    }
+    // One reply has as much as there may be, and not more.
+    let name = |number: usize| format!("k{number}");
+    let get_all = |keys: usize| {
+        let names: Vec<String> = (0..keys).map(name).collect();
+        let words: Vec<&[u8]> =
+            std::iter::once(&b"MGET"[..]).chain(names.iter().map(String::as_bytes)).collect();
+        encoded(&words)
+    };
+    let bulk = format!("${VALUE}\r\n{}\r\n", String::from_utf8(value.clone()).unwrap());
+    client.stream.write_all(&get_all(64)).await.unwrap();
+    client.expect_bytes("*64\r\n").await;
+    for _ in 0..64 {
+        client.expect_bytes(&bulk).await;
+    }
+    client.stream.write_all(&get_all(65)).await.unwrap();
+    let refusal = "-ERR the values are longer than 67108864 bytes together; ask for fewer keys at a time\r\n";
+    client.expect_bytes(refusal).await;
+    // More keys than a batch of the store has, most of them twice.
+    let mut words: Vec<&[u8]> = vec![b"EXISTS"];
+    words.extend(std::iter::repeat_n(&b"k1"[..], 1_500));
+    words.extend(std::iter::repeat_n(&b"none"[..], 1_500));
+    client.stream.write_all(&encoded(&words)).await.unwrap();
+    client.expect_bytes(":1500\r\n").await;
+    // A pipeline is answered in its order, however few of it are carried out at a time.
+    let mut pipeline = Vec::new();
+    for _ in 0..100 {
+        pipeline.extend(encoded(&[b"GET", b"k1"]));
+        pipeline.extend(encoded(&[b"MGET", b"none"]));
+        pipeline.extend(encoded(&[b"GET", b"none"]));
+    }
+    client.stream.write_all(&pipeline).await.unwrap();
+    let three = format!("{bulk}*1\r\n$-1\r\n$-1\r\n");
+    for _ in 0..100 {
+        client.expect_bytes(&three).await;
+    }
+    client.close().await;
+}

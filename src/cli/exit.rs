@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::error::{Error, JOURNAL_DISK, StorageKind};
 use crate::topology::Topology;
 
@@ -57,11 +59,13 @@ impl Failure {
         Self { code: Code::Usage, message: error.to_string() }
     }
 
-    /// Waits until somebody presses Ctrl-C; for ever, where that cannot be found out.
+    /// Waits until somebody presses Ctrl-C, or asks the process to end; for ever, where that cannot be found out.
     pub(super) async fn interrupted() -> Self {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => Self::other("interrupted"),
-            Err(_) => std::future::pending().await,
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+        tokio::select! {
+            Ok(()) = tokio::signal::ctrl_c() => Self::other("interrupted"),
+            Some(()) = terminate.recv() => Self::other("terminated"),
+            else => std::future::pending().await,
         }
     }
 

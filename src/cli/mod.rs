@@ -1,5 +1,6 @@
 //! The command line: `thermocline demo`, `load`, `serve`, `verify`, `replace`, `lose-acknowledged-writes`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -71,7 +72,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = arguments.log.unwrap_or_else(|| if quiet { "warn" } else { "info" }.to_owned());
     let filter = EnvFilter::try_new(&filter)
         .map_err(|error| Failure::usage(format!("invalid --log: {filter}: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     take_all_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -8,6 +8,9 @@ use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 use super::column::{self, Column};
 use super::{Fault, Layout, ROW_BYTES_MAX, ReadError, Row, row_text, time};
 
+/// Read behind the end of each file: the parser takes it for a row of its own, unless a quote is open.
+const END: &[u8] = b"\n\0end of the file\0";
+
 /// The rows of a CSV file.
 #[derive(Debug)]
 pub(crate) struct CsvRows<R: Read> {
@@ -31,7 +34,7 @@ struct Places {
 
 impl<R: Read> CsvRows<R> {
     pub(super) fn new(reader: R, layout: Layout, delimiter: u8, header: bool) -> Result<Self, ReadError> {
-        let metered = Metered { inner: reader, left: ROW_BYTES_MAX };
+        let metered = Metered { inner: reader, left: ROW_BYTES_MAX, end: &[] };
         let mut reader = ReaderBuilder::new()
             .has_headers(header)
             .delimiter(delimiter)
@@ -39,7 +42,13 @@ impl<R: Read> CsvRows<R> {
             .from_reader(metered);
         let file = |error: csv::Error| ReadError::File { line: 1, cause: cause_of(error) };
         // Without a header this reads the first row and keeps it: its length is what numbers are checked against.
-        let names = reader.byte_headers().map_err(file)?.clone();
+        let mut names = reader.byte_headers().map_err(file)?.clone();
+        if is_end(&names) {
+            names.clear();
+        }
+        if is_cut_off(&names) {
+            return Err(ReadError::File { line: 1, cause: open_quote() });
+        }
         let names = if header { names } else { ByteRecord::from(vec![""; names.len()]) };
         let place = |column: &Column| {
             // An empty file has no columns, and no row to miss one.
@@ -62,7 +71,17 @@ impl<R: Read> CsvRows<R> {
         }
         self.reader.get_mut().left = ROW_BYTES_MAX;
         let start = self.reader.position().line();
-        match self.reader.read_byte_record(&mut self.record) {
+        let read = self.reader.read_byte_record(&mut self.record);
+        if is_end(&self.record) {
+            self.failed = true;
+            return None;
+        }
+        if is_cut_off(&self.record) {
+            self.failed = true;
+            let line = self.record.position().map_or(start, csv::Position::line);
+            return Some(Err(ReadError::File { line, cause: open_quote() }));
+        }
+        match read {
             Ok(false) => None,
             Ok(true) => {
                 self.count += 1;
@@ -116,6 +135,23 @@ impl<R: Read> CsvRows<R> {
     }
 }
 
+/// Whether this is what stands behind the end.
+fn is_end(record: &ByteRecord) -> bool {
+    record.len() == 1 && record.get(0) == Some(&END[1..])
+}
+
+/// Whether what stands behind the end is in a field of this row.
+fn is_cut_off(record: &ByteRecord) -> bool {
+    record.iter().next_back().is_some_and(|field| field.ends_with(END))
+}
+
+fn open_quote() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a quote that is opened in this row is not closed before the end of the file",
+    )
+}
+
 fn known(names: &ByteRecord, header: bool) -> String {
     if !header {
         return format!("{} columns without names, counted from 1", names.len());
@@ -137,6 +173,8 @@ fn cause_of(error: csv::Error) -> io::Error {
 struct Metered<R> {
     inner: R,
     left: usize,
+    /// What is yet to be read behind the end; set once there is something before it.
+    end: &'static [u8],
 }
 
 impl<R: Read> Read for Metered<R> {
@@ -147,6 +185,10 @@ impl<R: Read> Read for Metered<R> {
         }
         let most = buffer.len().min(self.left);
         let length = self.inner.read(&mut buffer[..most])?;
+        if length == 0 && most > 0 {
+            return self.end.read(buffer);
+        }
+        self.end = END;
         self.left -= length;
         Ok(length)
     }

@@ -98,6 +98,32 @@ fn a_faulty_csv_row_names_line_column_value_and_reason_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_quote_that_is_open_at_the_end_is_told_and_swallows_nothing() {
+    let told = |line| {
+        Err(format!(
+            "line {line}: a quote that is opened in this row is not closed before the end of the file"
+        ))
+    };
+    let (ann, open) = ("who,when\nann,1700000000000\n", "bob,\"1700000000000\ncal,1700000000001\n");
+    let text: &'static str = Box::leak(format!("{ann}{open}").into_boxed_str());
+    let first = Ok(row(2, "ann", 1_700_000_000_000, 1, "ann,1700000000000").unwrap());
+    assert_eq!(read(text, layout(csv(), "who", "when")), [first.clone(), told(3)]);
+    // With another number of fields than the header, too.
+    assert_eq!(read("who,when\nbob,1,\"x\ny,2\n", layout(csv(), "who", "when")), [told(2)]);
+    let refusal = Rows::new(&b"who,\"when\nann,5\n"[..], layout(csv(), "who", "when")).err().unwrap();
+    assert_eq!(Err::<(), _>(refusal.to_string()), told(1).map(|_: Row| ()));
+    // Quotes that open nothing are part of a field, at the end of a file as elsewhere.
+    for end in ["", "\n", "\r\n", "\n\n"] {
+        let text: &'static str = Box::leak(format!("who,when\n5\" pipe,7{end}").into_boxed_str());
+        assert_eq!(read(text, layout(csv(), "who", "when")).len(), 1);
+    }
+    for nothing in ["", "\n", "who,when", "who,when\n"] {
+        let rows = Rows::new(nothing.as_bytes(), layout(csv(), "1", "2"));
+        assert_eq!(rows.unwrap().count(), 0, "{nothing:?}");
+    }
+}
+
+#[test]
 fn an_open_quote_does_not_pull_the_file_into_memory() {
     let endless = io::repeat(b'x').take(u64::MAX);
     let mut rows = Rows::new(b"who,when\n\"".chain(endless), layout(csv(), "who", "when")).unwrap();

@@ -29,6 +29,9 @@ const BYTES_MAX: u64 = 64 << 20;
 const ANSWER_MS: u64 = 10_000;
 const BYTES_PER_MS: u64 = 4_000;
 
+/// Who has not answered so many questions one after the other is not asked again.
+const UNANSWERED_MAX: u32 = 2;
+
 /// When nothing else is left to be compared, replicas that are away, or do not answer, are waited for so long, in milliseconds.
 const AWAY_MS: u64 = 5_000;
 
@@ -74,14 +77,21 @@ struct Audit {
     resumes: u64,
     waits: BTreeSet<NodeId>,
     asked: Vec<Bucket>,
-    /// Replicas that did not answer a question in time: they are not asked again.
-    silent: BTreeSet<NodeId>,
+    /// How many questions, one after the other, a replica did not answer in time. Who answers is forgiven.
+    unanswered: BTreeMap<NodeId, u32>,
     /// When buckets are given up of which a replica is away; set once nothing else is left.
     until: Option<u64>,
     found: BTreeMap<u32, Vec<(NodeId, Finding)>>,
     /// Buckets that were to be repaired.
     mended: BTreeSet<u32>,
     report: VerifyReport,
+}
+
+impl Audit {
+    /// Whether a node is not asked any more.
+    fn is_silent(&self, node: NodeId) -> bool {
+        self.unanswered.get(&node).is_some_and(|unanswered| *unanswered >= UNANSWERED_MAX)
+    }
 }
 
 impl Worker {
@@ -117,7 +127,7 @@ impl Worker {
             resumes: now,
             waits: BTreeSet::new(),
             asked: Vec::new(),
-            silent: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
             until: None,
             found: BTreeMap::new(),
             mended: BTreeSet::new(),
@@ -138,10 +148,14 @@ impl Worker {
         (fit as usize).clamp(1, BUCKETS_MAX)
     }
 
-    /// Whether a replica of the bucket cannot be asked.
+    /// The replicas of the bucket that cannot be asked.
+    fn away_of<'a>(&'a self, audit: &'a Audit, bucket: Bucket) -> impl Iterator<Item = NodeId> + 'a {
+        let others = self.route.replicas(bucket).iter().copied().filter(|node| *node != self.settings.me);
+        others.filter(|node| !self.is_up(*node) || audit.is_silent(*node))
+    }
+
     fn is_one_away(&self, audit: &Audit, bucket: Bucket) -> bool {
-        let mut others = self.route.replicas(bucket).iter().copied().filter(|node| *node != self.settings.me);
-        others.any(|node| !self.is_up(node) || audit.silent.contains(&node))
+        self.away_of(audit, bucket).next().is_some()
     }
 
     /// The next buckets that are compared again, all of one part. Without those of which a replica is away.
@@ -170,7 +184,9 @@ impl Worker {
         if !audit.asked.is_empty() {
             let is_late = now >= audit.begun + audit.patience;
             if is_late {
-                audit.silent.append(&mut audit.waits);
+                for node in std::mem::take(&mut audit.waits) {
+                    *audit.unanswered.entry(node).or_default() += 1;
+                }
             }
             self.audits.running = Some(audit);
             if is_late {
@@ -202,7 +218,7 @@ impl Worker {
         let me = self.settings.me;
         let mut waits: BTreeSet<NodeId> = BTreeSet::from([me]);
         let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
-        for peer in peers.into_iter().filter(|peer| !audit.silent.contains(peer)) {
+        for peer in peers.into_iter().filter(|peer| !audit.is_silent(*peer)) {
             let shared: Vec<Bucket> =
                 buckets.iter().copied().filter(|bucket| self.route.holds(peer, *bucket)).collect();
             if !shared.is_empty() {
@@ -295,6 +311,7 @@ impl Worker {
         if audit.round != round || !audit.waits.remove(&from) {
             return;
         }
+        audit.unanswered.remove(&from);
         for finding in findings {
             audit.found.entry(finding.bucket.0).or_default().push((from, finding));
         }
@@ -404,17 +421,15 @@ impl Worker {
 
     fn end_audit(&mut self) {
         let Some(audit) = self.audits.running.take() else { return };
-        let Audit { call, mut report, mended, again, silent, .. } = audit;
-        report.unrepaired = mended.len() as u64;
-        for bucket in again.into_keys() {
-            let replicas = self.route.replicas(Bucket(bucket)).iter().copied();
-            let away = replicas
-                .filter(|node| *node != self.settings.me && (!self.is_up(*node) || silent.contains(node)));
+        let mut report = audit.report.clone();
+        report.unrepaired = audit.mended.len() as u64;
+        for bucket in audit.again.keys() {
+            let away = self.away_of(&audit, Bucket(*bucket));
             report.away.extend(away.map(|node| node.0));
-            report.unverified.push(bucket);
+            report.unverified.push(*bucket);
         }
         tracing::info!(%report, "verified");
-        if let Some(call) = call {
+        if let Some(call) = audit.call {
             self.effects.reports.push((call, report));
         }
     }

@@ -108,7 +108,7 @@ pub(super) fn audit(world: &mut World, node: usize) -> crate::verify::VerifyRepo
 }
 
 fn reported(world: &mut World, node: usize) -> crate::verify::VerifyReport {
-    for _ in 0..20_000 {
+    for _ in 0..40_000 {
         if let Some((call, report)) = world.worker(node).effects().reports.pop() {
             assert_eq!(call, 7);
             return report;

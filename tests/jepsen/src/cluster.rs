@@ -21,6 +21,9 @@ const FAKETIME: [&str; 3] = [
     "/usr/lib/faketime/libfaketime.so.1",
 ];
 
+/// How long a tracer may take to attach itself to all threads of a node.
+const TRACER_MAX: Duration = Duration::from_secs(5);
+
 /// A running cluster and what it stands on.
 pub(crate) struct Cluster {
     pub(crate) target: Target,
@@ -130,7 +133,7 @@ impl Cluster {
             Disturbance::Failing => format!("inject={calls}:error=EIO"),
         };
         node.tracer = tracer(&node, &["-e", &format!("trace={calls}"), "-e", &injected]);
-        node.tracer.is_some() && child_is_traced(&node)
+        is_traced_soon(&mut node)
     }
 
     /// Whether a node has ended by itself and was not started again.
@@ -224,7 +227,7 @@ pub(crate) fn can_trace() -> bool {
         let Ok(child) = Command::new("sleep").arg("5").spawn() else { return false };
         let mut sleeper = Node { child: Some(child), ..Node::default() };
         sleeper.tracer = tracer(&sleeper, &["-e", "trace=none"]);
-        let traced = child_is_traced(&sleeper);
+        let traced = is_traced_soon(&mut sleeper);
         stop_tracer(&mut sleeper);
         if let Some(mut child) = sleeper.child {
             let _ = child.kill();
@@ -234,18 +237,17 @@ pub(crate) fn can_trace() -> bool {
     })
 }
 
-/// Puts a tracer between a node and the kernel, and gives it time to get there.
+/// Puts a tracer between a node and the kernel; it takes its time to get there.
 fn tracer(node: &Node, arguments: &[&str]) -> Option<Child> {
     let traced = node.child.as_ref()?.id().to_string();
-    let tracer = Command::new("strace")
+    Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null", "-p", &traced])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn();
-    thread::sleep(Duration::from_millis(200));
-    tracer.ok()
+        .spawn()
+        .ok()
 }
 
 /// A node must not outlive a harness that is killed.
@@ -256,6 +258,22 @@ fn die_with_parent(command: &mut Command) {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         });
+    }
+}
+
+/// Waits for a node's tracer to get between it and the kernel; says whether it did.
+fn is_traced_soon(node: &mut Node) -> bool {
+    let until = Instant::now() + TRACER_MAX;
+    loop {
+        if child_is_traced(node) {
+            return true;
+        }
+        let tries =
+            node.tracer.as_mut().is_some_and(|tracer| tracer.try_wait().is_ok_and(|end| end.is_none()));
+        if !tries || Instant::now() > until {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

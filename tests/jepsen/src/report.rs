@@ -24,10 +24,9 @@ impl Outcomes {
         several("VIOLATION", &judgement.violations);
         several("undecided", &judgement.unknown);
         failures.extend(self.ended.iter().take(10).cloned());
-        for (fault, tally) in &self.deeds.tallies {
-            if tally.bitten == 0 {
-                failures.push(format!("{} was tried {} times and never bit", fault.name(), tally.tried));
-            }
+        for fault in self.deeds.without_a_bite() {
+            let tried = self.deeds.tallies[&fault].tried;
+            failures.push(format!("{} was tried {tried} times and never bit", fault.name()));
         }
         match self.healed {
             Some(healed) if healed <= HEAL_MAX => {}

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use thermocline_checkers::{History, Outcome};
 
 use crate::clients::{self, Shared};
 use crate::cluster::Cluster;
 use crate::ground::Ground;
 use crate::judge::{self, Finals, Judgement};
-use crate::nemesis::{Deeds, Fault, Plan};
+use crate::nemesis::{Deeds, Fault, Plan, Taken};
 use crate::resp::{Answer, Connection};
 use crate::target::{Kind, Target};
 use crate::workload::{CLIENTS_OF_A_GROUP, Workload};
@@ -82,14 +81,14 @@ pub(crate) fn run(order: &Order) -> io::Result<Outcomes> {
 
     let groups = order.clients.div_ceil(CLIENTS_OF_A_GROUP);
     let workload = Workload::new(&order.kinds, groups, order.target.knows_versions());
-    let (stop, began) = (AtomicBool::new(false), Instant::now());
+    let (stop, taken, began) = (AtomicBool::new(false), Taken::default(), Instant::now());
     let shared = Shared { cluster: &cluster, workload: &workload, began, stop: &stop, seed: order.seed };
     let plan = Plan {
         faults: &order.faults,
         until: began + order.duration,
         seed: order.seed,
         stop: &stop,
-        taken: Mutex::default(),
+        taken: &taken,
     };
 
     let (mut history, deeds, healed, whole) = thread::scope(|scope| {

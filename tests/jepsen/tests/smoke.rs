@@ -24,19 +24,8 @@ fn a_short_run_under_faults_passes_and_a_wrong_target_does_not() {
     let faults =
         "partition,flapping,loss,delay,reset,kill,pause,clock,slow-sync,failing-sync,flip,truncate,wipe";
     let run = ["run", "--loopback", "--seconds", "20", "--clients", "10", "--faults", faults];
-    // In so short a run a fault that is tried once may find nothing to bite, as a failing sync at a node that is cut off. That run shows
-    // nothing, and another one is made.
-    let mut passed = false;
-    for _ in 0..3 {
-        let Some(run) = harness(&run) else { return };
-        passed = run.status.success();
-        let said = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
-        let shows_nothing = said.contains(" never bit") && said.contains(": 0 violations, 0 undecided");
-        if passed || !shows_nothing {
-            break;
-        }
-    }
-    assert!(passed, "the run failed");
+    let Some(run) = harness(&run) else { return };
+    assert!(run.status.success(), "the run failed");
     let wrong =
         harness(&["wrong", "--loopback", "--seconds", "3", "--clients", "10", "--faults", "pause"]).unwrap();
     assert!(wrong.status.success(), "the wrong target was not found out");

@@ -142,6 +142,11 @@ impl Deeds {
         self.log.push((fault, began, Instant::now()));
     }
 
+    /// The kinds that were tried and never did anything.
+    pub(crate) fn without_a_bite(&self) -> Vec<Fault> {
+        self.tallies.iter().filter(|(_, tally)| tally.bitten == 0).map(|(fault, _)| *fault).collect()
+    }
+
     pub(crate) fn merge(mut self, other: Self) -> Self {
         self.tallies.extend(other.tallies);
         self.log.extend(other.log);
@@ -163,14 +168,21 @@ impl Deeds {
     }
 }
 
+/// How often a kind of fault that did nothing is tried once more at the end, and how long each time.
+const AGAIN_MAX: u64 = 4;
+const AGAIN: Duration = Duration::from_secs(20);
+
+/// Nodes that were taken away from the others, and from when to when.
+pub(crate) type Taken = Mutex<Vec<(Vec<usize>, Instant, Instant)>>;
+
 /// The faults of one run.
+#[derive(Clone, Copy)]
 pub(crate) struct Plan<'a> {
     pub(crate) faults: &'a [Fault],
     pub(crate) until: Instant,
     pub(crate) seed: u64,
     pub(crate) stop: &'a AtomicBool,
-    /// When nodes were taken away from the others, and which.
-    pub(crate) taken: Mutex<Vec<(Vec<usize>, Instant, Instant)>>,
+    pub(crate) taken: &'a Taken,
 }
 
 impl Plan<'_> {
@@ -178,9 +190,7 @@ impl Plan<'_> {
     pub(crate) fn break_network(&self, cluster: &Cluster) -> Deeds {
         let mut random = Random::new(self.seed, 1);
         let network = &cluster.ground.network;
-        let deeds = self.repeat(&mut random, true, cluster, |fault, random| {
-            network::inflict(self, cluster, fault, random)
-        });
+        let deeds = self.repeat(&mut random, true, cluster, network::inflict);
         network.heal();
         deeds
     }
@@ -188,7 +198,7 @@ impl Plan<'_> {
     /// Breaks nodes until the time is over, and has all of them running at the end.
     pub(crate) fn break_nodes(&self, cluster: &Cluster) -> Deeds {
         let mut random = Random::new(self.seed, 2);
-        self.repeat(&mut random, false, cluster, |fault, random| nodes::inflict(self, cluster, fault, random))
+        self.repeat(&mut random, false, cluster, nodes::inflict)
     }
 
     fn repeat(
@@ -196,7 +206,7 @@ impl Plan<'_> {
         random: &mut Random,
         of_network: bool,
         cluster: &Cluster,
-        inflict: impl Fn(Fault, &mut Random) -> Option<bool>,
+        inflict: impl Fn(&Plan, &Cluster, Fault, &mut Random) -> Option<bool>,
     ) -> Deeds {
         let possible =
             |fault: &Fault| fault.is_of_network() == of_network && fault.obstacle(cluster).is_none();
@@ -210,18 +220,32 @@ impl Plan<'_> {
                 cluster.tend();
             }
             if self.is_over() || faults.is_empty() {
-                return deeds;
+                break;
             }
             if round.is_empty() {
                 round = random.some(faults.len(), faults.len());
             }
             let began = Instant::now();
             if let Some(fault) = round.pop().map(|at| faults[at])
-                && let Some(bitten) = inflict(fault, random)
+                && let Some(bitten) = inflict(self, cluster, fault, random)
             {
                 deeds.add(fault, began, bitten);
             }
         }
+        // What was cut short by the end, or found nothing to bite (a failing sync at a node that was cut off), shows nothing. It is
+        // tried again while clients go on working.
+        for _ in 0..AGAIN_MAX {
+            for fault in deeds.without_a_bite() {
+                let (began, again) = (Instant::now(), Plan { until: Instant::now() + AGAIN, ..*self });
+                if !of_network {
+                    cluster.wait_until_whole(AGAIN);
+                }
+                if let Some(bitten) = inflict(&again, cluster, fault, random) {
+                    deeds.add(fault, began, bitten);
+                }
+            }
+        }
+        deeds
     }
 
     /// Takes note that nodes were down, stopped or cut off.
@@ -251,8 +275,13 @@ impl Plan<'_> {
 
     /// Sleeps, but not beyond the end.
     fn sleep(&self, duration: Duration) {
+        self.sleep_until(duration, || false);
+    }
+
+    /// Sleeps until this is so, but neither for longer nor beyond the end.
+    fn sleep_until(&self, duration: Duration, so: impl Fn() -> bool) {
         let until = (Instant::now() + duration).min(self.until);
-        while Instant::now() < until && !self.stop.load(Ordering::SeqCst) {
+        while Instant::now() < until && !so() && !self.stop.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())));
         }
     }

@@ -21,6 +21,9 @@ const CLOCK_WRONG_MS_MIN: u64 = 500;
 /// A segment with fewer is as good as new.
 const COMMITS_MIN: usize = 4;
 
+/// How long a node that was cut off is waited for to write something, where writes fail.
+const FAILING_MAX: Duration = Duration::from_secs(10);
+
 /// Breaks nodes for a while and mends them. Says whether it did anything; `None` if it could not be tried now.
 pub(super) fn inflict(plan: &Plan, cluster: &Cluster, fault: Fault, random: &mut Random) -> Option<bool> {
     // A wiped node learns from journals that go back to the beginning. So in one run one node only gets holes in its journal:
@@ -166,12 +169,13 @@ fn slow_sync(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     bitten
 }
 
-/// Writes and syncs fail. The node must end by itself, and may only count on its disk again after it has read it anew.
+/// Writes and syncs fail. The node must end by itself at the next one, and may only count on its disk again after it has read it anew.
 fn failing_sync(plan: &Plan, cluster: &Cluster, random: &mut Random) -> bool {
     let node = random.below(cluster.len() as u64) as usize;
     cluster.may_end(node, true);
     let traced = cluster.disturb_disk(node, Disturbance::Failing);
     plan.hold(random, 4_000);
+    plan.sleep_until(FAILING_MAX, || cluster.has_ended(node));
     cluster.leave_disk(node);
     let ended = cluster.has_ended(node);
     if !ended {

@@ -23,7 +23,8 @@ pub struct Status {
     pub buckets_voting: u32,
     /// Buckets in which it learns only, because it lost, or may have lost, what it promised.
     pub buckets_learning: u32,
-    /// How long those still take at the pace so far, in milliseconds; `None` while none learns, or none has got further.
+    /// How long those still take at the pace of the last five to ten seconds, in milliseconds; `None` while none learns, or none got to vote
+    /// in that time.
     pub learning_ms_left: Option<u64>,
     /// Buckets that lack slots which others have: they are being fetched, or the bucket is being copied.
     pub buckets_behind: u32,

@@ -30,6 +30,7 @@ pub(crate) mod load;
 mod look;
 mod loss;
 mod nudges;
+mod pace;
 pub(crate) mod peer_file;
 mod read;
 pub(crate) mod reclaim;

@@ -23,6 +23,8 @@ pub(super) struct Upkeep {
     /// From which on there will be once the flush that is under way has ended, and whether that began because the journal was long.
     flushing_from: Option<u64>,
     is_early: bool,
+    /// The last job was a flush: a small merge goes before the next one.
+    has_flushed: bool,
 }
 
 impl Upkeep {
@@ -57,11 +59,19 @@ impl Worker {
             return;
         }
         let is_early = self.keeps_journal(now, part);
-        if (is_early || self.parts[part].wants_flush())
-            && let Some(job) = self.freeze(part)
-        {
-            self.upkeep[part].is_early = is_early;
-            return self.hold_state_job(part, job);
+        let state = &mut self.parts[part];
+        if is_early || state.wants_flush() {
+            // Flushes that follow each other without a pause leave a run a window each; merges keep pace with them.
+            if self.upkeep[part].has_flushed
+                && !state.is_full()
+                && let Some(job) = state.choose_small_merge()
+            {
+                return self.hold_state_job(part, job);
+            }
+            if let Some(job) = self.freeze(part) {
+                self.upkeep[part].is_early = is_early;
+                return self.hold_state_job(part, job);
+            }
         }
         let state = &mut self.parts[part];
         if let Some(job) = state.choose_merge().or_else(|| state.sweep()) {
@@ -161,6 +171,7 @@ impl Worker {
         upkeep.busy = false;
         upkeep.is_early = false;
         let flushing_from = upkeep.flushing_from.take();
+        upkeep.has_flushed = flushing_from.is_some();
         let Err(error) = installed else {
             upkeep.failures = 0;
             upkeep.unwritten_from = flushing_from.unwrap_or(upkeep.unwritten_from);

@@ -90,8 +90,8 @@ pub(super) struct Report {
     /// Buckets that are yet to be caught up, copied or mended, and those of which a majority is lost.
     pub(super) behind: u32,
     pub(super) lost: u32,
-    /// Since when buckets learn, in the node's milliseconds, and how many did then.
-    pub(super) learning_since: Option<(u64, u32)>,
+    /// How long buckets that only learn still take, in milliseconds.
+    pub(super) learning_ms_left: Option<u64>,
     pub(super) peers_up: Vec<NodeId>,
 }
 

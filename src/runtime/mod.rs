@@ -44,7 +44,6 @@ pub(crate) struct Runtime {
     journal: JournalQueue,
     gate: Arc<JournalGate>,
     boot: u32,
-    clock: clock::Clock,
     disk_id: u64,
     counts: Arc<Counts>,
     threads: Arc<Mutex<Threads>>,
@@ -154,7 +153,6 @@ impl Runtime {
             ..Status::default()
         };
         let mut up = Vec::new();
-        let mut learned: Option<(u32, u64)> = None;
         for mailbox in &self.mailboxes {
             let (reply, answer) = oneshot::channel();
             mailbox.push(Input::Report(reply));
@@ -164,14 +162,8 @@ impl Runtime {
             status.buckets_learning += report.votes.1;
             status.buckets_behind += report.behind;
             status.buckets_lost += report.lost;
-            if let Some((since, learning)) = report.learning_since {
-                let (was, began) = learned.unwrap_or((0, since));
-                learned = Some((was + learning, began.min(since)));
-            }
+            status.learning_ms_left = status.learning_ms_left.max(report.learning_ms_left);
             up.push(report.peers_up);
-        }
-        if let Some((was, since)) = learned {
-            status.learning_ms_left = ms_left(was, status.buckets_learning, self.clock.now_ms() - since);
         }
         let dropped = self.mailboxes.iter().map(|mailbox| mailbox.frames_dropped()).sum();
         let queues = [
@@ -238,12 +230,6 @@ impl Runtime {
         })
         .await;
     }
-}
-
-/// How long `now` of `was` buckets take, when the others took so long.
-fn ms_left(was: u32, now: u32, passed_ms: u64) -> Option<u64> {
-    let done = u64::from(was.checked_sub(now)?);
-    (u64::from(now) * passed_ms).checked_div(done)
 }
 
 /// The threads that are waited for at the end.

@@ -230,7 +230,6 @@ async fn start(config: Config, opened: Opened) -> Result<Runtime, Error> {
     // Dropped at any point from here on, it ends the threads that there are.
     let mut runtime = Runtime {
         boot: identity.boots,
-        clock,
         disk_id: identity.disk,
         counts,
         route,

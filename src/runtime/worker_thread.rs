@@ -267,7 +267,7 @@ impl WorkerThread {
                     votes: self.worker.votes(),
                     behind: self.worker.buckets_behind(),
                     lost: self.worker.lost_buckets().len() as u32,
-                    learning_since: self.worker.learning_since(),
+                    learning_ms_left: self.worker.learning_ms_left(now),
                     peers_up: self
                         .worker
                         .peers()

@@ -53,11 +53,7 @@ impl Worker {
             if self.founded && now >= self.next_floor_question {
                 self.look_at_losses(now);
                 let learning = self.ask_for_floors(now);
-                self.learning_since = match self.learning_since {
-                    _ if learning == 0 => None,
-                    Some((since, most)) if learning as u32 <= most => Some((since, most)),
-                    _ => Some((now, learning as u32)),
-                };
+                self.learning.note(now, learning as u32);
                 self.next_floor_question =
                     if learning == 0 && !self.lift() { u64::MAX } else { now + FLOOR_MS };
             }

@@ -40,6 +40,7 @@ use super::journal_index::JournalIndex;
 use super::lives::{Life, Lives};
 use super::loss::Losses;
 use super::nudges::Nudges;
+use super::pace::Pace;
 use super::peer_file::PeerFile;
 use super::read::Rounds;
 use super::renewal::Renewal;
@@ -170,7 +171,8 @@ pub(crate) struct Worker {
     pub(super) kept: Kept,
     pub(super) audits: Audits,
     pub(super) losses: Losses,
-    learning_since: Option<(u64, u32)>,
+    /// How fast buckets get to vote again.
+    learning: Pace,
     pub(super) copies: Copies,
     pub(super) transfers: Transfers,
     /// How far this worker is with the node's admissions, and what has to be synced before it has forgotten.

@@ -20,6 +20,7 @@ use crate::node::journal_index::JournalIndex;
 use crate::node::lives::Reach;
 use crate::node::loss::Losses;
 use crate::node::nudges::Nudges;
+use crate::node::pace::Pace;
 use crate::node::read::Rounds;
 use crate::node::route::Route;
 use crate::node::stream::Streams;
@@ -97,7 +98,7 @@ impl Worker {
             kept,
             audits: Audits::default(),
             losses: Losses::default(),
-            learning_since: None,
+            learning: Pace::default(),
             copies: Copies::default(),
             transfers: Transfers::default(),
             admissions: 0,

@@ -81,9 +81,9 @@ impl Worker {
         (self.transfers.left() + self.streams.left() + self.fetches + self.catch_up.len()) as u32
     }
 
-    /// Since when buckets learn, and how many did then; `None` when none does.
-    pub(crate) fn learning_since(&self) -> Option<(u64, u32)> {
-        self.learning_since
+    /// How long buckets that only learn still take to vote again, in milliseconds; `None` when none does, or none got there lately.
+    pub(crate) fn learning_ms_left(&self, now: u64) -> Option<u64> {
+        self.learning.ms_left(now, self.votes().1)
     }
 
     /// Buckets that vote and buckets that only learn.

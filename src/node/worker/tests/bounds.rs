@@ -1,8 +1,9 @@
 //! Each queue of a worker, driven to its bound and back (I16).
 
+use thermocline_tiers::hot::state::JobKind;
+
 use super::*;
 use crate::config::Config;
-
 use crate::node::catch_up::{FETCH_BYTES_MAX, FETCH_JOBS_MAX, FETCHES_MAX};
 use crate::node::effects::Done;
 use crate::node::load::UNSYNCED_BYTES_MAX;
@@ -98,6 +99,32 @@ fn a_full_part_refuses_writes_and_serves_reads_until_it_is_flushed() {
     sync(&mut worker, 1);
     let answers = replies(&mut worker);
     assert!(matches!(answers[..], [(7, Ok(Answer::Written(_)))]), "{answers:?}");
+}
+
+/// A part whose memory is filled again before its flush has ended.
+#[test]
+fn merges_keep_pace_with_flushes_that_never_pause() {
+    let mut worker = worker(1, 1, 7);
+    let (name, bucket) = entity(&worker, |_| true);
+    let (mut slots, mut kinds, mut most) = (1.., Vec::new(), 0);
+    for _ in 0..60 {
+        while !worker.parts[0].wants_flush() {
+            let slot = slots.next().unwrap();
+            let mut apply = worker.parts[0]
+                .apply(thermocline_tiers::hot::Bucket(bucket.0), thermocline_tiers::hot::Slot(slot));
+            let position = StatePosition::Dated { timestamp_ms: slot, sequence: 1 };
+            apply.put(&StateKey::new(&name, position).unwrap(), &vec![b'x'; 1 << 20], None);
+            apply.finish();
+        }
+        worker.maintain_part(0, 0);
+        let Some(Job::State(part, job)) = worker.effects().jobs.pop() else { panic!("a job") };
+        kinds.push(job.kind());
+        worker.job_done(0, Done::State(part, job.run()));
+        most = most.max(worker.parts[0].stats().runs);
+    }
+    assert!(kinds.iter().filter(|kind| **kind == JobKind::Flush).count() >= 40, "{kinds:?}");
+    // Two sets, of the records and of what is known of the bucket, each with up to three runs of a size before they are merged.
+    assert!(most <= 20, "{most} runs, by {kinds:?}");
 }
 
 #[test]

@@ -21,26 +21,47 @@ pub(super) struct Choice {
     pub(super) runs: Range<usize>,
 }
 
-/// At least `fan` neighbours of similar size, the next one never more than twice the mean of those before it, all of them at most `bytes_max`
-/// together. Of several such stretches the longest, of equally long ones the smallest in bytes.
-pub(super) fn choose(sets: &[Sizes], fan: usize, bytes_max: u64) -> Option<Choice> {
-    let mut best: Option<(usize, u64, Choice)> = None;
-    for Sizes { set, bytes } in sets {
-        for start in 0..bytes.len() {
-            let Some((end, total)) = stretch(bytes, start, bytes_max) else { continue };
-            let count = end - start;
-            if count < fan {
-                continue;
-            }
-            let better = best
-                .as_ref()
-                .is_none_or(|(most, least, _)| count > *most || count == *most && total < *least);
-            if better {
-                best = Some((count, total, Choice { set: *set, runs: start..end }));
-            }
+/// So many sets at most are merged in one job.
+const SETS_MAX: usize = 256;
+
+/// The merges of one job. Of each set at most one: at least `fan` neighbours of similar size, the next one never more than twice the mean of
+/// those before it, all of them at most `bytes_max` together; of several such stretches the longest, of equally long ones the smallest in bytes.
+/// Of the sets the first by the same order, and with it the next ones, as long as all that is taken in stays within `together` bytes: a
+/// flush that has written a tiny run to each of hundreds of windows is followed by one merge, not by hundreds.
+pub(super) fn choose(sets: &[Sizes], fan: usize, bytes_max: u64, together: u64) -> Vec<Choice> {
+    let mut best: Vec<(usize, u64, Choice)> =
+        sets.iter().filter_map(|set| best(set, fan, bytes_max)).collect();
+    best.sort_by(|(left, left_bytes, _), (right, right_bytes, _)| {
+        right.cmp(left).then(left_bytes.cmp(right_bytes))
+    });
+    let mut total: u64 = 0;
+    let mut chosen = Vec::new();
+    for (_, bytes, choice) in best {
+        let fits = total.saturating_add(bytes) <= together && chosen.len() < SETS_MAX;
+        if chosen.is_empty() || fits {
+            total = total.saturating_add(bytes);
+            chosen.push(choice);
         }
     }
-    best.map(|(_, _, choice)| choice)
+    chosen
+}
+
+/// The best merge of one set: how many runs, how many bytes, and which.
+fn best(Sizes { set, bytes }: &Sizes, fan: usize, bytes_max: u64) -> Option<(usize, u64, Choice)> {
+    let mut best: Option<(usize, u64, Choice)> = None;
+    for start in 0..bytes.len() {
+        let Some((end, total)) = stretch(bytes, start, bytes_max) else { continue };
+        let count = end - start;
+        if count < fan {
+            continue;
+        }
+        let better =
+            best.as_ref().is_none_or(|(most, least, _)| count > *most || count == *most && total < *least);
+        if better {
+            best = Some((count, total, Choice { set: *set, runs: start..end }));
+        }
+    }
+    best
 }
 
 /// The longest stretch of similar sizes from `start` on: its end and its bytes.
@@ -65,7 +86,7 @@ mod tests {
 
     fn chosen(bytes: &[u64]) -> Option<Range<usize>> {
         let sets = [Sizes { set: RunSet::Undated, bytes: bytes.to_vec() }];
-        choose(&sets, 4, 10_000).map(|choice| choice.runs)
+        choose(&sets, 4, 10_000, 0).pop().map(|choice| choice.runs)
     }
 
     #[test]
@@ -93,12 +114,33 @@ mod tests {
         }
     }
 
+    fn set(window: u64, bytes: &[u64]) -> Sizes {
+        Sizes { set: RunSet::Window(Window(window)), bytes: bytes.to_vec() }
+    }
+
     #[test]
     fn the_longest_stretch_goes_first_then_the_smallest() {
-        let set =
-            |window, bytes: &[u64]| Sizes { set: RunSet::Window(Window(window)), bytes: bytes.to_vec() };
         let sets = [set(1, &[8; 4]), set(2, &[9; 5]), set(3, &[7; 5])];
         let expected = Choice { set: RunSet::Window(Window(3)), runs: 0..5 };
-        assert_eq!(choose(&sets, 4, 10_000), Some(expected));
+        assert_eq!(choose(&sets, 4, 10_000, 0), [expected]);
+    }
+
+    #[test]
+    fn sets_are_merged_together_within_the_bound() {
+        let sets = [set(1, &[8; 4]), set(2, &[90; 4]), set(3, &[7; 5]), set(4, &[7; 3]), set(5, &[9; 4])];
+        let windows = |together: u64| -> Vec<RunSet> {
+            choose(&sets, 4, 10_000, together).into_iter().map(|choice| choice.set).collect()
+        };
+        let named = |windows: &[u64]| -> Vec<RunSet> {
+            windows.iter().map(|&window| RunSet::Window(Window(window))).collect()
+        };
+        // 35 bytes, then 32, 36 and 360 of sets with four runs each.
+        assert_eq!(windows(0), named(&[3]));
+        assert_eq!(windows(66), named(&[3]));
+        assert_eq!(windows(67), named(&[3, 1]));
+        assert_eq!(windows(103), named(&[3, 1, 5]));
+        assert_eq!(windows(u64::MAX), named(&[3, 1, 5, 2]));
+        let many: Vec<Sizes> = (0..1_000).map(|window| set(window, &[1; 4])).collect();
+        assert_eq!(choose(&many, 4, 10_000, u64::MAX).len(), SETS_MAX);
     }
 }

@@ -1,8 +1,10 @@
 //! Work off the worker thread: flushes, merges, dropped windows, removed files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use hashbrown::HashMap;
 
 use super::error::StateError;
 use super::fold::Fold;
@@ -44,17 +46,30 @@ pub struct Job {
 pub(super) enum Work {
     /// From the oldest to the newest.
     Flush(Vec<Arc<Memtable>>),
-    /// Neighbours of one set, from the newest to the oldest. `bottom`: they reach down to the oldest run of the set.
-    Merge {
-        set: RunSet,
-        runs: Vec<Arc<Run>>,
-        bottom: bool,
-    },
+    /// Of different sets.
+    Merge(Vec<Stretch>),
     Drop {
         window: Window,
         through: BTreeMap<Bucket, Slot>,
     },
     Sweep,
+}
+
+/// Neighbours of one set that become one run.
+pub(super) struct Stretch {
+    pub(super) set: RunSet,
+    /// From the newest to the oldest.
+    pub(super) runs: Vec<Arc<Run>>,
+    /// They reach down to the oldest run of the set.
+    pub(super) bottom: bool,
+}
+
+/// Runs that have given way to another one, if anything of them is left.
+struct Exchanged {
+    set: RunSet,
+    /// From the newest to the oldest.
+    old: Vec<Arc<Run>>,
+    new: Option<RunMeta>,
 }
 
 /// What is durable when the job is made.
@@ -93,7 +108,7 @@ impl Job {
     pub fn kind(&self) -> JobKind {
         match self.work {
             Work::Flush(_) => JobKind::Flush,
-            Work::Merge { .. } => JobKind::Merge,
+            Work::Merge(_) => JobKind::Merge,
             Work::Drop { .. } => JobKind::Drop,
             Work::Sweep => JobKind::Sweep,
         }
@@ -135,7 +150,7 @@ impl Base {
         let mut made = Made::default();
         let done = match work {
             Work::Flush(memtables) => self.flush(&memtables, &mut made),
-            Work::Merge { set, runs, bottom } => self.merge(set, &runs, bottom, &mut made),
+            Work::Merge(stretches) => self.merge(stretches, &mut made),
             Work::Drop { window, through } => self.drop_window(window, &through, &mut made),
             Work::Sweep => Ok(self.done(Arc::clone(&self.runs), Arc::clone(&self.marks), &made, Vec::new())),
         };
@@ -224,28 +239,31 @@ impl Base {
         }
     }
 
-    fn merge(
-        &self,
-        set: RunSet,
-        inputs: &[Arc<Run>],
-        bottom: bool,
-        made: &mut Made,
-    ) -> Result<Done, StateError> {
-        let bottom = bottom || on(Plant::TombstoneTooEarly);
+    /// Merges stretches, one after the other, and makes all of them live with one change of the manifest.
+    fn merge(&self, stretches: Vec<Stretch>, made: &mut Made) -> Result<Done, StateError> {
+        let mut exchanged = Vec::with_capacity(stretches.len());
+        for stretch in stretches {
+            let new = self.merge_stretch(&stretch, made)?;
+            exchanged.push(Exchanged { set: stretch.set, old: stretch.runs, new });
+        }
+        self.exchange(&exchanged, made)
+    }
+
+    fn merge_stretch(&self, stretch: &Stretch, made: &mut Made) -> Result<Option<RunMeta>, StateError> {
+        let Stretch { set, runs, bottom } = stretch;
+        let bottom = *bottom || on(Plant::TombstoneTooEarly);
         let config = &self.store.config;
-        let (Some(newest), Some(oldest)) = (inputs.first(), inputs.last()) else {
-            return Ok(self.done(Arc::clone(&self.runs), Arc::clone(&self.marks), made, Vec::new()));
-        };
+        let (Some(newest), Some(oldest)) = (runs.first(), runs.last()) else { return Ok(None) };
         let mut fold =
             Fold::new(Arc::clone(&self.runs), Arc::clone(&self.marks), config.outcome_slots, config.sinks);
-        let sources = inputs.iter().map(|run| Source::run(run, &BEGIN)).collect::<Result<_, _>>()?;
+        let sources = runs.iter().map(|run| Source::run(run, &BEGIN)).collect::<Result<_, _>>()?;
         let mut merge = Merge::new(sources, Arc::clone(&self.marks))?;
         let mut writer = None;
         while let Some(entry) = merge.entry() {
-            if fold.keeps(set, &entry, bottom)? {
+            if fold.keeps(*set, &entry, bottom)? {
                 let writer = match &mut writer {
                     Some(writer) => writer,
-                    none => none.insert(self.writer(set, oldest.meta.oldest, newest.meta.newest, made)?),
+                    none => none.insert(self.writer(*set, oldest.meta.oldest, newest.meta.newest, made)?),
                 };
                 writer.push(&entry)?;
             }
@@ -253,7 +271,7 @@ impl Base {
         }
         let meta = writer.map(RunWriter::finish).transpose()?;
         made.bytes += meta.as_ref().map_or(0, |meta| meta.len);
-        self.exchange(set, &[(inputs.to_vec(), meta)], made)
+        Ok(meta)
     }
 
     fn drop_window(
@@ -272,7 +290,7 @@ impl Base {
             let goes_whole =
                 spans.iter().all(|span| reaches(span.bucket, span.newest) || self.is_wiped(run, span.bucket));
             if goes_whole {
-                exchanged.push((vec![Arc::clone(run)], None));
+                exchanged.push(Exchanged { set, old: vec![Arc::clone(run)], new: None });
                 continue;
             }
             if !spans.iter().any(|span| through.contains_key(&span.bucket)) {
@@ -292,40 +310,38 @@ impl Base {
             }
             let meta = writer.map(RunWriter::finish).transpose()?;
             made.bytes += meta.as_ref().map_or(0, |meta| meta.len);
-            exchanged.push((vec![Arc::clone(run)], meta));
+            exchanged.push(Exchanged { set, old: vec![Arc::clone(run)], new: meta });
         }
-        self.exchange(set, &exchanged, made)
+        self.exchange(&exchanged, made)
     }
 
     fn is_wiped(&self, run: &Run, bucket: Bucket) -> bool {
         self.marks.get(&bucket).is_some_and(|mark| run.is_before(mark.wiped_below))
     }
 
-    /// Installs a manifest in which some runs of a set have given way to others.
-    fn exchange(
-        &self,
-        set: RunSet,
-        exchanged: &[(Vec<Arc<Run>>, Option<RunMeta>)],
-        made: &Made,
-    ) -> Result<Done, StateError> {
-        let is_in = |run: &Arc<Run>, old: &[Arc<Run>]| old.iter().any(|old| old.meta.id == run.meta.id);
+    /// Installs a manifest in which some runs have given way to others.
+    fn exchange(&self, exchanged: &[Exchanged], made: &Made) -> Result<Done, StateError> {
         let mut list = (*self.runs).clone();
-        let mut runs = Vec::new();
-        for run in self.runs.of(set) {
-            match exchanged.iter().find(|(old, _)| is_in(run, old)) {
-                None => runs.push(Arc::clone(run)),
-                Some((old, Some(new))) if old.first().is_some_and(|first| first.meta.id == run.meta.id) => {
-                    runs.push(Arc::new(Run::new(new.clone(), Arc::clone(&self.store))));
-                }
-                Some(_) => {}
-            }
+        // For each old run, what takes its place: the first one's the new one, the others' nothing.
+        let mut given_way: HashMap<RunId, Option<&RunMeta>> = HashMap::new();
+        for Exchanged { old, new, .. } in exchanged {
+            let mut new = new.as_ref();
+            given_way.extend(old.iter().map(|run| (run.meta.id, new.take())));
         }
-        if runs.is_empty() {
-            list.sets.remove(&set)
-        } else {
-            list.sets.insert(set, runs)
-        };
-        let dead: Vec<Arc<Run>> = exchanged.iter().flat_map(|(old, _)| old.iter().cloned()).collect();
+        for set in exchanged.iter().map(|exchanged| exchanged.set).collect::<BTreeSet<RunSet>>() {
+            let stays = |run: &Arc<Run>| match given_way.get(&run.meta.id) {
+                None => Some(Arc::clone(run)),
+                Some(new) => new.map(|new| Arc::new(Run::new(new.clone(), Arc::clone(&self.store)))),
+            };
+            let runs: Vec<Arc<Run>> = self.runs.of(set).iter().filter_map(stays).collect();
+            if runs.is_empty() {
+                list.sets.remove(&set)
+            } else {
+                list.sets.insert(set, runs)
+            };
+        }
+        let dead: Vec<Arc<Run>> =
+            exchanged.iter().flat_map(|exchanged| exchanged.old.iter().cloned()).collect();
         if on(Plant::MergedRunsRemovedEarly) {
             for run in &dead {
                 let _ = self.store.disk.remove(&self.store.path(run.meta.id));

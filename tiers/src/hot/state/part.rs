@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::choose::{Sizes, UNMERGEABLE, choose};
 use super::config::StateConfig;
 use super::error::StateError;
-use super::job::{Base, Finished, Job, JobKind, Work};
+use super::job::{Base, Finished, Job, JobKind, Stretch, Work};
 use super::key::{RunSet, Window};
 use super::manifest::{self, Mark, Marks};
 use super::memtable::Memtable;
@@ -58,6 +58,8 @@ pub struct Part {
     dead: Vec<Arc<Run>>,
     /// Runs with damaged blocks: they are read as far as they can be, and merged with nothing.
     unmergeable: HashSet<RunId>,
+    /// No runs are to be merged; until they change.
+    is_merged: bool,
     /// What the last manifest says.
     rests_on: u64,
     flushed_bytes: u64,
@@ -92,6 +94,7 @@ impl Part {
             ticket: Weak::new(),
             dead: Vec::new(),
             unmergeable: HashSet::new(),
+            is_merged: false,
             rests_on,
             flushed_bytes: 0,
             merged_bytes: 0,
@@ -296,9 +299,23 @@ impl Part {
         Ok(())
     }
 
-    /// The most useful merge, if any. `None` while another job is under way.
+    /// The most useful merges, if any: of one set, and of others with it while all together take in no more than
+    /// [`StateConfig::memtable_bytes`]. `None` while another job is under way, or before runs have changed since there was none.
     pub fn choose_merge(&mut self) -> Option<Job> {
-        if self.is_busy() {
+        let job = self.merge_within(self.store.config.merge_bytes_max);
+        self.is_merged = job.is_none() && !self.is_busy();
+        job
+    }
+
+    /// Of the merges that [`Part::choose_merge`] would find, those that take no longer than a flush does: one may go before a flush that waits,
+    /// so that merges follow although flushes never pause.
+    pub fn choose_small_merge(&mut self) -> Option<Job> {
+        let config = &self.store.config;
+        self.merge_within(config.merge_bytes_max.min(config.memtable_bytes as u64))
+    }
+
+    fn merge_within(&mut self, bytes_max: u64) -> Option<Job> {
+        if self.is_busy() || self.is_merged {
             return None;
         }
         let sizes: Vec<Sizes> = self
@@ -308,11 +325,16 @@ impl Part {
             .map(|(set, runs)| Sizes { set: *set, bytes: runs.iter().map(|run| self.size(run)).collect() })
             .collect();
         let config = &self.store.config;
-        let choice = choose(&sizes, config.merge_fan, config.merge_bytes_max)?;
-        let all = self.runs.of(choice.set);
-        let bottom = choice.runs.end == all.len();
-        let runs = all[choice.runs].to_vec();
-        Some(self.job(Work::Merge { set: choice.set, runs, bottom }))
+        let stretches: Vec<Stretch> =
+            choose(&sizes, config.merge_fan, bytes_max, config.memtable_bytes as u64)
+                .into_iter()
+                .map(|choice| {
+                    let all = self.runs.of(choice.set);
+                    let bottom = choice.runs.end == all.len();
+                    Stretch { set: choice.set, runs: all[choice.runs].to_vec(), bottom }
+                })
+                .collect();
+        (!stretches.is_empty()).then(|| self.job(Work::Merge(stretches)))
     }
 
     /// A run's size, as far as merges are concerned.
@@ -384,6 +406,7 @@ impl Part {
             "a job is installed in the part that it is from"
         );
         self.ticket = Weak::new();
+        self.is_merged = false;
         let done = done.inspect_err(|error| {
             if kind == JobKind::Merge {
                 self.spare_from_merges(error);

@@ -4,6 +4,7 @@ mod content;
 mod crash;
 mod damage;
 mod memory;
+mod merging;
 mod random;
 mod smoke;
 

@@ -75,6 +75,10 @@ plants! {
     ChecksumWithoutAddress,
     /// A merge drops tombstones though older runs lie below.
     TombstoneTooEarly,
+    /// A trim hides what is put after it, too.
+    TrimHidesLater,
+    /// A trim that is written to a run hides nothing any more.
+    TrimForgotten,
 }
 
 #[cfg(any(test, feature = "plant"))]

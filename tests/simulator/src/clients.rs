@@ -6,7 +6,8 @@ use bytes::Bytes;
 use thermocline::machine::{Call, Reply};
 use thermocline::{Error, Expect, Key, Mutation, Position, Resolution, Token, Version};
 
-use crate::history::{Action, Operation, Outcome, entity};
+use crate::history::{Action, EXPIRED_MS, Kind, LOGS, Operation, Outcome, entity, kind};
+use crate::plan::Plan;
 use crate::queue::Time;
 use crate::random::Random;
 
@@ -15,6 +16,7 @@ pub(crate) struct Clients {
     clients: Vec<Client>,
     random: Random,
     entities: u64,
+    logs: u64,
     /// What was done so far.
     pub(crate) history: Vec<Operation>,
     /// The version that each record was last seen with.
@@ -78,16 +80,20 @@ pub(crate) enum Next {
 /// Who reads in the end at node 0, 1, ...
 const FINAL: u64 = 1 << 40;
 
+/// So far from each other records are appended.
+const APPEND_MS: u64 = 40;
+
 /// At most so many attempts at one write.
 const ATTEMPTS_MAX: u32 = 4;
 
 impl Clients {
-    /// So many clients of so many entities.
-    pub(crate) fn new(seed: u64, clients: usize, entities: u64) -> Self {
+    /// The clients of a plan.
+    pub(crate) fn new(seed: u64, plan: &Plan) -> Self {
         Self {
-            clients: (0..clients).map(|_| Client::default()).collect(),
+            clients: (0..plan.clients).map(|_| Client::default()).collect(),
             random: Random::new(seed, 3),
-            entities,
+            entities: plan.entities,
+            logs: plan.logs,
             history: Vec::new(),
             seen: BTreeMap::new(),
             next_value: 0,
@@ -280,10 +286,16 @@ impl Clients {
         Next::Idle
     }
 
-    /// What a client does next. Entities with even numbers have registers; the others are appended to and scanned.
+    /// What a client does next.
     fn draw(&mut self) -> Action {
-        let entity = self.random.below(self.entities);
-        if entity % 2 == 1 { self.draw_series(entity) } else { self.draw_register(entity) }
+        let of_a_log = self.logs > 0 && self.random.below(3) == 0;
+        let entity =
+            if of_a_log { LOGS + self.random.below(self.logs) } else { self.random.below(self.entities) };
+        match kind(entity) {
+            Kind::Registers => self.draw_register(entity),
+            Kind::Series => self.draw_series(entity),
+            Kind::Log => self.draw_log(entity),
+        }
     }
 
     fn draw_series(&mut self, entity: u64) -> Action {
@@ -300,7 +312,40 @@ impl Clients {
     /// A record behind all others of its series, or nearly.
     fn append(&mut self) -> Mutation {
         let value = self.value();
-        put(Position::dated(self.next_value * 40, 0), value, Expect::Any)
+        put(Position::dated(self.next_value * APPEND_MS, 0), value, Expect::Any)
+    }
+
+    fn draw_log(&mut self, entity: u64) -> Action {
+        let recent = self.recent();
+        let mutations = match self.random.below(20) {
+            0..6 => {
+                let limit = if self.random.below(4) == 0 { self.random.spread(1, 20) as u32 } else { 10_000 };
+                return Action::Scan { entity, newest_first: self.random.coin(), limit };
+            }
+            6 | 7 => return Action::Get { entity, position: recent },
+            8 => vec![self.trim()],
+            // As a stream is kept short: what comes is never what goes.
+            9 | 10 => vec![self.append(), self.trim()],
+            11 => vec![Mutation::Delete { position: recent, expect: Expect::Any }],
+            12 => vec![put(recent, self.value(), Expect::Any)],
+            13 => vec![expired(recent, self.value())],
+            14 => vec![self.append(), expired(recent, self.value())],
+            _ => (0..self.random.between(1, 3)).map(|_| self.append()).collect(),
+        };
+        Action::Write { entity, mutations }
+    }
+
+    /// Where something was put lately, in this log or another entity.
+    fn recent(&mut self) -> Position {
+        let back = self.random.spread(1, 30);
+        Position::dated(self.next_value.saturating_sub(back - 1) * APPEND_MS, 0)
+    }
+
+    /// All but the last few records of a log go.
+    fn trim(&mut self) -> Mutation {
+        let back = self.random.spread(1, 30);
+        let off = self.random.below(3);
+        Mutation::Trim { through: (self.next_value.saturating_sub(back) * APPEND_MS + off).saturating_sub(1) }
     }
 
     fn draw_register(&mut self, entity: u64) -> Action {
@@ -334,14 +379,17 @@ impl Clients {
         Bytes::from(format!("{:0width$}", self.next_value, width = 6 + length as usize))
     }
 
+    fn all_entities(&self) -> impl Iterator<Item = u64> + use<> {
+        (0..self.entities).chain(LOGS..LOGS + self.logs)
+    }
+
     /// What must succeed when the faults are over: a write of every entity.
     pub(crate) fn script_writes(&mut self, nodes: usize) {
-        for entity in 0..self.entities {
+        for entity in self.all_entities() {
             let node = self.random.below(nodes as u64) as usize;
-            let mutations = if entity % 2 == 0 {
-                vec![put(Position::Undated, self.value(), Expect::Any)]
-            } else {
-                vec![self.append()]
+            let mutations = match kind(entity) {
+                Kind::Registers => vec![put(Position::Undated, self.value(), Expect::Any)],
+                Kind::Series | Kind::Log => vec![self.append()],
             };
             self.script.push_back((node, Action::Write { entity, mutations }));
         }
@@ -350,8 +398,8 @@ impl Clients {
     /// And then: every record read at every node.
     pub(crate) fn script_reads(&mut self, nodes: usize) {
         for node in 0..nodes {
-            for entity in 0..self.entities {
-                if entity % 2 == 1 {
+            for entity in self.all_entities() {
+                if kind(entity) != Kind::Registers {
                     self.script
                         .push_back((node, Action::Scan { entity, newest_first: false, limit: 10_000 }));
                     continue;
@@ -365,11 +413,15 @@ impl Clients {
 }
 
 impl Action {
-    fn entity(&self) -> u64 {
+    pub(crate) fn entity(&self) -> u64 {
         match self {
             Self::Write { entity, .. } | Self::Get { entity, .. } | Self::Scan { entity, .. } => *entity,
         }
     }
+}
+
+fn expired(position: Position, value: Bytes) -> Mutation {
+    Mutation::Put { position, value, expires_at: Some(EXPIRED_MS), expect: Expect::Any }
 }
 
 fn put(position: Position, value: Bytes, expect: Expect) -> Mutation {

@@ -97,6 +97,32 @@ pub(crate) fn changes(mutations: &[Mutation]) -> impl Iterator<Item = Change<'_>
     })
 }
 
+/// What is done to an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A few records are read and changed, each for itself.
+    Registers,
+    /// Records are added and never changed.
+    Series,
+    /// Records are added, changed, removed and trimmed away; some have expired when they are put.
+    Log,
+}
+
+/// The first entity that is a log.
+pub(crate) const LOGS: u64 = 1_000;
+
+/// What is done to an entity of this number.
+pub(crate) fn kind(entity: u64) -> Kind {
+    match entity {
+        LOGS.. => Kind::Log,
+        _ if entity % 2 == 1 => Kind::Series,
+        _ => Kind::Registers,
+    }
+}
+
+/// When a record expires that nobody is ever to see.
+pub(crate) const EXPIRED_MS: u64 = 1;
+
 /// The name of an entity.
 pub(crate) fn entity(number: u64) -> Bytes {
     Bytes::from(format!("entity-{number}"))

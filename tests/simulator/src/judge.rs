@@ -1,7 +1,6 @@
 //! What must hold of what the clients saw, looked at after the run, by checkers that know nothing of the store.
 //!
-//! Each record of an entity with registers is a key of its own. An entity that is appended to is one key, of which each scan
-//! shows a state.
+//! Each record of an entity with registers is a key of its own. A series or a log is one key, of which each scan shows a state.
 
 use thermocline::{Expect, Mutation, Position};
 use thermocline_checkers::{
@@ -9,8 +8,11 @@ use thermocline_checkers::{
     lost_writes, scans, versions,
 };
 
-use crate::history::{Action, Operation, Outcome, changes};
+use crate::history::{Action, EXPIRED_MS, Kind, Operation, Outcome, kind};
 use crate::pages;
+
+/// How many configurations the search of a log may visit: each holds all of the log.
+const OF_A_LOG_MAX: u64 = 100_000;
 
 /// Looks at a history: `finals` is when its last reads began, of which each of `nodes` did all.
 ///
@@ -18,18 +20,19 @@ use crate::pages;
 /// The first property that does not hold, or about which a checker could not make up its mind.
 pub(crate) fn judge(history: &[Operation], finals: u64, nodes: usize) -> Result<(), String> {
     pages::check(history)?;
-    let (registers, series) = translate(history);
+    let Histories { registers, series, logs } = translate(history);
     let verdicts = [
-        ("versions", versions::check(&registers)),
-        ("linearizability", linearizability::check(&registers)),
-        ("scans", scans::check(&series)),
-        ("batches", batches::check(&series)),
-        ("lost writes", lost_writes::check(&registers, finals, nodes)),
-        ("lost appends", lost_writes::check(&series, finals, nodes)),
+        ("versions", &registers, versions::check(&registers)),
+        ("linearizability", &registers, linearizability::check(&registers)),
+        ("scans", &series, scans::check(&series)),
+        ("batches", &series, batches::check(&series)),
+        ("linearizability of logs", &logs, linearizability::check_within(&logs, OF_A_LOG_MAX)),
+        ("batches of logs", &logs, batches::check(&logs)),
+        ("lost writes", &registers, lost_writes::check(&registers, finals, nodes)),
+        ("lost appends", &series, lost_writes::check(&series, finals, nodes)),
+        ("last scans of logs", &logs, lost_writes::check(&logs, finals, nodes)),
     ];
-    for (name, verdict) in verdicts {
-        let of =
-            if matches!(name, "versions" | "linearizability" | "lost writes") { &registers } else { &series };
+    for (name, of, verdict) in verdicts {
         if !verdict.holds() {
             return Err(format!("{name}: {verdict}{}", shown(&verdict, of)));
         }
@@ -44,35 +47,62 @@ fn shown(verdict: &Verdict, history: &History) -> String {
     places.map(|place| format!("\n    {place}: {:?}", history.get(*place))).collect()
 }
 
-/// The history in the checkers' words: the registers, and the series.
-fn translate(history: &[Operation]) -> (History, History) {
-    let (mut registers, mut series) = (History::new(), History::new());
+/// The history in the checkers' words.
+#[derive(Default)]
+struct Histories {
+    registers: History,
+    series: History,
+    logs: History,
+}
+
+fn translate(history: &[Operation]) -> Histories {
+    let mut histories = Histories::default();
     for operation in history {
-        match &operation.action {
-            Action::Write { entity, mutations } if entity % 2 == 0 => {
-                for mutation in mutations {
-                    let Some((position, call)) = of_register(mutation) else { continue };
-                    registers.push(operation.checked(key(*entity, position), call));
-                }
+        let entity = operation.action.entity();
+        let of_entity = match kind(entity) {
+            Kind::Registers => {
+                translate_registers(operation, entity, &mut histories.registers);
+                continue;
             }
-            Action::Write { entity, mutations } => {
-                let puts = changes(mutations).filter_map(|change| {
-                    let put = (order(change.position), number(change.value?));
-                    Some(Change::Put { position: put.0, value: put.1 })
-                });
-                series.push(operation.checked(*entity, Call::Change(puts.collect())));
-            }
-            Action::Get { entity, position } => {
-                registers.push(operation.checked(key(*entity, *position), Call::Read));
-            }
-            Action::Scan { entity, .. } => {
-                if matches!(operation.outcome, Outcome::Page(_, true)) {
-                    series.push(operation.checked(*entity, Call::Scan));
-                }
+            Kind::Series => &mut histories.series,
+            Kind::Log => &mut histories.logs,
+        };
+        let call = match &operation.action {
+            Action::Write { mutations, .. } => Call::Change(mutations.iter().map(change).collect()),
+            Action::Get { position, .. } => Call::ReadRecord { position: order(*position) },
+            Action::Scan { .. } if matches!(operation.outcome, Outcome::Page(_, true)) => Call::Scan,
+            Action::Scan { .. } => continue,
+        };
+        of_entity.push(operation.checked(entity, call));
+    }
+    histories
+}
+
+fn translate_registers(operation: &Operation, entity: u64, registers: &mut History) {
+    match &operation.action {
+        Action::Write { mutations, .. } => {
+            for (position, call) in mutations.iter().filter_map(of_register) {
+                registers.push(operation.checked(key(entity, position), call));
             }
         }
+        Action::Get { position, .. } => {
+            registers.push(operation.checked(key(entity, *position), Call::Read));
+        }
+        Action::Scan { .. } => {}
     }
-    (registers, series)
+}
+
+/// What a mutation does to the records of a series or a log.
+fn change(mutation: &Mutation) -> Change {
+    match mutation {
+        Mutation::Put { position, expires_at: Some(EXPIRED_MS), .. } | Mutation::Delete { position, .. } => {
+            Change::Remove { position: order(*position) }
+        }
+        Mutation::Put { position, value, .. } => {
+            Change::Put { position: order(*position), value: number(value) }
+        }
+        Mutation::Trim { through } => Change::Trim { below: order(Position::dated(through + 1, 0)) },
+    }
 }
 
 /// What a mutation does to the one register that it changes.

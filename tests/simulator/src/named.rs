@@ -30,6 +30,7 @@ files! {
     journal = "tiers/src/hot/journal/tests/caught.rs",
     state = "tiers/src/hot/state/tests/crash.rs",
     damage = "tiers/src/hot/state/tests/damage.rs",
+    trims = "tiers/src/hot/state/tests/trims.rs",
     nodes = "src/node/tests/plants.rs",
     worker = "src/node/worker/tests/plants.rs",
     lives = "src/node/lives.rs",
@@ -84,6 +85,8 @@ const fn of_tiers(bug: TiersPlant) -> Test {
         TiersPlant::TwoManifests => state("two_manifests_for_one_flush_are_noticed"),
         TiersPlant::ChecksumWithoutAddress => damage("a_checksum_without_its_address_is_noticed"),
         TiersPlant::TombstoneTooEarly => damage("a_tombstone_dropped_too_early_is_noticed"),
+        TiersPlant::TrimHidesLater => trims("a_trim_that_hides_what_comes_later_is_noticed"),
+        TiersPlant::TrimForgotten => trims("a_trim_that_is_forgotten_with_the_memory_is_noticed"),
     }
 }
 

@@ -1,11 +1,11 @@
-//! Pages: one is in order, within its limit, and shows every record that was surely there. Entities that are scanned are only
+//! Pages: one is in order and within its limit, and one of a series shows every record that was surely there. A series is only
 //! appended to, so a page that shows a version shows all lower ones in its range, too.
 
 use std::collections::BTreeMap;
 
 use thermocline::{Position, Version};
 
-use crate::history::{Action, Operation, Outcome, Read, changes};
+use crate::history::{Action, Kind, Operation, Outcome, Read, changes, kind};
 
 pub(crate) fn check(history: &[Operation]) -> Result<(), String> {
     let appends = appends(history);
@@ -21,7 +21,7 @@ pub(crate) fn check(history: &[Operation]) -> Result<(), String> {
         if !ordered || page.len() > *limit as usize {
             return Err(at(String::from("is out of order or too long")));
         }
-        let Some(appends) = appends.get(entity) else { continue };
+        let Some(appends) = appends.get(entity).filter(|_| kind(*entity) == Kind::Series) else { continue };
         check_complete(scan, page, *end, *newest_first, appends).map_err(at)?;
     }
     Ok(())

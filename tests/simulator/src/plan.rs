@@ -36,8 +36,10 @@ pub(crate) struct Plan {
     pub(crate) operations: u64,
     /// How many clients there are.
     pub(crate) clients: usize,
-    /// How many entities they share.
+    /// How many entities they share that are registers or series.
     pub(crate) entities: u64,
+    /// And how many logs.
+    pub(crate) logs: u64,
     /// How the network is all the time.
     pub(crate) network: Network,
     /// How the disks are all the time.
@@ -103,6 +105,11 @@ fn with_later_thoughts(machine: MachineConfig, random: &mut Random) -> MachineCo
     MachineConfig { fetches_max, stream_from, stream_bytes, replay_bytes, ..machine }
 }
 
+/// Every second run has some. They were thought of later, too.
+fn draw_logs(random: &mut Random) -> u64 {
+    if random.coin() { random.between(1, 2) } else { 0 }
+}
+
 impl Plan {
     /// Draws a plan.
     pub(crate) fn new(seed: u64, bias: Bias) -> Self {
@@ -131,6 +138,7 @@ impl Plan {
             operations: 200,
             clients: random.between(2, 8) as usize,
             entities: random.between(2, 6),
+            logs: draw_logs(&mut Random::new(seed, 9)),
             network: Network::draw(&mut random),
             disks: Disks::draw(&mut random),
             clocks: (0..nodes).map(|_| Clock::draw(&mut random)).collect(),

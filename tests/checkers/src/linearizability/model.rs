@@ -1,6 +1,6 @@
 //! The things that a linearizable key behaves like. Each does one operation at a time.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 
 use crate::history::{Call, Change, Operation, Reply};
@@ -218,6 +218,42 @@ impl Model for Entity {
             (Call::Scan, Some(Reply::Elements(shown))) => is(records.is_empty() && shown.is_empty()),
             _ => None,
         }
+    }
+
+    /// A change that puts records which nobody was ever shown, and does nothing else.
+    fn unseen(&self, history: &[Operation], places: &[usize]) -> HashSet<usize> {
+        let mut shown = HashSet::new();
+        for &place in places {
+            match history[place].reply() {
+                Some(Reply::Value { value, .. }) => shown.extend(value.iter().copied()),
+                Some(Reply::Records(records)) => shown.extend(records.iter().map(|(_, value)| *value)),
+                _ => {}
+            }
+        }
+        // Of positions that are put once: what is written over is missed, too.
+        let mut puts: HashMap<u64, usize> = HashMap::new();
+        for change in places.iter().flat_map(|&place| changes(&history[place])) {
+            if let Change::Put { position, .. } = change {
+                *puts.entry(*position).or_default() += 1;
+            }
+        }
+        let only_hidden = |change: &Change| match change {
+            Change::Put { position, value } => puts[position] == 1 && !shown.contains(value),
+            Change::Remove { .. } | Change::Trim { .. } => false,
+        };
+        let unseen = |place: &&usize| {
+            let operation = &history[**place];
+            operation.reply().is_none() && changes(operation).iter().all(only_hidden)
+        };
+        places.iter().filter(unseen).copied().collect()
+    }
+}
+
+/// What an operation changes of an entity.
+fn changes(operation: &Operation) -> &[Change] {
+    match &operation.call {
+        Call::Change(changes) => changes,
+        _ => &[],
     }
 }
 

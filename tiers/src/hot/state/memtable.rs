@@ -14,6 +14,7 @@ use super::run::Age;
 use super::series::Series;
 use super::tokens::Tokens;
 use crate::hot::Bucket;
+use crate::plant::{Plant, on};
 
 /// The entries of one span of every bucket's slots: records and trim marks in `data`, attributes in `meta`, outcomes in
 /// `tokens`.
@@ -309,6 +310,9 @@ pub(super) fn add_trim(trims: &mut Vec<(u64, Version)>, through_ms: u64, version
 /// The version below which trim marks hide what has this timestamp. `trims` as [`add_trim`] keeps them.
 pub(super) fn hidden_below(trims: &[(u64, Version)], timestamp_ms: u64) -> Version {
     let reaching = trims.partition_point(|(through, _)| *through >= timestamp_ms);
+    if reaching > 0 && on(Plant::TrimHidesLater) {
+        return Version(u64::MAX);
+    }
     trims[..reaching].last().map_or(Version(0), |(_, version)| *version)
 }
 

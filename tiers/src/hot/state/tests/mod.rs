@@ -7,6 +7,7 @@ mod memory;
 mod merging;
 mod random;
 mod smoke;
+mod trims;
 
 use super::model::{DIR, IDENTITY, config, dated, get, merge, open, scan};
 use super::*;

@@ -158,7 +158,7 @@ impl StorageKind {
 /// What an [`Error::Overloaded`] names while the journal's disk has no room.
 pub(crate) const JOURNAL_DISK: &str = "the journal's disk";
 /// What it names while something else is full. Nodes tell one another which of these it is, by number.
-pub(crate) const WRITES_UNDER_WAY: &str = "the writes under way";
+pub(crate) const WRITES_UNDER_WAY: &str = "the memory for writes under way";
 pub(crate) const PART_MEMORY: &str = "the memory of a part";
 pub(crate) const CALLS: &str = "the queue of calls";
 
@@ -171,6 +171,16 @@ impl Error {
     /// The [`Error::Storage`] of a file that the operating system refused.
     pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::storage(StorageKind::of(error), format!("{}: {error}", path.display()))
+    }
+
+    /// The same, of what a data directory holds: its own names begin there.
+    pub(crate) fn in_directory(self, directory: &std::path::Path) -> Self {
+        let there = |what: String| format!("{}: {what}", directory.display());
+        match self {
+            Self::Storage { kind, what } => Self::Storage { kind, what: there(what) },
+            Self::Corrupt { what } => Self::Corrupt { what: there(what) },
+            other => other,
+        }
     }
 
     /// An [`Error::Invalid`].

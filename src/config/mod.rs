@@ -164,7 +164,8 @@ impl Config {
         /// How many worker threads share the buckets: 1 to 64, by default one a core. The node uses the largest number up to this
         /// that divides `parts` (of 16 parts, 5 become 4). Nodes whose numbers differ refuse each other's links.
         workers: u32,
-        /// Into how many parts the state is split: 1 to 256, by default 16. Fixed when the directory is made.
+        /// Into how many parts the state is split: 1 to 256, by default 16. Fixed when the directory is made: another
+        /// number is refused.
         parts: u32,
         /// How many bytes of applied writes each part keeps in memory before it flushes them: 64 KiB to 1 GiB, by
         /// default 16 MiB. A part that has twice as much takes no write until it is flushed.

@@ -8,8 +8,9 @@ use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 use super::column::{self, Column};
 use super::{Fault, Layout, ROW_BYTES_MAX, ReadError, Row, row_text, time};
 
-/// Read behind the end of each file: the parser takes it for a row of its own, unless a quote is open.
-const END: &[u8] = b"\n\0end of the file\0";
+/// Read behind the end of each file: the parser takes it for a row of its own, unless a quote is open. No text in UTF-8 has these bytes, and no
+/// delimiter is among them.
+const END: &[u8] = b"\n\xff\xfe\xfd\xfc\xff\xfe\xfd\xfc";
 
 /// The rows of a CSV file.
 #[derive(Debug)]

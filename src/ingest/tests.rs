@@ -98,6 +98,20 @@ fn a_faulty_csv_row_names_line_column_value_and_reason_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_file_ends_where_it_ends_with_any_delimiter() {
+    for delimiter in (0..0x80).filter(|byte| !matches!(byte, b'"' | b'\r' | b'\n' | b'0'..=b'9')) {
+        let between = char::from(delimiter);
+        let text: &'static str = Box::leak(format!("0{between}7\n0{between}8").into_boxed_str());
+        let rows = read(text, layout(Format::Csv { delimiter, header: false }, "1", "2"));
+        let places: Vec<u64> = rows.iter().map(|row| row.as_ref().unwrap().timestamp).collect();
+        assert_eq!(places, [7, 8], "{between:?}");
+        let open: &'static str = Box::leak(format!("0{between}7\n0{between}\"8").into_boxed_str());
+        let rows = read(open, layout(Format::Csv { delimiter, header: false }, "1", "2"));
+        assert!(rows.len() == 2 && rows[1].is_err(), "{between:?}: {rows:?}");
+    }
+}
+
+#[test]
 fn a_quote_that_is_open_at_the_end_is_told_and_swallows_nothing() {
     let told = |line| {
         Err(format!(

@@ -3,7 +3,6 @@
 //! One small file, replaced whole at every start: its boot counter is raised and synced before anything else is done, so
 //! that no two starts ever share a ballot (I4).
 
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -153,10 +152,9 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Storage`] naming the first thing that differs, with both values.
-    pub(crate) fn check(&self, wanted: &Self, directory: &Path) -> Result<(), Error> {
+    pub(crate) fn check(&self, wanted: &Self) -> Result<(), Error> {
         let differs = |what: &str, found: String, wanted: String| {
-            let what = format!("{}: {what} is {found}, configured is {wanted}", shown(directory));
-            Err(Error::storage(StorageKind::Foreign, what))
+            Err(Error::storage(StorageKind::Foreign, format!("{what} is {found}, configured is {wanted}")))
         };
         if self.cluster != wanted.cluster {
             return differs("the cluster", self.cluster.clone(), wanted.cluster.clone());
@@ -174,15 +172,14 @@ impl Identity {
                 format!("{} ms", wanted.window_span_ms),
             );
         }
+        if self.parts != wanted.parts {
+            return differs("the number of parts", self.parts.to_string(), wanted.parts.to_string());
+        }
         if self.table != wanted.table {
             return differs("the routing table", format!("{:x}", self.table), format!("{:x}", wanted.table));
         }
         Ok(())
     }
-}
-
-fn shown(directory: &Path) -> String {
-    if directory == Path::new("") { "the directory".into() } else { directory.display().to_string() }
 }
 
 /// The identity of a running node, for all that change it.

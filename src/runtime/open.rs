@@ -63,6 +63,13 @@ struct Opened {
 
 fn recover(config: &Config) -> Result<Opened, Error> {
     let directory = config.data_directory().ok_or_else(|| Error::invalid("directory", "none", "a path"))?;
+    if directory.exists() && !directory.is_dir() {
+        return Err(Error::invalid(
+            "directory",
+            directory.display().to_string(),
+            "a directory, or not there yet",
+        ));
+    }
     let real = RealDisk::new(directory).map_err(|error| Error::file(directory, &error))?;
     let disk: Arc<dyn Disk> = match config.sync {
         Sync::Disk => Arc::new(real),
@@ -70,7 +77,8 @@ fn recover(config: &Config) -> Result<Opened, Error> {
     };
     let lock = disk.lock(Path::new("")).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
-            let what = format!("{} is in use by another process", directory.display());
+            let what =
+                format!("{} is in use, by another process or another store of this one", directory.display());
             Error::storage(StorageKind::Locked, what)
         }
         _ => Error::file(directory, &error),
@@ -118,7 +126,7 @@ fn recover(config: &Config) -> Result<Opened, Error> {
         },
         clients: (0..config.workers).map(|_| random()).collect::<Result<_, _>>()?,
     };
-    let recovered = recovery::recover(plan)?;
+    let recovered = recovery::recover(plan).map_err(|error| error.in_directory(directory))?;
     for damage in &recovered.report.damage {
         tracing::warn!(%damage, "the disk is damaged");
     }

@@ -137,11 +137,27 @@ async fn a_directory_is_taken_by_one_store_only() {
 async fn a_directory_of_other_settings_is_refused() {
     let root = tempfile::tempdir().unwrap();
     Store::open(config(root.path())).await.unwrap().close().await;
-    let other = Store::open(config(root.path()).buckets(2048)).await.err().unwrap();
-    assert!(
-        matches!(&other, Error::Storage { kind: StorageKind::Foreign, what } if what.contains("1024") && what.contains("2048")),
-        "{other}"
-    );
+    let parts = config(root.path()).parts(32);
+    let named = root.path().display().to_string();
+    for (other, found, configured) in
+        [(config(root.path()).buckets(2048), "buckets is 1024", "2048"), (parts, "parts is 4", "32")]
+    {
+        let other = Store::open(other).await.err().unwrap();
+        let Error::Storage { kind: StorageKind::Foreign, what } = &other else { panic!("{other}") };
+        assert!(what.starts_with(&named), "{other}");
+        assert!(what.contains(found) && what.ends_with(&format!("configured is {configured}")), "{other}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_no_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("a file");
+    std::fs::write(&file, "kept").unwrap();
+    let refused = Store::open(config(&file)).await.err().unwrap();
+    let Error::Invalid { what, value, .. } = &refused else { panic!("{refused}") };
+    assert_eq!((what.as_str(), value.as_str()), ("directory", file.display().to_string().as_str()));
+    assert_eq!(std::fs::read(&file).unwrap(), b"kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -294,10 +294,9 @@ fn reach(found: &thermocline_tiers::hot::journal::Recovered) -> Reach {
 
 /// Reads or makes the identity, and raises its boot counter before anything else happens.
 fn open_identity(disk: &dyn Disk, wanted: &Identity) -> Result<Identity, Error> {
-    let directory = Path::new("");
     let mut identity = match Identity::read(disk)? {
         Some(found) => {
-            found.check(wanted, directory)?;
+            found.check(wanted)?;
             found
         }
         None => wanted.clone(),

@@ -236,10 +236,11 @@ impl Plan<'_> {
         // tried again while clients go on working.
         for _ in 0..AGAIN_MAX {
             for fault in deeds.without_a_bite() {
-                let (began, again) = (Instant::now(), Plan { until: Instant::now() + AGAIN, ..*self });
                 if !of_network {
                     cluster.wait_until_whole(AGAIN);
                 }
+                let began = Instant::now();
+                let again = Plan { until: began + AGAIN, ..*self };
                 if let Some(bitten) = inflict(&again, cluster, fault, random) {
                     deeds.add(fault, began, bitten);
                 }

@@ -228,18 +228,18 @@ impl Worker {
         }
         audit.waits = waits;
         self.audits.running = Some(audit);
-        self.audit_asked(me, round, buckets);
+        self.audit_asked(now, me, round, buckets);
     }
 
     /// A node, perhaps this one, wants to know what is here of some buckets.
-    pub(super) fn audit_asked(&mut self, from: NodeId, round: u64, buckets: Vec<Bucket>) {
+    pub(super) fn audit_asked(&mut self, now: u64, from: NodeId, round: u64, buckets: Vec<Bucket>) {
         if self.founded && self.audits.asked.len() < ASKED_MAX {
             self.audits.asked.push_back((from, round, buckets));
-            self.read_for_audit();
+            self.read_for_audit(now);
         }
     }
 
-    fn read_for_audit(&mut self) {
+    fn read_for_audit(&mut self, now: u64) {
         while !self.audits.reading
             && let Some((to, round, mut buckets)) = self.audits.asked.pop_front()
         {
@@ -250,7 +250,7 @@ impl Worker {
             buckets.retain(|bucket| Some(self.settings.dealing.place(*bucket)) == place);
             let Some(Ok(snapshot)) = place.map(|place| self.parts[place].snapshot()) else {
                 // Nothing to tell, or too much to be flushed: who asked asks again.
-                self.audit_read(0, to, round, Vec::new());
+                self.audit_read(now, to, round, Vec::new());
                 continue;
             };
             let places = |bucket: &Bucket| {
@@ -277,7 +277,7 @@ impl Worker {
     ) {
         self.audits.reading = false;
         self.audit_read(now, to, round, read);
-        self.read_for_audit();
+        self.read_for_audit(now);
     }
 
     fn audit_read(&mut self, now: u64, to: NodeId, round: u64, read: Vec<(Finding, Option<StateError>)>) {
@@ -326,6 +326,8 @@ impl Worker {
         let Some(audit) = &mut self.audits.running else { return };
         let asked = std::mem::take(&mut audit.asked);
         let mut found = std::mem::take(&mut audit.found);
+        // Then this node has answered at once, and would the next question too: that one comes later.
+        let found_nothing = found.is_empty();
         let (mut repairs, mut behind) = (Vec::new(), Vec::new());
         for bucket in asked {
             let answers = found.remove(&bucket.0).unwrap_or_default();
@@ -378,7 +380,8 @@ impl Worker {
             }
         }
         let pause = if audit.call.is_none() { (now - audit.begun).saturating_mul(SHARE - 1) } else { 0 };
-        audit.resumes = now + if audit.left.is_empty() { pause.max(PAUSE_MS) } else { pause };
+        let pauses = audit.left.is_empty() || found_nothing;
+        audit.resumes = now + if pauses { pause.max(PAUSE_MS) } else { pause };
         // A replica of an idle bucket may have missed a decision.
         for (node, bucket, chosen, ahead) in behind {
             if node == self.settings.me {
@@ -417,6 +420,12 @@ impl Worker {
     #[cfg(test)]
     pub(super) fn is_audited(&self) -> bool {
         self.audits.running.is_none()
+    }
+
+    /// How many questions the audit under way has asked.
+    #[cfg(test)]
+    pub(super) fn audit_questions(&self) -> Option<u64> {
+        self.audits.running.as_ref().map(|audit| audit.round)
     }
 
     fn end_audit(&mut self) {

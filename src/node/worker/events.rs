@@ -111,7 +111,7 @@ impl Worker {
             Item::Copy(piece) => self.copy_came(now, from, piece),
             Item::CopyRefused { session, bucket } => self.copy_refused(now, from, session, bucket),
             Item::Address { epoch, address } => self.address_told(from, epoch, address),
-            Item::AuditAsk { round, buckets } => self.audit_asked(from, round, buckets),
+            Item::AuditAsk { round, buckets } => self.audit_asked(now, from, round, buckets),
             Item::AuditAnswer { round, findings } => self.audit_answered(now, from, round, findings),
             Item::Repair { bucket, at, source } => self.repair(bucket, at, source),
             Item::Witnessed(told) => self.witnessed(now, from, told),

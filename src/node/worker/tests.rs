@@ -30,6 +30,7 @@ use crate::request::{Answer, Ask, Consistency, Expect, Mutation, Outcome, Reques
 mod addresses;
 mod answers;
 mod asking;
+mod audited;
 mod bounds;
 mod copied;
 mod full;

@@ -174,6 +174,7 @@ impl Worker {
                 self.index.forget(bucket);
             }
         }
+        self.rounds.begin_anew();
         self.pump(now);
     }
 

@@ -59,6 +59,15 @@ impl Rounds {
         Self { first, ..Self::default() }
     }
 
+    /// This node forgets what it promised, which it counts for in its open rounds. Their reads join the next one, and who answers them answers
+    /// nothing.
+    pub(in crate::node) fn begin_anew(&mut self) {
+        self.first += self.open.len() as u64;
+        for question in self.open.drain(..).flat_map(|round| round.questions) {
+            self.gathered.extend(question.reads.into_iter().map(|read| (question.bucket, read)));
+        }
+    }
+
     /// Lets go of the oldest rounds that wait for nothing any more.
     fn close_settled(&mut self) {
         while self.open.front().is_some_and(|round| round.unanswered == 0) {

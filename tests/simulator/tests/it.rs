@@ -58,6 +58,7 @@ fn seeds_that_were_red_stay_green() {
         (1_000_174, Bias::Losses),
         (10_090, Bias::Losses),
         (8_007_860, Bias::Losses),
+        (103_766_367_759, Bias::None),
     ] {
         assert_eq!(run(seed, bias, false).failure, None, "cargo sim {seed}, {bias:?}");
     }

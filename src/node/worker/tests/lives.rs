@@ -71,6 +71,17 @@ impl Node {
         })
     }
 
+    /// In which round a peer was asked last about a bucket.
+    fn asked(&mut self, peer: u16, bucket: Bucket) -> Option<u64> {
+        let about = |item: Item| match item {
+            Item::Probe { round, buckets } => {
+                buckets.iter().any(|(about, _)| *about == bucket).then_some(round)
+            }
+            _ => None,
+        };
+        told(&mut self.worker, peer).into_iter().filter_map(about).last()
+    }
+
     fn needs_floor(&self) -> bool {
         self.worker.core.needs_floor(BUCKET)
     }
@@ -124,6 +135,32 @@ fn an_answer_for_a_floor_counts_in_the_life_that_asked() {
         node.answer(from, after);
     }
     assert!(!node.needs_floor());
+}
+
+/// What this node has promised counts for the quorum of a read, as long as it is promised.
+#[test]
+fn a_read_that_counts_on_what_is_forgotten_meanwhile_asks_again() {
+    let mut node = Node::new();
+    let (name, bucket) = entity(&node.worker, |_| true);
+    let key = Key { entity: name.clone(), position: Position::Undated };
+    call(&mut node.worker, 1, &name, Ask::Get(key));
+    node.worker.flush(0);
+    let before = node.asked(2, bucket).unwrap();
+    node.tell_of_a_life(2, 1);
+    node.run_jobs();
+    node.worker.flush(0);
+    let of_round = |node: &mut Node, from: u16, round: u64| {
+        let its = Life { hears: node.worker.kept.life.id, ..life(from) };
+        tell_in(&mut node.worker, 0, from, its, &[Item::ProbeAnswer { round, exceptions: Vec::new() }]);
+        replies(&mut node.worker).len()
+    };
+    let again = node.asked(2, bucket).unwrap();
+    assert_ne!(again, before);
+    for from in [2, 3] {
+        assert_eq!(of_round(&mut node, from, before), 0, "node {from} answers what this life did not ask");
+    }
+    assert_eq!(of_round(&mut node, 2, again), 0, "one of the others is no majority");
+    assert_eq!(of_round(&mut node, 3, again), 1);
 }
 
 #[test]

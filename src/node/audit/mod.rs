@@ -181,6 +181,13 @@ impl Worker {
             }
         }
         let Some(mut audit) = self.audits.running.take() else { return };
+        if self.stopped {
+            // It answers nobody any more, and not itself either.
+            let rest = audit.left.drain(..).flatten().chain(std::mem::take(&mut audit.asked));
+            audit.again.extend(rest.map(|bucket| (bucket.0, 0)));
+            self.audits.running = Some(audit);
+            return self.end_audit();
+        }
         if !audit.asked.is_empty() {
             let is_late = now >= audit.begun + audit.patience;
             if is_late {

@@ -38,3 +38,18 @@ fn an_audit_of_its_own_accord_comes_through_when_nothing_can_be_read() {
     }
     assert!(begun >= 3, "{begun} audits in 100 s");
 }
+
+#[test]
+fn an_audit_ends_when_the_node_fails_and_says_what_it_has_not_compared() {
+    let mut worker = worker(1, 3, 7);
+    worker.audit(1_000, 9, false);
+    worker.node_failed("the journal failed");
+    worker.tick(1_005);
+    worker.audit(1_010, 10, false);
+    let reports = std::mem::take(&mut worker.effects().reports);
+    let [(9, first), (10, second)] = &reports[..] else { panic!("{} reports", reports.len()) };
+    for report in [first, second] {
+        assert_eq!((report.equal, report.unverified.len()), (0, BUCKETS as usize));
+        assert!(!report.is_clean());
+    }
+}

@@ -72,7 +72,10 @@ this against each node that began with an empty disk.
 
 In each bucket that a majority has lost, the group goes on after the last slot that the disks that are left know.
 WHAT WAS ACKNOWLEDGED LATER THAN THAT IS GONE, without a trace: a write was acknowledged when a majority had it, and
-that majority may be the disks that are lost. Buckets of which a majority remembers are not touched.")]
+that majority may be the disks that are lost. Buckets of which a majority remembers are not touched.
+
+Where a journal was damaged, and not lost whole, WHAT IS WRITTEN AFTERWARDS IS NOT SAFE YET: a later start can bring back
+what was given up in its place. Copy the records out, and begin anew with an empty disk.")]
 pub(super) struct LoseArguments {
     /// The cluster: a TOML file.
     #[arg(long, value_name = "FILE")]

@@ -13,30 +13,27 @@ struct Mark {
 /// How many are left, seen from time to time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
-    /// Between one and two spans old, or as old as the whole.
-    since: Option<Mark>,
-    /// Takes its place.
-    next: Option<Mark>,
+    /// What the pace is measured from, between one and two spans old, or as old as the whole; and what takes its place.
+    marks: Option<(Mark, Mark)>,
 }
 
 impl Pace {
     /// So many are left now. When there are more than before, it begins anew.
     pub(super) fn note(&mut self, now: u64, left: u32) {
         let mark = Mark { at: now, left };
-        match (self.since, self.next) {
-            _ if left == 0 => *self = Self::default(),
-            (Some(since), Some(next)) if left <= since.left => {
-                if now.saturating_sub(next.at) >= SPAN_MS {
-                    *self = Self { since: Some(next), next: Some(mark) };
-                }
+        self.marks = match self.marks {
+            _ if left == 0 => None,
+            Some((since, next)) if left <= since.left => {
+                let is_due = now.saturating_sub(next.at) >= SPAN_MS;
+                Some(if is_due { (next, mark) } else { (since, next) })
             }
-            _ => *self = Self { since: Some(mark), next: Some(mark) },
-        }
+            _ => Some((mark, mark)),
+        };
     }
 
     /// How long those that are `left` still take, in milliseconds; `None` when none got done lately.
     pub(super) fn ms_left(&self, now: u64, left: u32) -> Option<u64> {
-        let since = self.since?;
+        let (since, _) = self.marks?;
         let done = u64::from(since.left.checked_sub(left)?);
         (u64::from(left) * now.saturating_sub(since.at)).checked_div(done)
     }

@@ -262,12 +262,14 @@ impl WorkerThread {
             Input::Founded { founding, late } => self.worker.found(now, founding, late),
             Input::Shorten => self.worker.shorten_journal(),
             Input::Report(reply) => {
+                // All buckets are looked at for it.
+                let votes = self.worker.votes();
                 let report = Report {
                     counters: *self.worker.counters(),
-                    votes: self.worker.votes(),
+                    votes,
                     behind: self.worker.buckets_behind(),
                     lost: self.worker.lost_buckets().len() as u32,
-                    learning_ms_left: self.worker.learning_ms_left(now),
+                    learning_ms_left: self.worker.learning_ms_left(now, votes.1),
                     peers_up: self
                         .worker
                         .peers()

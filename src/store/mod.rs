@@ -464,6 +464,10 @@ impl Store {
     /// called at each node that has lost its disk, after all nodes that still have theirs are back. A store with one replica whose journal was
     /// damaged goes on with what is left.
     ///
+    /// **What is written afterwards is not safe yet where a journal was damaged**, and not lost whole: if it still has intact records behind
+    /// the damage, a later start can bring back what was given up in the place of what was written since. Copy the records out, and
+    /// begin a new directory.
+    ///
     /// Returns how many buckets of this node are concerned.
     ///
     /// Cancel safety: once polled it runs on when dropped; it can be called again.

@@ -81,9 +81,9 @@ impl Worker {
         (self.transfers.left() + self.streams.left() + self.fetches + self.catch_up.len()) as u32
     }
 
-    /// How long buckets that only learn still take to vote again, in milliseconds; `None` when none does, or none got there lately.
-    pub(crate) fn learning_ms_left(&self, now: u64) -> Option<u64> {
-        self.learning.ms_left(now, self.votes().1)
+    /// How long the buckets that only `learn` still take to vote again, in milliseconds; `None` when none does, or none got there lately.
+    pub(crate) fn learning_ms_left(&self, now: u64, learn: u32) -> Option<u64> {
+        self.learning.ms_left(now, learn)
     }
 
     /// Buckets that vote and buckets that only learn.

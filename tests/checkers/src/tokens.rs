@@ -109,7 +109,7 @@ pub fn settle(history: &[Operation]) -> History {
 }
 
 /// What an answer shows of a key.
-fn see(seen: &mut HashSet<u64>, reply: &Reply) {
+pub(crate) fn see(seen: &mut HashSet<u64>, reply: &Reply) {
     match reply {
         Reply::Value { value, .. } => seen.extend(value),
         Reply::Elements(elements) => seen.extend(elements),

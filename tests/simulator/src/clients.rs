@@ -88,10 +88,10 @@ const ATTEMPTS_MAX: u32 = 4;
 
 impl Clients {
     /// The clients of a plan.
-    pub(crate) fn new(seed: u64, plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         Self {
             clients: (0..plan.clients).map(|_| Client::default()).collect(),
-            random: Random::new(seed, 3),
+            random: Random::new(plan.seed, 3),
             entities: plan.entities,
             logs: plan.logs,
             history: Vec::new(),

@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use crate::history::{Call, Change, Operation, Reply};
 use crate::plant::{self, Plant};
+use crate::tokens::see;
 
 /// A thing that does one operation at a time.
 pub trait Model {
@@ -223,13 +224,7 @@ impl Model for Entity {
     /// A change that puts records which nobody was ever shown, and does nothing else.
     fn unseen(&self, history: &[Operation], places: &[usize]) -> HashSet<usize> {
         let mut shown = HashSet::new();
-        for &place in places {
-            match history[place].reply() {
-                Some(Reply::Value { value, .. }) => shown.extend(value.iter().copied()),
-                Some(Reply::Records(records)) => shown.extend(records.iter().map(|(_, value)| *value)),
-                _ => {}
-            }
-        }
+        places.iter().filter_map(|&place| history[place].reply()).for_each(|reply| see(&mut shown, reply));
         // Of positions that are put once: what is written over is missed, too.
         let mut puts: HashMap<u64, usize> = HashMap::new();
         for change in places.iter().flat_map(|&place| changes(&history[place])) {

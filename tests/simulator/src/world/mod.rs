@@ -68,7 +68,7 @@ impl World {
             now: 0,
             queue: Queue::default(),
             network: Network::new(plan.network.clone(), seed),
-            clients: Clients::new(seed, &plan),
+            clients: Clients::new(&plan),
             invariants: Invariants::new(nodes.len()),
             phase: Phase::Faults,
             tally: Tally { seeds: 1, of_five: u64::from(nodes.len() == 5), ..Tally::default() },

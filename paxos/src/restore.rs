@@ -42,6 +42,9 @@ pub struct Restored {
 /// later record says from which floor it votes again. It learned the missing slots anew, in order, so that what it wrote of them
 /// goes on where the hole began.
 ///
+/// What is out of place once stays so: each later start is to give it to [`void`](Replay::void). Else a state that has come further meanwhile
+/// would put it in place again, also where the log has gone on otherwise, because a majority had lost these slots and they were given up.
+///
 /// Where the state came whole from another replica and did not last, that is as if it had not come; but if the replica has voted since, or the
 /// state [is wiped](Replay::wiped), the log goes on ahead of the state. Either way no vote is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,13 +54,28 @@ pub struct Replay {
     forgets: Option<Slot>,
     /// The state through this slot came whole, did not last, and nothing was recorded since.
     installed: Option<Slot>,
+    /// Whether there is no other replica: then what it accepted is chosen.
+    is_only: bool,
 }
 
 impl Replay {
     /// Begins above a slot through which the state is known to be applied.
     #[must_use]
     pub fn new(applied: Slot) -> Self {
-        Self { restored: Restored { chosen: applied, ..Restored::default() }, forgets: None, installed: None }
+        let restored = Restored { chosen: applied, ..Restored::default() };
+        Self { restored, forgets: None, installed: None, is_only: false }
+    }
+
+    /// Of a replica that is the only one of its bucket: a hole behind what it accepted takes nothing from that.
+    #[must_use]
+    pub fn of_only_replica(self) -> Self {
+        Self { is_only: true, ..self }
+    }
+
+    /// The highest slot that is known to be chosen so far.
+    #[must_use]
+    pub fn chosen(&self) -> Slot {
+        self.restored.chosen
     }
 
     /// Whether what was promised, accepted or chosen in this slot says nothing more: such a record need not be given to
@@ -68,7 +86,10 @@ impl Replay {
     }
 
     /// Takes the next record. Adds to `chosen` the commands that are certain now, in the order of their slots.
-    pub fn record(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
+    ///
+    /// Says whether it is in place. If it is not, then neither it nor what was recorded before it of slots above
+    /// [`chosen`](Replay::chosen) counts for anything from here on.
+    pub fn record(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) -> bool {
         let slot = record.slot();
         match record {
             Record::Floor { .. } => {
@@ -84,23 +105,29 @@ impl Replay {
                     self.restored.owner = command.next_owner();
                 }
             }
-            _ => self.in_order(record, chosen),
+            _ => return self.in_order(record, chosen),
+        }
+        true
+    }
+
+    /// Takes a record of a slot that an earlier start has found out of place, or that was recorded before such a one and did not count any
+    /// more. It proves what it proved then.
+    pub fn void(&mut self, slot: Slot, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
+        if slot > self.restored.chosen {
+            self.prove(slot, chosen);
+        }
+        if slot > self.restored.chosen {
+            self.out_of_place(slot);
         }
     }
 
-    /// A record of a slot that is not known to be chosen yet.
-    fn in_order(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
+    /// A record of a slot that is not known to be chosen yet. Says whether it is in place.
+    fn in_order(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) -> bool {
         let slot = record.slot();
-        if let Some(installed) = self.installed.take().filter(|installed| *installed < slot) {
-            self.pass_over(installed);
-        }
+        self.prove(slot, chosen);
         if slot > self.restored.chosen.next() {
-            match self.restored.accepted.take() {
-                Some((_, command)) if slot == self.restored.chosen.next().next() => {
-                    self.advance(command, chosen)
-                }
-                _ => return self.out_of_place(slot),
-            }
+            self.out_of_place(slot);
+            return false;
         }
         match record {
             Record::Promise { ballot, .. } => self.restored.promised = self.restored.promised.max(ballot),
@@ -113,6 +140,21 @@ impl Replay {
             }
             Record::Chosen { command, .. } => self.advance(command, chosen),
             Record::Floor { .. } | Record::Installed { .. } => {}
+        }
+        true
+    }
+
+    /// What there is to be known of earlier slots, as something was recorded of this one.
+    fn prove(&mut self, slot: Slot, chosen: &mut alloc::vec::Vec<(Slot, Command)>) {
+        if let Some(installed) = self.installed.take().filter(|installed| *installed < slot) {
+            self.pass_over(installed);
+        }
+        let open = self.restored.chosen.next();
+        if slot > open
+            && let Some((_, command)) = self.restored.accepted.take()
+            && (slot == open.next() || self.is_only)
+        {
+            self.advance(command, chosen);
         }
     }
 

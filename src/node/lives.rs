@@ -10,6 +10,7 @@
 //! for what the peer remembers, under a new life.
 
 use serde::{Deserialize, Serialize};
+use thermocline_tiers::hot::journal::Position;
 
 use crate::plant::{self, Plant};
 
@@ -23,6 +24,11 @@ pub(crate) struct Reach {
 impl Reach {
     /// Behind everything: what was forgotten is accounted for however far it reached.
     pub(crate) const ALL: Self = Self { generation: u64::MAX, offset: u32::MAX };
+
+    /// As far as that record.
+    pub(crate) const fn to(record: Position) -> Self {
+        Self { generation: record.generation.0, offset: record.offset }
+    }
 }
 
 /// What a node says of itself in each frame.

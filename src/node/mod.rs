@@ -22,6 +22,7 @@ mod damage;
 pub(crate) mod effects;
 mod forward;
 pub(crate) mod founding;
+pub(crate) mod holes;
 pub(crate) mod identity;
 pub(crate) mod journal_index;
 pub(crate) mod lives;

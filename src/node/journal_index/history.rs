@@ -6,6 +6,7 @@ use thermocline_tiers::hot::journal::{DamageScope, Found, HistoryReader};
 
 use super::Commands;
 use crate::node::effects::Placed;
+use crate::node::holes::Holes;
 use crate::node::route::Dealing;
 
 /// At most so many buckets are given to a worker at a time.
@@ -15,6 +16,7 @@ const PIECE_BUCKETS: usize = 1024;
 pub(crate) struct History {
     reader: HistoryReader,
     dealing: Dealing,
+    holes: Holes,
     /// For each worker, what was found, as long as something is left to be read.
     found: Vec<HashMap<u32, Commands>>,
     /// Then, for each worker that has not got all of it, what is to be given to it.
@@ -43,10 +45,10 @@ pub(crate) enum Step {
 }
 
 impl History {
-    /// The history that the reader reads, for these workers.
-    pub(crate) fn new(reader: HistoryReader, dealing: Dealing) -> Self {
+    /// The history that the reader reads, for these workers. What `holes` cover serves nobody.
+    pub(crate) fn new(reader: HistoryReader, dealing: Dealing, holes: Holes) -> Self {
         let found = (0..dealing.workers).map(|_| HashMap::new()).collect();
-        Self { reader, dealing, found, pieces: Vec::new(), losses: 0 }
+        Self { reader, dealing, holes, found, pieces: Vec::new(), losses: 0 }
     }
 
     /// Reads the next segment, or hands out what was found once all are read.
@@ -69,7 +71,7 @@ impl History {
     }
 
     fn read_next(&mut self) -> bool {
-        let Self { reader, dealing, found: workers, losses, .. } = self;
+        let Self { reader, dealing, holes, found: workers, losses, .. } = self;
         if workers.is_empty() {
             return false;
         }
@@ -81,8 +83,10 @@ impl History {
             Found::Record(record, position) => {
                 let (bucket, slot) = (Bucket(record.head.bucket.0), Slot(record.head.slot.0));
                 let placed = Placed::new(bucket, slot, record.head.kind.0);
-                let of_worker = &mut workers[dealing.worker(bucket) as usize];
-                of_worker.entry(bucket.0).or_default().take(&placed, position, 0);
+                if !placed.has_command || !holes.cover(bucket, slot, position) {
+                    let of_worker = &mut workers[dealing.worker(bucket) as usize];
+                    of_worker.entry(bucket.0).or_default().take(&placed, position, 0);
+                }
             }
             // What was recorded last may have lost. Before it, as much is left out: that is rare, and peers have copies.
             Found::Commit(_) => {}

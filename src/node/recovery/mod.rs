@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Replay, Vote};
+use thermocline_paxos::{Boot, Bucket, Core, Limits, NodeId, Originator, Vote};
 use thermocline_tiers::disk::{AlignedBuffer, Disk};
 use thermocline_tiers::hot::journal::{
     Damage, DamageReason, DamageScope, Found, Journal, JournalConfig, JournalError, JournalIdentity,
@@ -17,9 +17,10 @@ use thermocline_tiers::hot::journal::{
 };
 use thermocline_tiers::hot::state::{Part, StateConfig};
 
-use self::replayer::{Replayed, Replayer, applied};
+use self::replayer::{Replayed, Replayer, applied, begun};
 use super::admission::Admission;
 use super::effects::Effects;
+use super::holes::Holes;
 use super::identity::{Identity, IdentityFile};
 use super::journal_index::{History, JournalIndex};
 use super::lives::Reach;
@@ -126,10 +127,12 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let identity = file.read();
     let dealing = Dealing::new(identity.parts, plan.workers);
     let failed = installing(&parts, dealing, &plan.route);
+    let known = Holes::read(disk)?;
     // The state was written once this was synced; if that is durable, and nothing is to be known otherwise.
     let is_durable = plan.settings.is_durable;
     let rests_on = parts.iter().map(Part::rests_on).max().filter(|_| is_durable);
-    let mut replay = Replayer::new(&mut parts, dealing, &plan.route, &identity, failed, is_durable);
+    let mut replay =
+        Replayer::new(&mut parts, dealing, &plan.route, &identity, known.clone(), failed, is_durable);
     let journal_identity = JournalIdentity {
         cluster: cluster_number(&identity.cluster),
         node: identity.node,
@@ -151,11 +154,17 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     if plant::on(Plant::IdentityAfterJournal) {
         file.read().write(&*plan.disk)?;
     }
-    let Replayed { mut replicas, floors, mut indexes, mut report, mut failed } = replay.finish()?;
-    let history = history(&journal, &found, dealing, &mut indexes);
+    let Replayed { mut replicas, floors, mut holes, mut indexes, mut report, mut failed } =
+        replay.finish()?;
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
     let recovered = reach(&found);
+    let oldest = found.segments.iter().map(|segment| segment.generation.0).min();
+    holes.trim(oldest.unwrap_or_default(), recovered);
+    if holes != known {
+        holes.write(disk)?;
+    }
+    let history = history(&journal, &found, dealing, holes, &mut indexes);
     let drawn = plan.clients.first().copied().unwrap_or_default();
     let identity = begin_life(&file, &found, &plan.route, (drawn.max(1), recovered), &peers)?;
     // What is lost is written down as forgotten; the next start is not to find it lost again, behind what is recorded from now on.
@@ -171,7 +180,9 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let admission = Admission::new(dealing.workers);
     let kept = Kept { life, lives, identity: file.clone(), peers: peers.clone(), admission };
     let founded = identity.founding.is_some();
-    let (mut cores, mut wiped) = (Vec::new(), Vec::new());
+    // Buckets that have forgotten votes, of which nothing else would tell at a later start.
+    let mut forgetful = Vec::new();
+    let mut cores = Vec::new();
     for index in 0..dealing.workers {
         let mut core = Core::new(me, index as u16, Limits::default());
         for bucket in (0..plan.route.buckets()).map(Bucket) {
@@ -181,11 +192,16 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             let part = &parts[dealing.part(bucket) as usize];
             let applied = applied(part, bucket);
             let is_installing = part.is_installing(thermocline_tiers::hot::Bucket(bucket.0));
-            let mut replay = replicas.remove(&bucket.0).unwrap_or_else(|| Replay::new(applied));
+            let is_only = plan.route.replicas(bucket).len() == 1;
+            let mut replay = replicas.remove(&bucket.0).unwrap_or_else(|| begun(part, bucket, is_only));
             if is_installing {
                 replay.wiped();
             }
             let mut restored = replay.finish();
+            if restored.vote == Vote::LearnerOnly {
+                // What is out of place is not kept until there is a floor.
+                forgetful.push(bucket.0);
+            }
             let is_ahead = restored.chosen > applied;
             if is_ahead || is_installing {
                 // What was installed did not last, or cannot be read: it is taken over again.
@@ -198,7 +214,10 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             if is_installing && !is_ahead {
                 // The journal does not tell how far the log is, of which the state should say more.
                 restored.vote = Vote::LearnerOnly;
-                wiped.push(bucket.0);
+                if !plant::on(Plant::WipedIsNoAmnesia) {
+                    // Once a copy is whole, which may be older than the log was, nothing else would tell.
+                    forgetful.push(bucket.0);
+                }
             }
             if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {
                 restored.vote = Vote::LearnerOnly;
@@ -214,9 +233,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
         }
         cores.push(core);
     }
-    if !wiped.is_empty() && !plant::on(Plant::WipedIsNoAmnesia) {
-        // Once a copy is whole, which may be older than the log was, nothing else would tell.
-        file.update(|identity| wiped.iter().for_each(|bucket| identity.amnesia.add(*bucket)))?;
+    if !forgetful.is_empty() {
+        file.update(|identity| forgetful.iter().for_each(|bucket| identity.amnesia.add(*bucket)))?;
     }
     let mut workers = Vec::new();
     let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
@@ -274,6 +292,7 @@ fn history(
     journal: &Journal,
     found: &thermocline_tiers::hot::journal::Recovered,
     dealing: Dealing,
+    holes: Holes,
     indexes: &mut [JournalIndex],
 ) -> Option<History> {
     let reader = journal.reader().history();
@@ -281,7 +300,7 @@ fn history(
         return None;
     }
     indexes.iter_mut().for_each(JournalIndex::await_past);
-    Some(History::new(reader, dealing))
+    Some(History::new(reader, dealing, holes))
 }
 
 /// How far the journal reaches.

@@ -11,6 +11,7 @@ use thermocline_tiers::hot::state::{Part, StateError};
 use super::Report;
 use crate::error::Error;
 use crate::node::effects::Placed;
+use crate::node::holes::Holes;
 use crate::node::identity::Identity;
 use crate::node::journal_index::JournalIndex;
 use crate::node::lives::Reach;
@@ -27,6 +28,8 @@ pub(super) struct Replayer<'a> {
     floors: HashMap<u32, Position>,
     /// Floors up to here are older than a loss, and do not count.
     behind: Reach,
+    /// What earlier starts have found out of place, and this one.
+    holes: Holes,
     /// Buckets whose state could not be read.
     failed: BTreeSet<u32>,
     indexes: Vec<JournalIndex>,
@@ -46,6 +49,7 @@ pub(super) struct Replayer<'a> {
 pub(super) struct Replayed {
     pub(super) replicas: HashMap<u32, Replay>,
     pub(super) floors: HashMap<u32, Position>,
+    pub(super) holes: Holes,
     pub(super) indexes: Vec<JournalIndex>,
     pub(super) report: Report,
     pub(super) failed: BTreeSet<u32>,
@@ -58,6 +62,7 @@ impl<'a> Replayer<'a> {
         dealing: Dealing,
         route: &'a Route,
         identity: &Identity,
+        holes: Holes,
         failed: BTreeSet<u32>,
         is_durable: bool,
     ) -> Self {
@@ -66,6 +71,7 @@ impl<'a> Replayer<'a> {
             losses: 0,
             floors: HashMap::new(),
             behind: identity.amnesia.behind,
+            holes,
             failed,
             indexes: (0..dealing.workers).map(|_| JournalIndex::new(identity.buckets)).collect(),
             dealing,
@@ -125,9 +131,9 @@ impl<'a> Replayer<'a> {
         for bucket in self.replicas.keys().copied().collect::<Vec<_>>() {
             self.note_losses(Bucket(bucket));
         }
-        let Self { replicas, floors, indexes, report, failed, .. } = self;
+        let Self { replicas, floors, holes, indexes, report, failed, .. } = self;
         let replicas = replicas.into_iter().map(|(bucket, (replay, _))| (bucket, replay)).collect();
-        Ok(Replayed { replicas, floors, indexes, report, failed })
+        Ok(Replayed { replicas, floors, holes, indexes, report, failed })
     }
 
     fn replay(&mut self, record: Record<'_>, position: Position) -> Result<(), Error> {
@@ -141,26 +147,34 @@ impl<'a> Replayer<'a> {
         self.note_losses(bucket);
         let part = &mut self.parts[self.dealing.part(bucket) as usize];
         if record_codec::is_floor(kind) {
-            let at = Reach { generation: position.generation.0, offset: position.offset };
-            if at <= self.behind {
+            if Reach::to(position) <= self.behind {
                 return Ok(());
             }
             self.floors.insert(bucket.0, position);
         }
-        let placed = Placed { position: Some(position), ..Placed::new(bucket, slot, kind) };
-        self.indexes[self.dealing.worker(bucket) as usize].insert(&placed);
-        let begun = || (Replay::new(applied(part, bucket)), self.losses);
+        let is_only = self.route.replicas(bucket).len() == 1;
+        let begun = || (begun(part, bucket, is_only), self.losses);
         let (replay, _) = self.replicas.entry(bucket.0).or_insert_with(begun);
-        if record_codec::is_of_slot(kind) && replay.is_past(slot) {
-            // Most of a journal may be kept for peers.
-            return Ok(());
-        }
-        let payload = Bytes::copy_from_slice(record.payload);
-        let decoded = record_codec::decode(kind, slot, payload).map_err(|error| Error::Corrupt {
-            what: format!("journal record of bucket {} slot {}: {error}", bucket.0, slot.0),
-        })?;
+        let is_of_slot = record_codec::is_of_slot(kind);
+        let placed = Placed { position: Some(position), ..Placed::new(bucket, slot, kind) };
+        let index = &mut self.indexes[self.dealing.worker(bucket) as usize];
         let mut chosen = Vec::new();
-        replay.record(decoded, &mut chosen);
+        if is_of_slot && self.holes.cover(bucket, slot, position) {
+            replay.void(slot, &mut chosen);
+        } else if is_of_slot && replay.is_past(slot) {
+            // Most of a journal may be kept for peers.
+            return Ok(index.insert(&placed));
+        } else {
+            let payload = Bytes::copy_from_slice(record.payload);
+            let decoded = record_codec::decode(kind, slot, payload).map_err(|error| Error::Corrupt {
+                what: format!("journal record of bucket {} slot {}: {error}", bucket.0, slot.0),
+            })?;
+            if replay.record(decoded, &mut chosen) {
+                index.insert(&placed);
+            } else {
+                self.holes.note(bucket, replay.chosen(), position);
+            }
+        }
         let mut decisions = Vec::new();
         for (slot, command) in chosen {
             if applied(part, bucket).next() == slot && !self.failed.contains(&bucket.0) {
@@ -201,6 +215,12 @@ impl<'a> Replayer<'a> {
             self.lost_in(bucket);
         }
     }
+}
+
+/// A replay that begins above the state.
+pub(super) fn begun(part: &Part, bucket: Bucket, is_only: bool) -> Replay {
+    let replay = Replay::new(applied(part, bucket));
+    if is_only { replay.of_only_replica() } else { replay }
 }
 
 /// The slot through which the state has a bucket.

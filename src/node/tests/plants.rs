@@ -95,6 +95,14 @@ fn a_learner_that_answers_for_a_floor_is_noticed() {
 }
 
 #[test]
+fn what_is_given_up_and_comes_back_is_noticed() {
+    each_is_noticed(&[
+        (Plant::HoleForgotten, disks::majority::what_was_given_up_does_not_come_back),
+        (Plant::HoleForgotten, disks::majority::what_others_have_given_up_does_not_come_back),
+    ]);
+}
+
+#[test]
 fn a_bucket_that_looks_whole_too_early_is_noticed() {
     each_is_noticed(&[(
         Plant::InstallingLooksWhole,

@@ -15,6 +15,7 @@ use thermocline_tiers::hot::journal::{
 use super::committer::Committer;
 use super::*;
 use crate::node::effects::{Placed, Submission};
+use crate::node::holes::Holes;
 use crate::node::journal_index::{History, JournalIndex};
 use crate::node::reclaim::Retained;
 use crate::node::route::Dealing;
@@ -44,7 +45,7 @@ fn scene_on(disk: MemoryDisk) -> Scene {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let (journal, _) =
         Journal::open(shared, Path::new("journal"), config.clone(), IDENTITY, |_, _| {}).unwrap();
-    let history = History::new(journal.reader().history(), Dealing::new(1, 1));
+    let history = History::new(journal.reader().history(), Dealing::new(1, 1), Holes::default());
     let mailbox = Arc::new(Mailbox::default());
     let gate = JournalGate::new(1);
     let lock: Arc<dyn Lock> = Arc::from(disk.lock(Path::new("")).unwrap());

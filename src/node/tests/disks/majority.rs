@@ -1,7 +1,12 @@
 //! More disks are lost than a minority.
 
+use std::path::Path;
+
+use thermocline_paxos::{Bucket, Slot};
+
 use super::{assert_replicas_are_equal, fill, heal};
-use crate::node::tests::world::{BUCKETS, World, get};
+use crate::node::entity_hash;
+use crate::node::tests::world::{BUCKETS, Shape, World, get};
 
 #[test]
 pub(in crate::node::tests) fn a_lost_majority_is_told_and_given_up_only_when_the_operator_says_so() {
@@ -48,4 +53,105 @@ fn nothing_is_given_up_while_a_majority_remembers() {
         world.steps(10);
     }
     heal(&mut world);
+}
+
+/// Flips a bit in the journal's record of a slot, once the node is down.
+fn crash_and_lose(world: &mut World, index: usize, bucket: Bucket, slot: u64) {
+    let place = world.worker(index).index.place(bucket, Slot(slot)).unwrap();
+    let files = world.files(index, "journal");
+    let mut segments = files.iter().filter(|file| file.to_string_lossy().contains("segment"));
+    let segment: &Path = segments.next().unwrap();
+    assert!(segments.next().is_none(), "all records are in one segment");
+    world.crash(index);
+    let offset = u64::from(place.offset + place.length - 1);
+    world.nodes[index].disk.flip_bits(segment, offset, 1).unwrap();
+}
+
+fn give_up(world: &mut World, index: usize) {
+    let now = world.now;
+    assert_eq!(world.worker(index).give_up_lost_votes(now), 1);
+}
+
+/// Records of the only replica's journal can be read behind one that cannot. Whenever the state is written after they were given up, and however
+/// often the node is started again.
+#[test]
+pub(in crate::node::tests) fn what_was_given_up_does_not_come_back() {
+    for (written_after, torn) in (0..=8).flat_map(|after| [(after, 5), (after, 9)]) {
+        let shape = Shape { nodes: 1, memtable_bytes: 1 << 20, ..Shape::default() };
+        let mut world = World::of(14, shape);
+        let bucket = world.route.bucket(entity_hash(b"entity"));
+        for number in 1..=24 {
+            world.put(0, "entity", &format!("lost-{number}")).unwrap();
+        }
+        assert_eq!(world.worker(0).applied(bucket), Slot(24));
+        crash_and_lose(&mut world, 0, bucket, torn);
+        world.start(0);
+        world.steps(100);
+        assert_eq!(world.worker(0).votes(), (BUCKETS - 1, 1));
+        give_up(&mut world, 0);
+        heal(&mut world);
+        // What it has accepted is chosen, and known as far as the hole.
+        assert_eq!(world.get(0, "entity"), Some(format!("lost-{}", torn - 1)));
+        for number in 1..=8 {
+            world.put(0, "entity", &format!("new-{number}")).unwrap();
+            if number == written_after {
+                world.worker(0).flush_parts();
+                world.steps(20);
+            }
+        }
+        for start in 1..=3 {
+            world.crash(0);
+            world.start(0);
+            heal(&mut world);
+            let expected = Some(format!("new-{}", 7 + start));
+            assert_eq!(world.get(0, "entity"), expected, "written after {written_after}, start {start}");
+            world.put(0, "entity", &format!("new-{}", 8 + start)).unwrap();
+        }
+    }
+}
+
+/// One that has not given up anything, but has records of what the others gave up.
+#[test]
+pub(in crate::node::tests) fn what_others_have_given_up_does_not_come_back() {
+    for (written_after, by) in (1..=6).flat_map(|after| [(after, &[1, 2][..]), (after, &[0, 1, 2])]) {
+        let mut world = World::of(15, Shape { memtable_bytes: 1 << 20, ..Shape::default() });
+        let bucket = world.route.bucket(entity_hash(b"entity"));
+        for number in 1..=24 {
+            world.put(0, "entity", &format!("lost-{number}")).unwrap();
+        }
+        world.steps(300);
+        assert_eq!(world.worker(0).applied(bucket), Slot(24));
+        for node in [1, 2] {
+            world.crash(node);
+            world.wipe(node);
+        }
+        crash_and_lose(&mut world, 0, bucket, 5);
+        (0..3).for_each(|node| world.start(node));
+        world.steps(3_000);
+        for node in by {
+            let now = world.now;
+            assert!(world.worker(*node).give_up_lost_votes(now) > 0);
+        }
+        heal(&mut world);
+        let found = world.get(0, "entity").unwrap();
+        for number in 1..=6 {
+            world.put(1, "entity", &format!("new-{number}")).unwrap();
+            world.steps(50);
+            if number == written_after {
+                world.worker(0).flush_parts();
+                world.steps(20);
+            }
+        }
+        for start in 1..=3 {
+            world.crash(0);
+            world.start(0);
+            heal(&mut world);
+            assert_eq!(
+                world.get(0, "entity"),
+                Some("new-6".to_owned()),
+                "{found}: {written_after}, start {start}"
+            );
+        }
+        assert_replicas_are_equal(&mut world);
+    }
 }

@@ -75,7 +75,11 @@ impl World {
         let machines: Vec<Machine> = (1..=shape.nodes as u16)
             .map(|node| Machine { node: thermocline_routing_table::NodeId(node), zone: Zone(node) })
             .collect();
-        let replicas = if shape.nodes == 5 { ReplicaCount::Five } else { ReplicaCount::Three };
+        let replicas = match shape.nodes {
+            1 => ReplicaCount::One,
+            5 => ReplicaCount::Five,
+            _ => ReplicaCount::Three,
+        };
         let placement = Placement::new(&machines, replicas).unwrap();
         let map = Table::for_groups(GroupCount::new(1).unwrap(), BucketCount::new(BUCKETS).unwrap());
         let node = |index: u64| Node {

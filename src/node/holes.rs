@@ -1,0 +1,161 @@
+//! Where the journal has holes: which of its records an earlier start could not use, so that no later one does.
+//!
+//! A record that is out of place ([`Replay`](thermocline_paxos::Replay)) says nothing of a slot that is known. The replica goes on without it: it
+//! learns the slots from the others, or, where a majority has lost them and an operator has given them up, decides them anew. Then the
+//! state comes further, and the start after that would find the same record in order. So each start writes down, before the node takes part in
+//! anything, which records it has found out of place, in a small file that is there only where there are any.
+
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use thermocline_paxos::{Bucket, Slot};
+use thermocline_tiers::disk::Disk;
+use thermocline_tiers::hot::journal::Position;
+
+use super::lives::Reach;
+use super::small_file::SmallFile;
+use crate::encoding;
+use crate::error::{Error, StorageKind};
+use crate::plant::{self, Plant};
+
+/// Two holes in each of the most buckets that there can be.
+const BYTES_MAX: usize = 64 << 20;
+const FILE: SmallFile = SmallFile { name: "holes", magic: b"TCHOLES1", bytes_max: BYTES_MAX };
+
+/// Of a bucket's records up to a place, those of slots above `above` count for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Hole {
+    bucket: u32,
+    above: u64,
+    until: Reach,
+}
+
+/// The holes of all buckets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Holes {
+    of: HashMap<u32, Vec<Hole>>,
+}
+
+impl Holes {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or [`Error::Storage`], naming the file.
+    pub(crate) fn read(disk: &dyn Disk) -> Result<Self, Error> {
+        let Some(rest) = FILE.read(disk)? else { return Ok(Self::default()) };
+        let listed: encoding::List<Hole> =
+            encoding::decode::<BYTES_MAX, _>(&rest).map_err(|error| FILE.corrupt(error))?;
+        let mut holes = Self::default();
+        for hole in listed.0 {
+            holes.of.entry(hole.bucket).or_default().push(hole);
+        }
+        Ok(holes)
+    }
+
+    /// Replaces the file, durably.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn write(&self, disk: &dyn Disk) -> Result<(), Error> {
+        let mut listed: Vec<&Hole> = self.of.values().flatten().collect();
+        listed.sort_unstable();
+        let rest = encoding::encode::<BYTES_MAX, _>(&listed)
+            .map_err(|error| Error::storage(StorageKind::Io, format!("{}: {error}", FILE.name)))?;
+        FILE.write(disk, &rest)
+    }
+
+    /// Whether a record counts for nothing: an earlier start has found it out of place, or found one out of place behind it.
+    pub(crate) fn cover(&self, bucket: Bucket, slot: Slot, position: Position) -> bool {
+        if self.of.is_empty() || plant::on(Plant::HoleForgotten) {
+            return false;
+        }
+        let covers = |hole: &Hole| slot.0 > hole.above && Reach::to(position) <= hole.until;
+        self.of.get(&bucket.0).is_some_and(|of| of.iter().any(covers))
+    }
+
+    /// A record is out of place there: of what was recorded until then, slots above `above` count for nothing.
+    pub(crate) fn note(&mut self, bucket: Bucket, above: Slot, position: Position) {
+        let (above, until) = (above.0, Reach::to(position));
+        let of = self.of.entry(bucket.0).or_default();
+        match of.iter_mut().find(|hole| hole.above == above) {
+            Some(hole) => hole.until = hole.until.max(until),
+            None => of.push(Hole { bucket: bucket.0, above, until }),
+        }
+    }
+
+    /// The journal reaches from segment `oldest` to `reach`: behind that, what comes is new, and what lies before is gone.
+    pub(crate) fn trim(&mut self, oldest: u64, reach: Reach) {
+        self.of.retain(|_, of| {
+            of.iter_mut().for_each(|hole| hole.until = hole.until.min(reach));
+            of.retain(|hole| hole.until.generation >= oldest);
+            !of.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thermocline_tiers::disk::MemoryDisk;
+    use thermocline_tiers::hot::journal::Generation;
+
+    use super::*;
+
+    fn at(generation: u64, offset: u32) -> Position {
+        Position { generation: Generation(generation), offset, length: 1 }
+    }
+
+    fn reach(generation: u64, offset: u32) -> Reach {
+        Reach { generation, offset }
+    }
+
+    #[test]
+    fn what_was_out_of_place_is_covered_and_what_came_later_is_not() {
+        let mut holes = Holes::default();
+        holes.note(Bucket(7), Slot(3), at(2, 100));
+        holes.note(Bucket(7), Slot(3), at(2, 300));
+        holes.note(Bucket(7), Slot(9), at(4, 50));
+        for (slot, generation, offset, covered) in [
+            (3, 2, 100, false),
+            (4, 1, 900, true),
+            (10, 2, 300, true),
+            (4, 2, 301, false),
+            (9, 4, 50, false),
+            (10, 4, 50, true),
+            (10, 4, 51, false),
+        ] {
+            let found = holes.cover(Bucket(7), Slot(slot), at(generation, offset));
+            assert_eq!(found, covered, "slot {slot} at {generation}, {offset}");
+            assert!(!holes.cover(Bucket(8), Slot(slot), at(generation, offset)));
+        }
+    }
+
+    #[test]
+    fn they_come_back_as_they_were_written() {
+        let disk = MemoryDisk::new(1);
+        assert_eq!(Holes::read(&disk).unwrap(), Holes::default());
+        let mut holes = Holes::default();
+        for bucket in [9, 2, 5] {
+            holes.note(Bucket(bucket), Slot(3), at(2, 100));
+        }
+        holes.write(&disk).unwrap();
+        assert_eq!(Holes::read(&disk).unwrap(), holes);
+        FILE.write(&disk, b"something else").unwrap();
+        let error = Holes::read(&disk).unwrap_err();
+        assert!(matches!(&error, Error::Corrupt { what } if what.starts_with("holes: ")), "{error}");
+    }
+
+    /// A journal may be gone as a whole, and begin anew with its first segment.
+    #[test]
+    fn what_is_written_behind_the_end_that_was_found_is_never_covered() {
+        let mut holes = Holes::default();
+        holes.note(Bucket(1), Slot(3), at(2, 300));
+        holes.note(Bucket(2), Slot(3), at(5, 300));
+        let mut cut = holes.clone();
+        cut.trim(2, reach(4, 700));
+        assert!(cut.cover(Bucket(2), Slot(4), at(4, 700)) && !cut.cover(Bucket(2), Slot(4), at(4, 701)));
+        assert!(cut.cover(Bucket(1), Slot(4), at(2, 300)));
+        cut.trim(3, reach(6, 0));
+        assert_eq!(cut.of.len(), 1);
+        holes.trim(1, reach(0, 0));
+        assert_eq!(holes, Holes::default());
+    }
+}

@@ -191,7 +191,9 @@ fn what_was_promised_and_accepted_in_the_open_slot_is_written_again_and_says_the
     ] {
         let replayed = |records: &[Record]| {
             let mut replay = Replay::new(Slot(3));
-            records.iter().for_each(|record| replay.record(record.clone(), &mut vec![]));
+            for record in records {
+                replay.record(record.clone(), &mut vec![]);
+            }
             replay.finish()
         };
         let found = replayed(&old);

@@ -44,7 +44,9 @@ fn replayed(records: &[Option<Record>]) -> Restored {
     let mut replay = Replay::new(Slot(0));
     for record in records {
         match record {
-            Some(record) => replay.record(record.clone(), &mut vec![]),
+            Some(record) => {
+                replay.record(record.clone(), &mut vec![]);
+            }
             None => replay.lost(),
         }
     }
@@ -76,6 +78,73 @@ fn a_floor_behind_a_hole_and_what_was_learned_since_make_a_replica_whole() {
     // The next hole is another.
     let again = replayed(&[&hole[..], &since[..], &[None, accepted(9)]].concat());
     assert_eq!((again.chosen, again.vote), (Slot(6), Vote::LearnerOnly));
+}
+
+/// The only replica's log ends before a hole, and goes on otherwise; a later start begins with a state that has come into what is behind the hole.
+#[test]
+fn what_was_out_of_place_once_is_void_wherever_a_later_start_begins() {
+    let log = |slots: std::ops::RangeInclusive<u64>, from| slots.map(move |slot| accept(slot, node(from)));
+    let mut first = Replay::new(Slot(0)).of_only_replica();
+    let mut chosen = vec![];
+    let in_place = |replay: &mut Replay, record| replay.record(record, &mut vec![]);
+    for record in log(1..=4, 1) {
+        assert!(first.record(record, &mut chosen));
+    }
+    assert!(!first.record(accept(6, node(1)), &mut chosen) && !in_place(&mut first, accept(7, node(1))));
+    let slots: Vec<u64> = chosen.iter().map(|(slot, _)| slot.0).collect();
+    assert_eq!((slots, first.chosen()), (vec![1, 2, 3, 4], Slot(4)), "what it accepted is chosen");
+    assert_eq!(first.finish().vote, Vote::LearnerOnly);
+    for begins in 0..=7 {
+        let mut later = Replay::new(Slot(begins)).of_only_replica();
+        let mut chosen = vec![];
+        for record in log(1..=4, 1) {
+            later.record(record, &mut chosen);
+        }
+        later.void(Slot(6), &mut chosen);
+        later.void(Slot(7), &mut chosen);
+        let forgets = begins < 7;
+        assert_eq!(later.clone().finish().vote == Vote::LearnerOnly, forgets, "from {begins}");
+        assert_eq!(later.chosen(), Slot(begins.max(4)));
+        later.record(Record::Floor { slot: Slot(5) }, &mut chosen);
+        for record in log(5..=8, 2) {
+            assert!(later.record(record, &mut chosen));
+        }
+        let restored = later.finish();
+        assert_eq!((restored.chosen, restored.vote), (Slot(7), Vote::From(Slot(5))), "from {begins}");
+        let by = |slot: u64| node(if slot <= 4 { 1 } else { 2 });
+        for (slot, command) in chosen {
+            assert_eq!(command.id.map(|id| id.originator), Some(by(slot.0)), "slot {} from {begins}", slot.0);
+        }
+    }
+}
+
+/// A group of three: what was accepted before a hole may have lost in it, and what proved a slot proves it in later starts, too.
+#[test]
+fn what_is_void_proves_what_it_proved() {
+    let accepted = |slot| accept(slot, node(1));
+    let mut first = Replay::new(Slot(0));
+    let mut chosen = vec![];
+    for (record, in_place) in
+        [(accepted(1), true), (accepted(2), true), (accepted(4), false), (accepted(5), false)]
+    {
+        assert_eq!(first.record(record, &mut chosen), in_place);
+    }
+    assert_eq!((chosen.len(), first.chosen()), (1, Slot(1)));
+    // The record of slot 2 was in place until one came that was not; it proves slot 1.
+    let mut later = Replay::new(Slot(0));
+    let mut chosen = vec![];
+    later.record(accepted(1), &mut chosen);
+    for slot in [2, 4, 5] {
+        later.void(Slot(slot), &mut chosen);
+    }
+    assert_eq!((chosen.len(), later.clone().finish()), (1, first.finish()));
+    later.record(Record::Chosen { slot: Slot(2), command: command(node(2)) }, &mut chosen);
+    assert_eq!(chosen[1].1, command(node(2)));
+    // A state that came whole, and did not last.
+    let mut later = Replay::new(Slot(0));
+    later.record(Record::Installed { slot: Slot(9) }, &mut vec![]);
+    later.void(Slot(12), &mut vec![]);
+    assert_eq!((later.chosen(), later.finish().vote), (Slot(9), Vote::LearnerOnly));
 }
 
 /// The state through slot 9 came whole, and did not last. It is as if it had not come, until the replica has recorded something behind it: then
@@ -112,7 +181,9 @@ fn an_installation_is_no_proof_of_what_was_voted_for_before() {
         [accept(8, node(1)), accept(9, node(1)), Record::Installed { slot: Slot(9) }, accept(10, node(1))];
     let mut replay = Replay::new(Slot(7));
     let mut chosen = vec![];
-    records.into_iter().for_each(|record| replay.record(record, &mut chosen));
+    for record in records {
+        assert!(replay.record(record, &mut chosen));
+    }
     assert_eq!(chosen.iter().map(|(slot, _)| slot.0).collect::<Vec<_>>(), [8]);
     assert_eq!(replay.finish().chosen, Slot(9));
 }
@@ -140,7 +211,9 @@ fn a_wiped_state_leaves_the_log_and_its_votes() {
         (vec![vote], 0, false),
     ] {
         let mut replay = Replay::new(Slot(0));
-        records.iter().for_each(|record| replay.record(record.clone(), &mut vec![]));
+        for record in &records {
+            replay.record(record.clone(), &mut vec![]);
+        }
         replay.wiped();
         let restored = replay.finish();
         assert_eq!((restored.chosen.0, restored.vote == Vote::Voting), (chosen, votes), "{records:?}");

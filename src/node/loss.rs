@@ -4,7 +4,7 @@
 //! A learner votes again from a floor that a majority of the group's others, all voting, has told. If too many of the others learn
 //! themselves, there will never be such a floor.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use thermocline_paxos::{Bucket, NodeId, Slot};
 
@@ -15,8 +15,8 @@ use crate::plant::{self, Plant};
 #[derive(Default)]
 pub(super) struct Losses {
     told: HashMap<u32, BTreeMap<NodeId, Told>>,
-    /// The operator has given up what is lost.
-    giving_up: bool,
+    /// What the operator has given up, and is still to be gone on with. What is lost later he knows nothing of.
+    giving_up: BTreeSet<u32>,
     /// Whether the log has it.
     logged: bool,
 }
@@ -75,7 +75,7 @@ impl Worker {
                 "THE OPERATOR GIVES UP WHAT A MAJORITY HAS LOST: each bucket goes on after the last slot that the replicas that are \
                  left know; what was acknowledged later is gone"
             );
-            self.losses.giving_up = true;
+            self.losses.giving_up.extend(lost.iter().map(|bucket| bucket.0));
             self.next_floor_question = now;
         }
         lost.len() as u32
@@ -83,13 +83,16 @@ impl Worker {
 
     /// Looks at what was told: warns, and does what the operator wants where all that can be known is known.
     pub(super) fn look_at_losses(&mut self, now: u64) {
+        // Another replica may have brought a floor.
+        let core = &self.core;
+        self.losses.giving_up.retain(|bucket| core.needs_floor(Bucket(*bucket)));
         // What votes on while an amnesia is being written down would do so in a life that is accounted for whatever it does.
         if self.losses.told.is_empty() || self.is_admitting() && !plant::on(Plant::GivenUpWhileAdmitting) {
             return;
         }
         let lost = self.lost_buckets();
         if lost.is_empty() {
-            self.losses.giving_up = false;
+            self.losses.logged = false;
             return;
         }
         if !std::mem::replace(&mut self.losses.logged, true) {
@@ -99,10 +102,10 @@ impl Worker {
                  read. Bring back a disk that was not lost; or, if there is none, see `thermocline lose-acknowledged-writes --help`"
             );
         }
-        if !self.losses.giving_up {
-            return;
-        }
         for bucket in lost {
+            if !self.losses.giving_up.contains(&bucket.0) {
+                continue;
+            }
             let Some(told) = self.losses.told.get(&bucket.0) else { continue };
             let furthest = told.values().map(|told| told.chosen).max().unwrap_or_default();
             let source = told.iter().find(|(_, told)| told.chosen == furthest).map(|(node, _)| *node);
@@ -119,6 +122,7 @@ impl Worker {
             self.counters.given_up += 1;
             self.core.vote_in_spite_of_loss(bucket, furthest, &mut self.out);
             self.losses.told.remove(&bucket.0);
+            self.losses.giving_up.remove(&bucket.0);
         }
         self.pump(now);
     }

@@ -7,13 +7,11 @@ use super::frame::Request;
 use super::reply::Reply;
 use crate::error::Error;
 use crate::key::{Key, Record, Version};
-use crate::store::{BATCH_GET_KEYS_MAX, Store};
+use crate::store::{BATCH_GET_KEYS_MAX, Store, each};
 use crate::token::{Resolution, Token};
 
 /// The most bytes of values in one reply.
 const VALUES_BYTES_MAX: usize = 64 << 20;
-/// How many keys of a request are read at first.
-const KEYS_FIRST: usize = 64;
 
 /// `GET key`
 pub(super) async fn get(store: &Store, key: Bytes) -> Reply {
@@ -100,30 +98,16 @@ pub(super) async fn exists(store: &Store, request: &Request) -> Reply {
     }
 }
 
-/// Reads all keys that a request names, some at a time, more of them as long as their values are short. Stops, with `false`, when `take` does not
-/// want any more.
+/// Reads all keys that a request names, some at a time. Stops, with `false`, when `take` does not want any more.
 async fn each_of(
     store: &Store,
     request: &Request,
-    mut take: impl FnMut(Option<Record>) -> bool,
+    take: impl FnMut(Option<Record>) -> bool,
 ) -> Result<bool, Error> {
-    let (mut first, mut at_a_time) = (1, KEYS_FIRST);
-    while first < request.len() {
-        let end = request.len().min(first + at_a_time);
-        let keys = (first..end).map(|number| Key::undated(request.share(number)));
-        let mut bytes = 0;
-        for record in store.batch_get(keys).send().await? {
-            bytes += record.as_ref().map_or(0, |record| record.value.len());
-            if !take(record) {
-                return Ok(false);
-            }
-        }
-        if bytes <= VALUES_BYTES_MAX / 16 {
-            at_a_time = (2 * at_a_time).min(BATCH_GET_KEYS_MAX);
-        }
-        first = end;
-    }
-    Ok(true)
+    let reads = shares(request, 1).map(|key| store.get(&Key::undated(key)).send());
+    // However long their values are, those that are under way are no more than one reply may have.
+    let at_a_time = (VALUES_BYTES_MAX / store.value_bytes_max()).clamp(1, BATCH_GET_KEYS_MAX);
+    each(reads, at_a_time, take).await
 }
 
 /// `DEL key...`: how many there were. Each key for itself: they may be in different buckets.

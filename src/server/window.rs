@@ -7,7 +7,7 @@ use super::command::{Rule, Verb};
 pub(super) const REQUESTS_MAX: usize = 256;
 /// How many there are at first.
 const REQUESTS_FIRST: usize = 32;
-/// The most requests among them whose reply may be long whatever the length of values: ranges of streams, and many keys at once.
+/// The most requests among them that may read much whatever the length of values: ranges of streams, and many keys at once.
 const WIDE_MAX: usize = 4;
 /// About how many bytes of replies are in memory at the same time, if the next ones are like the last.
 const REPLY_BYTES: usize = 4 << 20;
@@ -48,7 +48,7 @@ impl Window {
 }
 
 fn is_wide(rule: &Rule) -> bool {
-    matches!(rule.verb, Verb::Xrange | Verb::Xrevrange | Verb::Mget)
+    matches!(rule.verb, Verb::Xrange | Verb::Xrevrange | Verb::Mget | Verb::Exists)
 }
 
 #[cfg(test)]

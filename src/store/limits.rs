@@ -47,6 +47,11 @@ impl Limits {
         })
     }
 
+    #[cfg(feature = "server")]
+    pub(super) fn value_bytes_max(&self) -> usize {
+        self.value_bytes_max as usize
+    }
+
     pub(super) fn value(&self, value: &[u8]) -> Result<(), Error> {
         if value.len() > self.value_bytes_max as usize {
             let bound = format!("at most {} bytes (value_bytes_max)", self.value_bytes_max);

@@ -29,6 +29,8 @@ pub use limits::{
     BATCH_GET_KEYS_MAX, BATCH_MUTATIONS_MAX, DEADLINE_MAX, DEADLINE_MIN, SCAN_BYTES_DEFAULT, SCAN_BYTES_MAX,
     SCAN_RECORDS_DEFAULT, SCAN_RECORDS_MAX,
 };
+#[cfg(feature = "server")]
+pub(crate) use read::each;
 pub use read::{BatchGet, Get};
 pub use scan::{Page, Records, Scan};
 pub use terms::Sending;

@@ -1,7 +1,8 @@
 //! Reads of single records.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::terms::call;
@@ -85,6 +86,12 @@ impl<'a> BatchGet<'a> {
 call!(BatchGet, send -> Vec<Option<Record>>);
 
 impl Store {
+    /// How long a value may be, in bytes.
+    #[cfg(feature = "server")]
+    pub(crate) fn value_bytes_max(&self) -> usize {
+        self.shared.limits.value_bytes_max()
+    }
+
     async fn read(
         &self,
         key: Key,
@@ -98,33 +105,56 @@ impl Store {
     }
 }
 
-/// Starts all calls, then takes their results in order. The node works on them without being polled, so a wake-up
-/// costs one poll of the call that is waited for, not one of each.
+/// Starts all calls, then takes their results in order.
 async fn all<T>(
     calls: impl Iterator<Item = impl Future<Output = Result<T, Error>>>,
 ) -> Result<Vec<T>, Error> {
+    let mut results = Vec::with_capacity(calls.size_hint().0);
+    let push = |result| {
+        results.push(result);
+        true
+    };
+    each(calls, usize::MAX, push).await?;
+    Ok(results)
+}
+
+/// Has at most so many calls under way, and gives `take` their results in order, as long as it wants more. Says whether it has wanted all. The node works
+/// on calls without their being polled, so a wake-up costs one poll of the call that is waited for, not one of each.
+pub(crate) async fn each<T>(
+    calls: impl Iterator<Item = impl Future<Output = Result<T, Error>>>,
+    at_a_time: usize,
+    mut take: impl FnMut(T) -> bool,
+) -> Result<bool, Error> {
     enum Call<F, T> {
         Under(Pin<Box<F>>),
         Done(Result<T, Error>),
     }
-    let mut started: Vec<_> = calls.map(|call| Call::Under(Box::pin(call))).collect();
-    std::future::poll_fn(|context| {
-        for call in &mut started {
-            if let Call::Under(future) = call
-                && let Poll::Ready(result) = future.as_mut().poll(context)
-            {
-                *call = Call::Done(result);
-            }
+    let mut calls = calls.fuse();
+    let mut started = VecDeque::new();
+    loop {
+        // Not one by one: what is asked for together is answered together.
+        if started.len() <= at_a_time / 2 {
+            let start = |context: &mut Context<'_>| {
+                while started.len() < at_a_time
+                    && let Some(call) = calls.next()
+                {
+                    let mut call = Box::pin(call);
+                    started.push_back(match call.as_mut().poll(context) {
+                        Poll::Ready(result) => Call::Done(result),
+                        Poll::Pending => Call::Under(call),
+                    });
+                }
+                Poll::Ready(())
+            };
+            std::future::poll_fn(start).await;
         }
-        Poll::Ready(())
-    })
-    .await;
-    let mut results = Vec::with_capacity(started.len());
-    for call in started {
-        results.push(match call {
-            Call::Under(future) => future.await?,
-            Call::Done(result) => result?,
-        });
+        let result = match started.pop_front() {
+            Some(Call::Under(call)) => call.await?,
+            Some(Call::Done(result)) => result?,
+            None => return Ok(true),
+        };
+        if !take(result) {
+            return Ok(false);
+        }
     }
-    Ok(results)
 }

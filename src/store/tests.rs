@@ -293,3 +293,36 @@ async fn a_worker_that_ends_by_a_fault_leaves_no_write_that_may_be_applied_as_fa
     assert!(lost <= unknown, "{lost} of {unknown}");
     store.close().await;
 }
+
+/// However many there are, so many are under way at most; and when no more are wanted, no more are begun.
+#[tokio::test]
+async fn calls_are_made_some_at_a_time_and_their_results_come_in_order() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let (begun, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let taken = AtomicUsize::new(0);
+    let call = |number: usize| {
+        let (begun, most, taken) = (&begun, &most, &taken);
+        async move {
+            let under_way = 1 + begun.fetch_add(1, Ordering::Relaxed) - taken.load(Ordering::Relaxed);
+            most.fetch_max(under_way, Ordering::Relaxed);
+            if number % 3 > 0 {
+                tokio::task::yield_now().await;
+            }
+            Ok(number)
+        }
+    };
+    for (at_a_time, wanted) in [(1, 100), (2, 100), (7, 100), (64, 30), (usize::MAX, 100)] {
+        [&begun, &most, &taken].map(|count| count.store(0, Ordering::Relaxed));
+        let mut results = Vec::new();
+        let take = |number| {
+            taken.fetch_add(1, Ordering::Relaxed);
+            results.push(number);
+            results.len() < wanted
+        };
+        let outcome = read::each((0..100).map(call), at_a_time, take).await;
+        assert_eq!(outcome, Ok(wanted > 100));
+        assert_eq!(results, (0..wanted).collect::<Vec<_>>());
+        assert!(most.load(Ordering::Relaxed) <= at_a_time, "{at_a_time} at a time");
+        assert!(begun.load(Ordering::Relaxed) <= wanted.saturating_add(at_a_time));
+    }
+}

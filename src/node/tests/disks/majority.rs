@@ -155,3 +155,59 @@ pub(in crate::node::tests) fn what_others_have_given_up_does_not_come_back() {
         assert_replicas_are_equal(&mut world);
     }
 }
+
+/// The only replica, damaged and given up again and again: what it has is always the log that it went on with, up to the last acknowledged
+/// write, or, right after a loss, up to an earlier one.
+#[test]
+pub(in crate::node::tests) fn the_log_of_an_only_replica_is_one_however_often_its_end_is_given_up() {
+    let (mut losses, mut lost) = (0, 0);
+    for seed in 1..=40 {
+        let mut world = World::of(seed, Shape { nodes: 1, memtable_bytes: 1 << 20, ..Shape::default() });
+        let entities = ["one", "two", "three"];
+        let mut logs: [Vec<String>; 3] = Default::default();
+        for round in 0..8 {
+            for write in 0..world.draw(40) {
+                let (entity, value) = (world.draw(3) as usize, format!("{round}-{write}"));
+                world.put(0, entities[entity], &value).unwrap();
+                logs[entity].push(value);
+                if world.draw(12) == 0 {
+                    world.worker(0).flush_parts();
+                    world.steps(20);
+                }
+            }
+            let entity = entities[world.draw(3) as usize];
+            let bucket = world.route.bucket(entity_hash(entity.as_bytes()));
+            // Damage in the very last commit cannot be told from one that the power has cut.
+            let (applied, back) = (world.worker(0).applied(bucket), 1 + world.draw(12));
+            let slot = Slot(applied.0.saturating_sub(back));
+            let is_damaged = world.worker(0).index.place(bucket, slot).is_some() && world.draw(3) > 0;
+            if is_damaged {
+                crash_and_lose(&mut world, 0, bucket, slot.0);
+            } else {
+                world.crash(0);
+            }
+            world.start(0);
+            world.steps(100);
+            let now = world.now;
+            let given_up = world.worker(0).give_up_lost_votes(now);
+            assert!(is_damaged || given_up == 0, "seed {seed}, round {round}");
+            losses += given_up;
+            heal(&mut world);
+            for (entity, log) in entities.iter().zip(&mut logs) {
+                let found = world.get(0, entity);
+                let known = found
+                    .as_ref()
+                    .map_or(Some(0), |found| Some(1 + log.iter().position(|value| value == found)?));
+                let known =
+                    known.unwrap_or_else(|| panic!("seed {seed}, round {round}: {found:?} of {log:?}"));
+                assert!(
+                    known == log.len() || given_up > 0,
+                    "seed {seed}, round {round}: {found:?} of {log:?}"
+                );
+                lost += log.len() - known;
+                log.truncate(known);
+            }
+        }
+    }
+    assert!(losses > 0 && lost > 0, "{losses} buckets given up, {lost} writes lost");
+}

@@ -237,6 +237,28 @@ fn what_is_lost_is_not_given_up_before_an_admission_is_written() {
     assert_eq!(node.worker.counters().given_up, 1);
 }
 
+/// What the operator has said of one loss is not said of the next.
+#[test]
+fn what_is_lost_later_is_not_given_up_by_itself() {
+    let mut node = Node::learner();
+    for loss in 1..=2 {
+        for from in [2, 3] {
+            let nonce = node.worker.kept.life.id;
+            let answer = Item::FloorAnswer { nonce, buckets: vec![], learning: vec![(BUCKET, Slot(0))] };
+            tell(&mut node.worker, 0, from, &answer);
+        }
+        node.worker.tick(loss * 10_000);
+        assert_eq!(node.worker.counters().given_up, loss - 1);
+        assert_eq!(node.worker.lost_buckets(), [BUCKET]);
+        assert_eq!(node.worker.give_up_lost_votes(loss * 10_000), 1);
+        node.worker.tick(loss * 10_000 + 500);
+        assert_eq!(node.worker.counters().given_up, loss);
+        sync(&mut node.worker, 9);
+        assert!(!node.needs_floor());
+        node.worker.core.forget(BUCKET, &mut node.worker.out);
+    }
+}
+
 #[test]
 fn a_call_of_a_life_that_is_over_is_answered_to_nobody() {
     // The life ends before the answer, with the answer in the turn's frame, or not at all.

@@ -364,6 +364,12 @@ impl Core {
         self.view(bucket).is_some_and(|view| view.needs_floor())
     }
 
+    /// Whether a replica does not vote in its open slot, and no floor is being recorded that would have it vote sooner. Without the others it stays so.
+    #[must_use]
+    pub fn is_silent(&self, bucket: Bucket) -> bool {
+        self.view(bucket).is_some_and(|view| view.is_silent())
+    }
+
     /// Brings replicas into the processor's caches, several at a time: to be called with the buckets of what is about to come in.
     pub fn warm(&self, buckets: impl Iterator<Item = Bucket>) {
         for bucket in buckets {

@@ -14,6 +14,10 @@ impl Replica {
         self.vote == Vote::LearnerOnly && !self.floor_asked
     }
 
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.votes() && !self.floor_asked
+    }
+
     /// A voting member says what it has touched.
     pub(crate) fn floor_answer(
         &mut self,
@@ -50,9 +54,11 @@ impl Replica {
         self.floor_answers[index] = None;
     }
 
-    /// The floor is the slot after the highest that is known to be chosen, by nobody's leave but the operator's.
+    /// The floor is the slot after the highest that is known to be chosen, by nobody's leave but the operator's. Another that it has, and that the
+    /// others cannot bring it to any more, counts no longer.
     pub(crate) fn vote_in_spite_of_loss(&mut self, chosen: Slot, numbers: &mut Numbers, out: &mut Output) {
-        if self.needs_floor() {
+        if self.is_silent() {
+            self.vote = Vote::LearnerOnly;
             let floor = chosen.max(self.chosen).next();
             self.floor_asked = true;
             self.persist(Record::Floor { slot: floor }, Promised::Floor { slot: floor }, numbers, out);

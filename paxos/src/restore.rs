@@ -93,8 +93,8 @@ impl Replay {
         let slot = record.slot();
         match record {
             Record::Floor { .. } => {
-                let earlier = if let Vote::From(floor) = self.restored.vote { floor } else { slot };
-                self.restored.vote = Vote::From(earlier.max(slot));
+                // The last one: it is beyond all votes before it, or what was beyond it was given up.
+                self.restored.vote = Vote::From(slot);
                 self.forgets = None;
             }
             Record::Installed { .. } => self.installed(slot),

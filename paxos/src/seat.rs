@@ -170,6 +170,10 @@ impl View<'_> {
         self.awake.map_or(self.vote == Vote::LearnerOnly, Replica::needs_floor)
     }
 
+    pub(crate) fn is_silent(&self) -> bool {
+        self.awake.map_or(!self.votes(), Replica::is_silent)
+    }
+
     pub(crate) fn may_fast(&self, numbers: &Numbers) -> bool {
         match self.awake {
             Some(replica) => replica.may_fast(numbers),

@@ -68,19 +68,19 @@ pub(super) async fn verify(arguments: VerifyArguments) -> Result<(), Failure> {
 #[command(after_help = "\
 For the day when the disks of more than a minority are gone for good. Such a node says so in its log, and INFO says
 `buckets_lost`. FIRST bring back every disk that can be brought back, and replace the machines that cannot; then run
-this against each node that began with an empty disk.
+this against each node that says so.
 
 In each bucket that a majority has lost, the group goes on after the last slot that the disks that are left know.
 WHAT WAS ACKNOWLEDGED LATER THAN THAT IS GONE, without a trace: a write was acknowledged when a majority had it, and
 that majority may be the disks that are lost. Buckets of which a majority remembers are not touched.
 
-Where a journal was damaged, and not lost whole, WHAT IS WRITTEN AFTERWARDS IS NOT SAFE YET: a later start can bring back
-what was given up in its place. Copy the records out, and begin anew with an empty disk.")]
+A DISK THAT IS AWAY MEANWHILE MUST NOT COME BACK: it may have what is given up, and takes itself for whole. Begin its node
+with an empty directory.")]
 pub(super) struct LoseArguments {
     /// The cluster: a TOML file.
     #[arg(long, value_name = "FILE")]
     topology: PathBuf,
-    /// The node that has lost its disk.
+    /// The node whose buckets are lost.
     #[arg(long, value_name = "ID")]
     node: u16,
     /// The cluster's name, to be typed by who means it.

@@ -414,11 +414,13 @@ impl Worker {
             self.own_buckets().filter(|bucket| !self.core.fresh(*bucket).voting).collect();
         let (learning, below): (Vec<Bucket>, Vec<Bucket>) =
             silent.iter().partition(|bucket| self.core.needs_floor(**bucket));
-        self.note_what_has_no_other_replica(&learning);
+        self.note_what_has_no_other_replica(&silent);
+        // Those that wait for others to decide something, and have waited for long, learn whether they ever will.
+        let asked = if self.nudges.is_stuck() { &silent } else { &learning };
         let peers: Vec<NodeId> = self.peers.iter().filter(|peer| peer.up).map(|peer| peer.node).collect();
         let nonce = self.kept.life.id;
         for peer in &peers {
-            for some in learning.chunks(8192) {
+            for some in asked.chunks(8192) {
                 let buckets =
                     some.iter().copied().filter(|bucket| self.route.holds(*peer, *bucket)).collect();
                 self.say(*peer, &Item::FloorAsk { nonce, buckets });

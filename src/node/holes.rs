@@ -48,6 +48,7 @@ impl Holes {
         for hole in listed.0 {
             holes.of.entry(hole.bucket).or_default().push(hole);
         }
+        holes.of.values_mut().for_each(|of| of.sort_unstable());
         Ok(holes)
     }
 

@@ -1,8 +1,8 @@
 //! When a majority of a bucket's replicas has lost what it promised: noticing it, saying so, and going on only when an operator says
 //! so, knowing what may be gone.
 //!
-//! A learner votes again from a floor that a majority of the group's others, all voting, has told. If too many of the others learn
-//! themselves, there will never be such a floor.
+//! A learner votes again from a floor that a majority of the group's others, all voting, has told, and once they have decided the slots below it.
+//! If too many of the others learn themselves, there will never be such a floor, or nobody to decide them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,7 +11,7 @@ use thermocline_paxos::{Bucket, NodeId, Slot};
 use super::worker::Worker;
 use crate::plant::{self, Plant};
 
-/// What the others have told of the buckets in which this node only learns.
+/// What the others have told of the buckets in which this node does not vote.
 #[derive(Default)]
 pub(super) struct Losses {
     told: HashMap<u32, BTreeMap<NodeId, Told>>,
@@ -30,16 +30,16 @@ struct Told {
 impl Worker {
     /// Another replica says whether it learns a bucket, and how far it is.
     pub(super) fn told_of_learning(&mut self, from: NodeId, bucket: Bucket, learns: bool, chosen: Slot) {
-        if self.core.needs_floor(bucket) {
+        if self.core.is_silent(bucket) {
             self.losses.told.entry(bucket.0).or_default().insert(from, Told { learns, chosen });
         } else {
             self.losses.told.remove(&bucket.0);
         }
     }
 
-    /// A bucket that learns, and has no other replica, is lost: there is nobody to tell a floor.
-    pub(super) fn note_what_has_no_other_replica(&mut self, learning: &[Bucket]) {
-        for bucket in learning.iter().filter(|bucket| self.route.replicas(**bucket).len() == 1) {
+    /// A bucket that does not vote, and has no other replica, is lost: there is nobody to tell a floor, or to decide what is below it.
+    pub(super) fn note_what_has_no_other_replica(&mut self, silent: &[Bucket]) {
+        for bucket in silent.iter().filter(|bucket| self.route.replicas(**bucket).len() == 1) {
             self.losses.told.entry(bucket.0).or_default();
         }
     }
@@ -49,13 +49,13 @@ impl Worker {
         self.losses.told.clear();
     }
 
-    /// Whether so many of the others learn that there will never be a floor.
+    /// Whether so many of the others learn that this replica will never vote again.
     pub(super) fn has_lost_majority(&self, bucket: Bucket) -> bool {
         let others = self.route.replicas(bucket).len() - 1;
         let majority = self.route.replicas(bucket).len() / 2 + 1;
         let Some(told) = self.losses.told.get(&bucket.0) else { return false };
         let learning = told.values().filter(|told| told.learns).count();
-        self.core.needs_floor(bucket) && others - learning < majority
+        self.core.is_silent(bucket) && others - learning < majority
     }
 
     /// The buckets of which a majority of the replicas has lost what it promised.
@@ -85,7 +85,7 @@ impl Worker {
     pub(super) fn look_at_losses(&mut self, now: u64) {
         // Another replica may have brought a floor.
         let core = &self.core;
-        self.losses.giving_up.retain(|bucket| core.needs_floor(Bucket(*bucket)));
+        self.losses.giving_up.retain(|bucket| core.is_silent(Bucket(*bucket)));
         // What votes on while an amnesia is being written down would do so in a life that is accounted for whatever it does.
         if self.losses.told.is_empty() || self.is_admitting() && !plant::on(Plant::GivenUpWhileAdmitting) {
             return;

@@ -52,6 +52,11 @@ impl Nudges {
         self.due = due.into();
     }
 
+    /// Whether none has passed for a while.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.due.is_empty()
     }

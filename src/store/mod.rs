@@ -29,7 +29,7 @@ pub use limits::{
     BATCH_GET_KEYS_MAX, BATCH_MUTATIONS_MAX, DEADLINE_MAX, DEADLINE_MIN, SCAN_BYTES_DEFAULT, SCAN_BYTES_MAX,
     SCAN_RECORDS_DEFAULT, SCAN_RECORDS_MAX,
 };
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", test))]
 pub(crate) use read::each;
 pub use read::{BatchGet, Get};
 pub use scan::{Page, Records, Scan};
@@ -463,12 +463,11 @@ impl Store {
     ///
     /// **Acknowledged writes may be gone afterwards**: in each bucket concerned, everything behind the last slot that the replicas
     /// that are left know. Nothing is done to buckets of which a majority remembers, so that a call too many does no harm. It is to be
-    /// called at each node that has lost its disk, after all nodes that still have theirs are back. A store with one replica whose journal was
-    /// damaged goes on with what is left.
+    /// called at each node that has lost buckets ([`Status::buckets_lost`](crate::Status::buckets_lost)), after all nodes that still have their
+    /// disks are back. A store with one replica whose journal was damaged goes on behind the last write before the damage.
     ///
-    /// **What is written afterwards is not safe yet where a journal was damaged**, and not lost whole: if it still has intact records behind
-    /// the damage, a later start can bring back what was given up in the place of what was written since. Copy the records out, and
-    /// begin a new directory.
+    /// **A disk that is away meanwhile must not come back**: it may have what is given up, and takes itself for whole. Its node is to
+    /// begin with an empty directory.
     ///
     /// Returns how many buckets of this node are concerned.
     ///

@@ -312,14 +312,16 @@ async fn calls_are_made_some_at_a_time_and_their_results_come_in_order() {
         }
     };
     for (at_a_time, wanted) in [(1, 100), (2, 100), (7, 100), (64, 30), (usize::MAX, 100)] {
-        [&begun, &most, &taken].map(|count| count.store(0, Ordering::Relaxed));
+        for count in [&begun, &most, &taken] {
+            count.store(0, Ordering::Relaxed);
+        }
         let mut results = Vec::new();
         let take = |number| {
             taken.fetch_add(1, Ordering::Relaxed);
             results.push(number);
             results.len() < wanted
         };
-        let outcome = read::each((0..100).map(call), at_a_time, take).await;
+        let outcome = each((0..100).map(call), at_a_time, take).await;
         assert_eq!(outcome, Ok(wanted > 100));
         assert_eq!(results, (0..wanted).collect::<Vec<_>>());
         assert!(most.load(Ordering::Relaxed) <= at_a_time, "{at_a_time} at a time");

@@ -17,6 +17,7 @@ use crate::Config;
 use crate::error::Error;
 use crate::key::{Key, Position, Version};
 use crate::node::command::{self, Change, EntryKind};
+use crate::node::holes::Holes;
 use crate::node::identity::{Amnesia, Identity};
 use crate::node::lives::{Life, Lived, Lives, Reach};
 use crate::node::stream::{Commands, StreamPart, Streamed};
@@ -203,22 +204,33 @@ pub fn entry(bytes: &[u8]) {
     }
 }
 
-/// The file that says whose a directory is.
+/// The file that says whose a directory is; and the same bytes as the one that says what of its journal counts for nothing.
 pub fn identity(bytes: &[u8]) {
     let mut right = bytes.to_vec();
     if let Some((head, rest)) = right.split_at_mut_checked(16) {
         head[8..12].copy_from_slice(&(rest.len() as u32).to_le_bytes());
         head[12..].copy_from_slice(&crc32fast::hash(rest).to_le_bytes());
     }
-    for bytes in [bytes, &right] {
+    let mut holes = right.clone();
+    if let Some((magic, _)) = holes.split_at_mut_checked(8) {
+        magic.copy_from_slice(b"TCHOLES1");
+    }
+    let disk_with = |name: &str, bytes: &[u8]| {
         let disk = MemoryDisk::new(1);
-        let written = disk
-            .open(Path::new("identity"), OpenMode::CreateNew)
-            .and_then(|file| file.write_all_at(bytes, 0));
-        assert!(written.is_ok());
+        let file = disk.open(Path::new(name), OpenMode::CreateNew);
+        assert!(file.and_then(|file| file.write_all_at(bytes, 0)).is_ok());
+        disk
+    };
+    for bytes in [bytes, &right] {
+        let disk = disk_with("identity", bytes);
         let Ok(Some(found)) = Identity::read(&disk) else { continue };
         assert!(found.write(&disk).is_ok());
         assert_eq!(Identity::read(&disk), Ok(Some(found)));
+    }
+    let disk = disk_with("holes", &holes);
+    if let Ok(found) = Holes::read(&disk) {
+        assert!(found.write(&disk).is_ok());
+        assert_eq!(Holes::read(&disk), Ok(found));
     }
 }
 

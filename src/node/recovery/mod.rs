@@ -342,6 +342,8 @@ fn begin_life(
     let before = file.read().amnesia;
     let identity = file.update(|identity| {
         identity.lives.begin(life, recovered, &peers.heard_lives());
+        // What comes behind the journal's end is later than the loss, also where an earlier journal reached further.
+        identity.amnesia.behind = identity.amnesia.behind.min(recovered);
         for damage in &found.damage {
             match damage.scope {
                 DamageScope::AllBuckets => identity.amnesia.add_all(),

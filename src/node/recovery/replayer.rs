@@ -163,7 +163,8 @@ impl<'a> Replayer<'a> {
             replay.void(slot, &mut chosen);
         } else if is_of_slot && replay.is_past(slot) {
             // Most of a journal may be kept for peers.
-            return Ok(index.insert(&placed));
+            index.insert(&placed);
+            return Ok(());
         } else {
             let payload = Bytes::copy_from_slice(record.payload);
             let decoded = record_codec::decode(kind, slot, payload).map_err(|error| Error::Corrupt {

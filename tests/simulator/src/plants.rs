@@ -46,8 +46,8 @@ const OF_LOSSES: [Bug; 20] = [
     Bug::Node(NodePlant::InstallingLooksWhole),
 ];
 
-/// Bugs that runs cannot show: their nodes have no addresses, too few starts, and too small buckets; or so seldom that it is not worth the time.
-const NOT_HUNTED: [Bug; 24] = [
+/// Bugs that runs cannot show: their nodes have no addresses, too few starts, too small buckets, and no operator who gives anything up; or so seldom that it is not worth the time.
+const NOT_HUNTED: [Bug; 25] = [
     Bug::Tiers(TiersPlant::PayloadChecksumIgnored),
     Bug::Tiers(TiersPlant::CommitChecksumIgnored),
     Bug::Tiers(TiersPlant::MergedRunsRemovedEarly),
@@ -72,6 +72,7 @@ const NOT_HUNTED: [Bug; 24] = [
     Bug::Node(NodePlant::ExpiredIsThere),
     Bug::Node(NodePlant::AppliedOnce),
     Bug::Node(NodePlant::WantBeginsAnew),
+    Bug::Node(NodePlant::HoleForgotten),
 ];
 
 impl Bug {

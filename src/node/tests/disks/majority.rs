@@ -55,6 +55,56 @@ fn nothing_is_given_up_while_a_majority_remembers() {
     heal(&mut world);
 }
 
+/// One has lost its disk and has floors, but has not passed them yet, when another disk is lost, and the third for good: nobody
+/// could ever decide the slots below.
+#[test]
+pub(in crate::node::tests) fn a_replica_below_its_floor_is_lost_with_the_others_and_given_up_like_them() {
+    for operator in [true, false] {
+        let mut world = World::new(16, 0);
+        fill(&mut world, 40, 120);
+        world.steps(100);
+        world.crash(0);
+        world.wipe(0);
+        world.start(0);
+        world.step_until("all floors are there", |world| {
+            let worker = &world.nodes[0].running.as_ref().unwrap().worker;
+            (0..BUCKETS).map(Bucket).all(|bucket| !worker.core.needs_floor(bucket))
+        });
+        let below = world.worker(0).votes().1;
+        assert!(below > 0);
+        for node in [1, 2] {
+            world.crash(node);
+        }
+        world.wipe(1);
+        world.start(1);
+        world.steps(8_000);
+        assert!(world.worker(0).lost_buckets().len() == below as usize);
+        assert_eq!(world.worker(1).votes().0, 0);
+        let is_well = |world: &World| world.running().all(|running| running.worker.votes().1 == 0);
+        if operator {
+            for node in [0, 1] {
+                let now = world.now;
+                assert!(world.worker(node).give_up_lost_votes(now) >= below);
+            }
+            world.step_until("both vote", is_well);
+            for number in 0..40 {
+                world.put(0, &format!("entity-{number}"), "afterwards").unwrap();
+                assert_eq!(world.get(1, &format!("entity-{number}")), Some("afterwards".to_owned()));
+            }
+            // The floors that count are the last ones.
+            for node in [0, 1] {
+                world.crash(node);
+                world.start(node);
+            }
+            world.step_until("both vote again", is_well);
+            assert_eq!(world.get(0, "entity-7"), Some("afterwards".to_owned()));
+        } else {
+            world.steps(8_000);
+            assert!(!is_well(&world), "by nobody's leave");
+        }
+    }
+}
+
 /// Flips a bit in the journal's record of a slot, once the node is down.
 fn crash_and_lose(world: &mut World, index: usize, bucket: Bucket, slot: u64) {
     let place = world.worker(index).index.place(bucket, Slot(slot)).unwrap();

@@ -138,3 +138,34 @@ pub(in crate::node::tests) fn a_floor_counts_for_the_loss_before_it_and_not_for_
     heal(&mut world);
     assert!(world.worker(0).applied(Bucket(0)) > Slot(0));
 }
+
+/// An admission says up to which place of the journal floors count for nothing. Of a journal that begins anew that says nothing.
+#[test]
+fn floors_in_a_new_journal_count_wherever_those_of_the_old_one_did_not() {
+    let mut world = World::new(18, 0);
+    fill(&mut world, 10, 60);
+    let copy = world.copy(0);
+    fill(&mut world, 10, 60);
+    world.crash(0);
+    assert!(world.put_back(&copy));
+    world.start(0);
+    world.step_until("the amnesia is admitted", |world| world.amnesias(0) == 1);
+    heal(&mut world);
+    world.crash(0);
+    for file in world.files(0, "journal") {
+        Disk::remove(&*world.nodes[0].disk, &file).unwrap();
+    }
+    world.nodes[0].disk.sync_directory(Path::new("journal")).unwrap();
+    world.start(0);
+    assert_eq!(world.worker(0).votes(), (0, BUCKETS), "it has lost all that it promised");
+    heal(&mut world);
+    let reach = world.worker(0).kept.life.synced;
+    world.crash(0);
+    world.start(0);
+    let behind = world.worker(0).kept.identity.read().amnesia.behind;
+    assert!(behind <= reach);
+    let learns = |bucket: &Bucket| world.nodes[0].running.as_ref().unwrap().worker.core.needs_floor(*bucket);
+    assert_eq!((0..BUCKETS).map(Bucket).filter(learns).count(), 0, "behind {behind:?}, of {reach:?}");
+    heal(&mut world);
+    assert_replicas_are_equal(&mut world);
+}

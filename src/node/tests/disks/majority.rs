@@ -106,15 +106,12 @@ pub(in crate::node::tests) fn a_replica_below_its_floor_is_lost_with_the_others_
 }
 
 /// Flips a bit in the journal's record of a slot, once the node is down.
-fn crash_and_lose(world: &mut World, index: usize, bucket: Bucket, slot: u64) {
-    let place = world.worker(index).index.place(bucket, Slot(slot)).unwrap();
-    let files = world.files(index, "journal");
-    let mut segments = files.iter().filter(|file| file.to_string_lossy().contains("segment"));
-    let segment: &Path = segments.next().unwrap();
-    assert!(segments.next().is_none(), "all records are in one segment");
+fn crash_and_lose(world: &mut World, index: usize, bucket: Bucket, slot: Slot) {
+    let place = world.worker(index).index.place(bucket, slot).unwrap();
     world.crash(index);
+    let segment = format!("journal/segment-{:016x}", place.generation.0);
     let offset = u64::from(place.offset + place.length - 1);
-    world.nodes[index].disk.flip_bits(segment, offset, 1).unwrap();
+    world.nodes[index].disk.flip_bits(Path::new(&segment), offset, 1).unwrap();
 }
 
 fn give_up(world: &mut World, index: usize) {
@@ -134,7 +131,7 @@ pub(in crate::node::tests) fn what_was_given_up_does_not_come_back() {
             world.put(0, "entity", &format!("lost-{number}")).unwrap();
         }
         assert_eq!(world.worker(0).applied(bucket), Slot(24));
-        crash_and_lose(&mut world, 0, bucket, torn);
+        crash_and_lose(&mut world, 0, bucket, Slot(torn));
         world.start(0);
         world.steps(100);
         assert_eq!(world.worker(0).votes(), (BUCKETS - 1, 1));
@@ -175,7 +172,7 @@ pub(in crate::node::tests) fn what_others_have_given_up_does_not_come_back() {
             world.crash(node);
             world.wipe(node);
         }
-        crash_and_lose(&mut world, 0, bucket, 5);
+        crash_and_lose(&mut world, 0, bucket, Slot(5));
         (0..3).for_each(|node| world.start(node));
         world.steps(3_000);
         for node in by {
@@ -206,58 +203,74 @@ pub(in crate::node::tests) fn what_others_have_given_up_does_not_come_back() {
     }
 }
 
-/// The only replica, damaged and given up again and again: what it has is always the log that it went on with, up to the last acknowledged
-/// write, or, right after a loss, up to an earlier one.
-#[test]
-pub(in crate::node::tests) fn the_log_of_an_only_replica_is_one_however_often_its_end_is_given_up() {
+/// Damaged and given up again and again: what the replicas have is always the log that they went on with, up to the last acknowledged write, or,
+/// right after a loss, up to an earlier one.
+fn the_log_is_one(nodes: usize, seeds: u64) {
     let (mut losses, mut lost) = (0, 0);
-    for seed in 1..=40 {
-        let mut world = World::of(seed, Shape { nodes: 1, memtable_bytes: 1 << 20, ..Shape::default() });
+    for seed in 1..=seeds {
+        let mut world = World::of(seed, Shape { nodes, memtable_bytes: 1 << 20, ..Shape::default() });
         let entities = ["one", "two", "three"];
         let mut logs: [Vec<String>; 3] = Default::default();
         for round in 0..8 {
             for write in 0..world.draw(40) {
                 let (entity, value) = (world.draw(3) as usize, format!("{round}-{write}"));
-                world.put(0, entities[entity], &value).unwrap();
+                let node = world.draw(nodes as u64) as usize;
+                world.put(node, entities[entity], &value).unwrap();
                 logs[entity].push(value);
                 if world.draw(12) == 0 {
-                    world.worker(0).flush_parts();
+                    world.worker(node).flush_parts();
                     world.steps(20);
                 }
             }
+            world.steps(50);
             let entity = entities[world.draw(3) as usize];
             let bucket = world.route.bucket(entity_hash(entity.as_bytes()));
-            // Damage in the very last commit cannot be told from one that the power has cut.
-            let (applied, back) = (world.worker(0).applied(bucket), 1 + world.draw(12));
-            let slot = Slot(applied.0.saturating_sub(back));
-            let is_damaged = world.worker(0).index.place(bucket, slot).is_some() && world.draw(3) > 0;
-            if is_damaged {
-                crash_and_lose(&mut world, 0, bucket, slot.0);
-            } else {
-                world.crash(0);
+            let mut damaged = 0;
+            for node in 0..nodes {
+                // Damage in the very last commit cannot be told from one that the power has cut.
+                let (applied, back) = (world.worker(node).applied(bucket), 1 + world.draw(12));
+                let slot = Slot(applied.0.saturating_sub(back));
+                if world.worker(node).index.place(bucket, slot).is_some() && world.draw(3) > 0 {
+                    crash_and_lose(&mut world, node, bucket, slot);
+                    damaged += 1;
+                } else {
+                    world.crash(node);
+                }
             }
-            world.start(0);
-            world.steps(100);
-            let now = world.now;
-            let given_up = world.worker(0).give_up_lost_votes(now);
-            assert!(is_damaged || given_up == 0, "seed {seed}, round {round}");
+            (0..nodes).for_each(|node| world.start(node));
+            world.steps(if nodes == 1 { 100 } else { 4_000 });
+            let mut given_up = 0;
+            for node in 0..nodes {
+                let now = world.now;
+                given_up += world.worker(node).give_up_lost_votes(now);
+            }
+            let at = format!("seed {seed}, round {round}, {damaged} damaged");
+            assert!(damaged > nodes / 2 || given_up == 0, "{at}: {given_up} given up");
             losses += given_up;
             heal(&mut world);
             for (entity, log) in entities.iter().zip(&mut logs) {
-                let found = world.get(0, entity);
-                let known = found
-                    .as_ref()
-                    .map_or(Some(0), |found| Some(1 + log.iter().position(|value| value == found)?));
-                let known =
-                    known.unwrap_or_else(|| panic!("seed {seed}, round {round}: {found:?} of {log:?}"));
-                assert!(
-                    known == log.len() || given_up > 0,
-                    "seed {seed}, round {round}: {found:?} of {log:?}"
-                );
+                let found = world.get(world.now as usize % nodes, entity);
+                let place = |found: &String| Some(1 + log.iter().position(|value| value == found)?);
+                let known = found.as_ref().map_or(Some(0), place);
+                let known = known.unwrap_or_else(|| panic!("{at}: {found:?} of {log:?}"));
+                assert!(known == log.len() || given_up > 0, "{at}: {found:?} of {log:?}");
                 lost += log.len() - known;
                 log.truncate(known);
             }
         }
+        if nodes > 1 {
+            assert_replicas_are_equal(&mut world);
+        }
     }
     assert!(losses > 0 && lost > 0, "{losses} buckets given up, {lost} writes lost");
+}
+
+#[test]
+pub(in crate::node::tests) fn the_log_of_an_only_replica_is_one_however_often_its_end_is_given_up() {
+    the_log_is_one(1, 40);
+}
+
+#[test]
+fn the_log_of_three_replicas_is_one_however_often_its_end_is_given_up() {
+    the_log_is_one(3, 20);
 }

@@ -48,6 +48,8 @@ thermocline_tiers::plants! {
     AppliedToHalfACopy,
     /// A copy takes the place of a state that was durable at a later slot.
     InstallsOlder,
+    /// Where a bucket goes on without what was given up, reads are served before its first slot is decided.
+    ServedBeforeGoingOn,
     /// A start does not know which records of its journal an earlier one could not use.
     HoleForgotten,
     /// It is joined also where records were lost that may have been written over it.

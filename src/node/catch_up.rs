@@ -553,7 +553,7 @@ impl Worker {
     }
 
     /// Has the open slot decided, and asks again should a question or an answer be lost.
-    fn finish_slot(&mut self, now: u64, bucket: Bucket) {
+    pub(in crate::node) fn finish_slot(&mut self, now: u64, bucket: Bucket) {
         self.core.propose_no_op(bucket, &mut self.out);
         if self.core.status(bucket).proposing {
             self.resend_later(now, bucket);

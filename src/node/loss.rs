@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use thermocline_paxos::{Bucket, NodeId, Slot};
+use thermocline_paxos::{Bucket, Freshness, NodeId, Slot};
 
 use super::worker::Worker;
 use crate::plant::{self, Plant};
@@ -17,6 +17,8 @@ pub(super) struct Losses {
     told: HashMap<u32, BTreeMap<NodeId, Told>>,
     /// What the operator has given up, and is still to be gone on with. What is lost later he knows nothing of.
     giving_up: BTreeSet<u32>,
+    /// What was given up in this start, and in which slot each goes on, until that is decided.
+    anew: HashMap<u32, Slot>,
     /// Whether the log has it.
     logged: bool,
 }
@@ -81,10 +83,28 @@ impl Worker {
         lost.len() as u32
     }
 
+    /// Whether that bucket goes on in that slot, because what was behind it is given up.
+    pub(super) fn is_anew(&self, bucket: Bucket, slot: Slot) -> bool {
+        self.losses.anew.get(&bucket.0) == Some(&slot) && !plant::on(Plant::ServedBeforeGoingOn)
+    }
+
+    /// What this replica knows of a bucket, for reads. In the slot in which a bucket goes on, one that has lost nothing may have accepted what
+    /// the lost ones had chosen. A read without it must not be served and then one with it: so none is before that slot is decided, one
+    /// way or the other.
+    pub(super) fn freshness(&self, bucket: Bucket) -> Freshness {
+        let fresh = self.core.fresh(bucket);
+        if self.losses.anew.is_empty() {
+            return fresh;
+        }
+        let may_be_decided = self.is_anew(bucket, fresh.chosen.next());
+        Freshness { accepted_next: fresh.accepted_next || may_be_decided, ..fresh }
+    }
+
     /// Looks at what was told: warns, and does what the operator wants where all that can be known is known.
     pub(super) fn look_at_losses(&mut self, now: u64) {
         // Another replica may have brought a floor.
         let core = &self.core;
+        self.losses.anew.retain(|bucket, slot| core.status(Bucket(*bucket)).chosen < *slot);
         self.losses.giving_up.retain(|bucket| core.is_silent(Bucket(*bucket)));
         // What votes on while an amnesia is being written down would do so in a life that is accounted for whatever it does.
         if self.losses.told.is_empty() || self.is_admitting() && !plant::on(Plant::GivenUpWhileAdmitting) {
@@ -120,6 +140,8 @@ impl Worker {
                 continue;
             }
             self.counters.given_up += 1;
+            let goes_on = furthest.max(self.core.status(bucket).chosen).next();
+            self.losses.anew.insert(bucket.0, goes_on);
             self.core.vote_in_spite_of_loss(bucket, furthest, &mut self.out);
             self.losses.told.remove(&bucket.0);
             self.losses.giving_up.remove(&bucket.0);

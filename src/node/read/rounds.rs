@@ -110,7 +110,7 @@ impl Worker {
                     Some(question) if question.bucket == *bucket => question.reads.push(*key),
                     _ if full => break,
                     _ => {
-                        let fresh = self.core.fresh(*bucket);
+                        let fresh = self.freshness(*bucket);
                         let replicas = self.route.replicas(*bucket);
                         let quorum = ReadQuorum::new(replicas, self.settings.me, fresh);
                         questions.push(Question {
@@ -217,7 +217,7 @@ impl Worker {
             // What this worker does not hold is named, so that silence is not taken for an answer.
             mine |= self.owns(*bucket);
             let fresh = if self.founded && self.owns(*bucket) {
-                self.core.fresh(*bucket)
+                self.freshness(*bucket)
             } else {
                 Freshness { chosen: Slot(0), accepted_next: false, voting: false }
             };

@@ -103,6 +103,14 @@ fn what_is_given_up_and_comes_back_is_noticed() {
             Plant::HoleForgotten,
             disks::majority::the_log_of_an_only_replica_is_one_however_often_its_end_is_given_up,
         ),
+        (
+            Plant::HoleForgotten,
+            disks::majority::the_log_of_three_replicas_is_one_however_often_its_end_is_given_up,
+        ),
+        (
+            Plant::ServedBeforeGoingOn,
+            disks::majority::no_read_is_served_before_the_slot_is_decided_in_which_a_log_goes_on,
+        ),
     ]);
 }
 

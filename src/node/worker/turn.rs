@@ -141,6 +141,9 @@ impl Worker {
             Event::VotingFrom { bucket, slot } => {
                 self.counters.voting_again += 1;
                 tracing::debug!(bucket = bucket.0, slot = slot.0, "votes again");
+                if self.is_anew(bucket, slot) {
+                    self.finish_slot(now, bucket);
+                }
             }
         }
     }

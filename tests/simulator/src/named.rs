@@ -95,7 +95,9 @@ const fn of_node(bug: NodePlant) -> Option<Test> {
         NodePlant::BootRepeated => nodes("a_boot_that_repeats_is_noticed"),
         NodePlant::AnyLifeHeard => nodes("a_node_that_hears_any_life_is_noticed"),
         NodePlant::LearnerAnswersFloor => nodes("a_learner_that_answers_for_a_floor_is_noticed"),
-        NodePlant::HoleForgotten => nodes("what_is_given_up_and_comes_back_is_noticed"),
+        NodePlant::HoleForgotten | NodePlant::ServedBeforeGoingOn => {
+            nodes("what_is_given_up_and_comes_back_is_noticed")
+        }
         NodePlant::InstallingLooksWhole => nodes("a_bucket_that_looks_whole_too_early_is_noticed"),
         NodePlant::WipedBeforeRecorded => {
             nodes("a_bucket_that_is_wiped_before_the_journal_says_so_is_noticed")

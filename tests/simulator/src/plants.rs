@@ -47,7 +47,7 @@ const OF_LOSSES: [Bug; 20] = [
 ];
 
 /// Bugs that runs cannot show: their nodes have no addresses, too few starts, too small buckets, and no operator who gives anything up; or so seldom that it is not worth the time.
-const NOT_HUNTED: [Bug; 25] = [
+const NOT_HUNTED: [Bug; 26] = [
     Bug::Tiers(TiersPlant::PayloadChecksumIgnored),
     Bug::Tiers(TiersPlant::CommitChecksumIgnored),
     Bug::Tiers(TiersPlant::MergedRunsRemovedEarly),
@@ -73,6 +73,7 @@ const NOT_HUNTED: [Bug; 25] = [
     Bug::Node(NodePlant::AppliedOnce),
     Bug::Node(NodePlant::WantBeginsAnew),
     Bug::Node(NodePlant::HoleForgotten),
+    Bug::Node(NodePlant::ServedBeforeGoingOn),
 ];
 
 impl Bug {

@@ -2,8 +2,8 @@
 //!
 //! A record that is out of place ([`Replay`](thermocline_paxos::Replay)) says nothing of a slot that is known. The replica goes on without it: it
 //! learns the slots from the others, or, where a majority has lost them and an operator has given them up, decides them anew. Then the
-//! state comes further, and the start after that would find the same record in order. So each start writes down, before the node takes part in
-//! anything, which records it has found out of place, in a small file that is there only where there are any.
+//! state comes further, and the start after that would find the same record in order. Or what one start could not read the next one can. So each
+//! start writes down, before the node takes part in anything, what it could not use, in a small file that is there only where there is any.
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -73,9 +73,9 @@ impl Holes {
         self.of.get(&bucket.0).is_some_and(|of| of.iter().any(covers))
     }
 
-    /// A record is out of place there: of what was recorded until then, slots above `above` count for nothing.
-    pub(crate) fn note(&mut self, bucket: Bucket, above: Slot, position: Position) {
-        let (above, until) = (above.0, Reach::to(position));
+    /// Of what was recorded until there, slots above `above` count for nothing.
+    pub(crate) fn note(&mut self, bucket: Bucket, above: Slot, until: Reach) {
+        let above = above.0;
         let of = self.of.entry(bucket.0).or_default();
         match of.iter_mut().find(|hole| hole.above == above) {
             Some(hole) => hole.until = hole.until.max(until),
@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn what_was_out_of_place_is_covered_and_what_came_later_is_not() {
         let mut holes = Holes::default();
-        holes.note(Bucket(7), Slot(3), at(2, 100));
-        holes.note(Bucket(7), Slot(3), at(2, 300));
-        holes.note(Bucket(7), Slot(9), at(4, 50));
+        holes.note(Bucket(7), Slot(3), reach(2, 100));
+        holes.note(Bucket(7), Slot(3), reach(2, 300));
+        holes.note(Bucket(7), Slot(9), reach(4, 50));
         for (slot, generation, offset, covered) in [
             (3, 2, 100, false),
             (4, 1, 900, true),
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(Holes::read(&disk).unwrap(), Holes::default());
         let mut holes = Holes::default();
         for bucket in [9, 2, 5] {
-            holes.note(Bucket(bucket), Slot(3), at(2, 100));
+            holes.note(Bucket(bucket), Slot(3), reach(2, 100));
         }
         holes.write(&disk).unwrap();
         assert_eq!(Holes::read(&disk).unwrap(), holes);
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn what_is_written_behind_the_end_that_was_found_is_never_covered() {
         let mut holes = Holes::default();
-        holes.note(Bucket(1), Slot(3), at(2, 300));
-        holes.note(Bucket(2), Slot(3), at(5, 300));
+        holes.note(Bucket(1), Slot(3), reach(2, 300));
+        holes.note(Bucket(2), Slot(3), reach(5, 300));
         let mut cut = holes.clone();
         cut.trim(2, reach(4, 700));
         assert!(cut.cover(Bucket(2), Slot(4), at(4, 700)) && !cut.cover(Bucket(2), Slot(4), at(4, 701)));

@@ -159,6 +159,16 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
     let recovered = reach(&found);
+    for bucket in (0..plan.route.buckets()).map(Bucket).filter(|_| !found.damage.is_empty()) {
+        // What cannot be read now may be some other time, when it is not the last word any more.
+        if has_lost(&found, bucket, floors.get(&bucket.0)) {
+            let is_only = plan.route.replicas(bucket).len() == 1;
+            let replay = replicas.get(&bucket.0).cloned();
+            let replay =
+                replay.unwrap_or_else(|| begun(&parts[dealing.part(bucket) as usize], bucket, is_only));
+            holes.note(bucket, replay.reached(), recovered);
+        }
+    }
     let oldest = found.segments.iter().map(|segment| segment.generation.0).min();
     holes.trim(oldest.unwrap_or_default(), recovered);
     if holes != known {
@@ -222,8 +232,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             if identity.amnesia.concerns(bucket.0) && !matches!(restored.vote, Vote::From(_)) {
                 restored.vote = Vote::LearnerOnly;
             }
-            let mut damages = found.damage.iter().filter(|damage| concerns(damage, bucket));
-            if damages.any(|damage| !floors.get(&bucket.0).is_some_and(|floor| is_behind(*floor, damage))) {
+            if has_lost(&found, bucket, floors.get(&bucket.0)) {
                 // What was lost may be votes above the floor.
                 restored.vote = Vote::LearnerOnly;
             }
@@ -366,6 +375,16 @@ fn begin_life(
         );
     }
     Ok(identity)
+}
+
+/// Whether records of a bucket may be lost, and the last vote floor does not make up for it.
+fn has_lost(
+    found: &thermocline_tiers::hot::journal::Recovered,
+    bucket: Bucket,
+    floor: Option<&Position>,
+) -> bool {
+    let mut damages = found.damage.iter().filter(|damage| concerns(damage, bucket));
+    damages.any(|damage| !floor.is_some_and(|floor| is_behind(*floor, damage)))
 }
 
 fn concerns(damage: &Damage, bucket: Bucket) -> bool {

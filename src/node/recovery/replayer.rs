@@ -173,7 +173,7 @@ impl<'a> Replayer<'a> {
             if replay.record(decoded, &mut chosen) {
                 index.insert(&placed);
             } else {
-                self.holes.note(bucket, replay.chosen(), position);
+                self.holes.note(bucket, replay.reached(), Reach::to(position));
             }
         }
         let mut decisions = Vec::new();

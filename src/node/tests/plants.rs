@@ -101,6 +101,10 @@ fn what_is_given_up_and_comes_back_is_noticed() {
         (Plant::HoleForgotten, disks::majority::what_others_have_given_up_does_not_come_back),
         (
             Plant::HoleForgotten,
+            disks::majority::what_can_be_read_again_after_it_was_given_up_does_not_come_back,
+        ),
+        (
+            Plant::HoleForgotten,
             disks::majority::the_log_of_an_only_replica_is_one_however_often_its_end_is_given_up,
         ),
         (

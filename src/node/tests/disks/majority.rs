@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use thermocline_paxos::{Bucket, Slot};
+use thermocline_tiers::hot::journal::Position;
 
 use super::{assert_replicas_are_equal, fill, heal};
 use crate::node::entity_hash;
@@ -109,8 +110,13 @@ pub(in crate::node::tests) fn a_replica_below_its_floor_is_lost_with_the_others_
 fn crash_and_lose(world: &mut World, index: usize, bucket: Bucket, slot: Slot) {
     let place = world.worker(index).index.place(bucket, slot).unwrap();
     world.crash(index);
-    let segment = format!("journal/segment-{:016x}", place.generation.0);
-    let offset = u64::from(place.offset + place.length - 1);
+    flip(world, index, place);
+}
+
+/// Makes a record unreadable, or readable again.
+fn flip(world: &World, index: usize, record: Position) {
+    let segment = format!("journal/segment-{:016x}", record.generation.0);
+    let offset = u64::from(record.offset + record.length - 1);
     world.nodes[index].disk.flip_bits(Path::new(&segment), offset, 1).unwrap();
 }
 
@@ -153,6 +159,43 @@ pub(in crate::node::tests) fn what_was_given_up_does_not_come_back() {
             let expected = Some(format!("new-{}", 7 + start));
             assert_eq!(world.get(0, "entity"), expected, "written after {written_after}, start {start}");
             world.put(0, "entity", &format!("new-{}", 8 + start)).unwrap();
+        }
+    }
+}
+
+/// The last records of a bucket cannot be read, and are given up; later they can be read again.
+#[test]
+pub(in crate::node::tests) fn what_can_be_read_again_after_it_was_given_up_does_not_come_back() {
+    for written_after in 1..=3 {
+        let mut world = World::of(19, Shape { nodes: 1, memtable_bytes: 1 << 20, ..Shape::default() });
+        let bucket = world.route.bucket(entity_hash(b"entity"));
+        for number in 1..=10 {
+            world.put(0, "entity", &format!("lost-{number}")).unwrap();
+        }
+        world.put(0, "another", "value").unwrap();
+        let places = [7, 8, 9, 10].map(|slot| world.worker(0).index.place(bucket, Slot(slot)).unwrap());
+        world.crash(0);
+        places.iter().for_each(|place| flip(&world, 0, *place));
+        world.start(0);
+        world.steps(100);
+        give_up(&mut world, 0);
+        heal(&mut world);
+        assert_eq!(world.get(0, "entity"), Some("lost-6".to_owned()));
+        for number in 1..=3 {
+            world.put(0, "entity", &format!("new-{number}")).unwrap();
+            if number == written_after {
+                world.worker(0).flush_parts();
+                world.steps(20);
+            }
+        }
+        world.crash(0);
+        places.iter().for_each(|place| flip(&world, 0, *place));
+        for _ in 0..2 {
+            world.start(0);
+            heal(&mut world);
+            assert_eq!(world.get(0, "entity"), Some("new-3".to_owned()), "written after {written_after}");
+            assert_eq!(world.get(0, "another"), Some("value".to_owned()));
+            world.crash(0);
         }
     }
 }

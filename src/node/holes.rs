@@ -4,8 +4,14 @@
 //! learns the slots from the others, or, where a majority has lost them and an operator has given them up, decides them anew. Then the
 //! state comes further, and the start after that would find the same record in order. Or what one start could not read the next one can. So each
 //! start writes down, before the node takes part in anything, what it could not use, in a small file that is there only where there is any.
+//!
+//! With no other replica nobody goes on before an operator gives up what is lost. Until then it may still be read one day, and all of it counts;
+//! so there it is written down when it is given up, and not before.
+
+use std::sync::Arc;
 
 use hashbrown::HashMap;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thermocline_paxos::{Bucket, Slot};
 use thermocline_tiers::disk::Disk;
@@ -90,6 +96,62 @@ impl Holes {
             of.retain(|hole| hole.until.generation >= oldest);
             !of.is_empty()
         });
+    }
+}
+
+impl Holes {
+    /// Takes out what is not `known` of buckets for which it is to wait.
+    pub(crate) fn split_off(&mut self, known: &Self, waits: impl Fn(Bucket) -> bool) -> Self {
+        let mut waiting = Self::default();
+        for (bucket, of) in
+            self.of.extract_if(|bucket, of| waits(Bucket(*bucket)) && known.of.get(bucket) != Some(of))
+        {
+            waiting.of.insert(bucket, of);
+        }
+        for bucket in waiting.of.keys() {
+            if let Some(of) = known.of.get(bucket) {
+                self.of.insert(*bucket, of.clone());
+            }
+        }
+        waiting
+    }
+}
+
+/// The file of a running node, for all that change it.
+pub(crate) struct HolesFile {
+    disk: Arc<dyn Disk>,
+    /// What is in the file, and what waits to be given up.
+    holes: Mutex<(Holes, Holes)>,
+}
+
+impl HolesFile {
+    pub(crate) fn new(disk: Arc<dyn Disk>, written: Holes, waiting: Holes) -> Arc<Self> {
+        Arc::new(Self { disk, holes: Mutex::new((written, waiting)) })
+    }
+
+    /// What is lost of these buckets is given up, durably: what waits for that counts for nothing from here on, and of all that the journal has,
+    /// read or not, as far as it reaches now, the slots above the one given with each. The lock is held while the disk works, and taken by nobody in a hurry.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; then nothing is given up.
+    pub(crate) fn give_up(
+        &self,
+        buckets: impl Iterator<Item = (Bucket, Slot)>,
+        reach: Reach,
+    ) -> Result<(), Error> {
+        let mut holes = self.holes.lock();
+        let (mut written, mut waiting) = holes.clone();
+        for (bucket, above) in buckets {
+            if let Some(of) = waiting.of.remove(&bucket.0) {
+                written.of.insert(bucket.0, of);
+            }
+            written.note(bucket, above, reach);
+        }
+        if written != holes.0 {
+            written.write(&*self.disk)?;
+            *holes = (written, waiting);
+        }
+        Ok(())
     }
 }
 

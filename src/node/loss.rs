@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use thermocline_paxos::{Bucket, Freshness, NodeId, Slot};
+use thermocline_paxos::{Bucket, Freshness, NodeId, Slot, Status};
 
 use super::worker::Worker;
 use crate::plant::{self, Plant};
@@ -122,6 +122,7 @@ impl Worker {
                  read. Bring back a disk that was not lost; or, if there is none, see `thermocline lose-acknowledged-writes --help`"
             );
         }
+        let mut known = Vec::new();
         for bucket in lost {
             if !self.losses.giving_up.contains(&bucket.0) {
                 continue;
@@ -139,6 +140,17 @@ impl Worker {
                 }
                 continue;
             }
+            known.push((bucket, furthest));
+        }
+        let given_up = known.iter().map(|(bucket, _)| {
+            let Status { chosen, accepted, .. } = self.core.status(*bucket);
+            (*bucket, if accepted.is_some() { chosen.next() } else { chosen })
+        });
+        if let Err(error) = self.kept.holes.give_up(given_up, self.kept.life.synced) {
+            tracing::error!(%error, "what is given up could not be written down; it is tried again");
+            return;
+        }
+        for (bucket, furthest) in known {
             self.counters.given_up += 1;
             let goes_on = furthest.max(self.core.status(bucket).chosen).next();
             self.losses.anew.insert(bucket.0, goes_on);

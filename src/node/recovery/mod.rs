@@ -20,7 +20,7 @@ use thermocline_tiers::hot::state::{Part, StateConfig};
 use self::replayer::{Replayed, Replayer, applied, begun};
 use super::admission::Admission;
 use super::effects::Effects;
-use super::holes::Holes;
+use super::holes::{Holes, HolesFile};
 use super::identity::{Identity, IdentityFile};
 use super::journal_index::{History, JournalIndex};
 use super::lives::Reach;
@@ -159,21 +159,22 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
     let recovered = reach(&found);
-    for bucket in (0..plan.route.buckets()).map(Bucket).filter(|_| !found.damage.is_empty()) {
-        // What cannot be read now may be some other time, when it is not the last word any more.
-        if has_lost(&found, bucket, floors.get(&bucket.0)) {
-            let is_only = plan.route.replicas(bucket).len() == 1;
-            let replay = replicas.get(&bucket.0).cloned();
-            let replay =
-                replay.unwrap_or_else(|| begun(&parts[dealing.part(bucket) as usize], bucket, is_only));
-            holes.note(bucket, replay.reached(), recovered);
+    let is_only = |bucket: Bucket| plan.route.replicas(bucket).len() == 1;
+    let oldest = found.segments.iter().map(|segment| segment.generation.0).min().unwrap_or_default();
+    let mut kept_holes = known.clone();
+    kept_holes.trim(oldest, recovered);
+    holes.trim(oldest, recovered);
+    let waiting = holes.split_off(&kept_holes, is_only);
+    if holes != known {
+        match holes.write(disk) {
+            // The peers go on without this node's votes, and mostly with the same log.
+            Err(error @ Error::Storage { kind: StorageKind::Full, .. }) => {
+                tracing::error!(%error, "the disk is full: which records were lost could not be written down");
+            }
+            written => written?,
         }
     }
-    let oldest = found.segments.iter().map(|segment| segment.generation.0).min();
-    holes.trim(oldest.unwrap_or_default(), recovered);
-    if holes != known {
-        holes.write(disk)?;
-    }
+    let holes_file = HolesFile::new(plan.disk.clone(), holes.clone(), waiting);
     let history = history(&journal, &found, dealing, holes, &mut indexes);
     let drawn = plan.clients.first().copied().unwrap_or_default();
     let identity = begin_life(&file, &found, &plan.route, (drawn.max(1), recovered), &peers)?;
@@ -188,7 +189,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     let life = identity.lives.life(identity.disk, recovered);
     let lives = Arc::new(identity.lives.clone());
     let admission = Admission::new(dealing.workers);
-    let kept = Kept { life, lives, identity: file.clone(), peers: peers.clone(), admission };
+    let kept =
+        Kept { life, lives, identity: file.clone(), peers: peers.clone(), holes: holes_file, admission };
     let founded = identity.founding.is_some();
     // Buckets that have forgotten votes, of which nothing else would tell at a later start.
     let mut forgetful = Vec::new();

@@ -35,6 +35,7 @@ use super::catch_up::{FETCHES_MAX, Lack};
 use super::copies::Copies;
 use super::counters::Counters;
 use super::effects::{Effects, Peer};
+use super::holes::HolesFile;
 use super::identity::IdentityFile;
 use super::journal_index::JournalIndex;
 use super::lives::{Life, Lives};
@@ -122,6 +123,7 @@ pub(crate) struct Kept {
     pub(crate) lives: Arc<Lives>,
     pub(crate) identity: Arc<IdentityFile>,
     pub(crate) peers: Arc<PeerFile>,
+    pub(crate) holes: Arc<HolesFile>,
     pub(crate) admission: Arc<Admission>,
 }
 

@@ -163,6 +163,32 @@ pub(in crate::node::tests) fn what_was_given_up_does_not_come_back() {
     }
 }
 
+/// As long as nobody has given anything up, what can be read again is there again.
+#[test]
+pub(in crate::node::tests) fn an_only_replica_that_can_read_everything_again_has_lost_nothing() {
+    let mut world = World::of(20, Shape { nodes: 1, memtable_bytes: 1 << 20, ..Shape::default() });
+    let bucket = world.route.bucket(entity_hash(b"entity"));
+    for number in 1..=10 {
+        world.put(0, "entity", &format!("value-{number}")).unwrap();
+    }
+    let place = world.worker(0).index.place(bucket, Slot(5)).unwrap();
+    world.crash(0);
+    flip(&world, 0, place);
+    for _ in 0..2 {
+        world.start(0);
+        world.steps(100);
+        assert_eq!(world.worker(0).lost_buckets(), [bucket]);
+        world.crash(0);
+    }
+    flip(&world, 0, place);
+    world.start(0);
+    world.steps(100);
+    // It cannot know that it has forgotten nothing.
+    give_up(&mut world, 0);
+    heal(&mut world);
+    assert_eq!(world.get(0, "entity"), Some("value-10".to_owned()));
+}
+
 /// The last records of a bucket cannot be read, and are given up; later they can be read again.
 #[test]
 pub(in crate::node::tests) fn what_can_be_read_again_after_it_was_given_up_does_not_come_back() {

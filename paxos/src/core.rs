@@ -260,10 +260,11 @@ impl Core {
         }
     }
 
-    /// The operator gives up what a majority has lost: a learner-only replica votes at once, from the slot after the highest that
-    /// it, or whoever could still be asked (`chosen`), knows to be chosen. **Breaks I6: acknowledged commands may be decided anew.**
-    pub fn vote_in_spite_of_loss(&mut self, bucket: Bucket, chosen: Slot, out: &mut Output) {
-        self.with(bucket, |replica, numbers| replica.vote_in_spite_of_loss(chosen, numbers, out));
+    /// The operator gives up what a majority has lost: a replica that [is silent](Self::is_silent) votes at once, from the slot after the highest
+    /// that it, or whoever could still be asked (`chosen`), knows to be chosen. Says which one that is, unless the replica votes already.
+    /// **Breaks I6: acknowledged commands may be decided anew.**
+    pub fn vote_in_spite_of_loss(&mut self, bucket: Bucket, chosen: Slot, out: &mut Output) -> Option<Slot> {
+        self.with(bucket, |replica, numbers| replica.vote_in_spite_of_loss(chosen, numbers, out))?
     }
 
     /// The driver's timer: goes on after a backoff; otherwise tells the open slot's record to whoever is not known to have it.

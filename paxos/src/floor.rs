@@ -56,13 +56,20 @@ impl Replica {
 
     /// The floor is the slot after the highest that is known to be chosen, by nobody's leave but the operator's. Another that it has, and that the
     /// others cannot bring it to any more, counts no longer.
-    pub(crate) fn vote_in_spite_of_loss(&mut self, chosen: Slot, numbers: &mut Numbers, out: &mut Output) {
-        if self.is_silent() {
-            self.vote = Vote::LearnerOnly;
-            let floor = chosen.max(self.chosen).next();
-            self.floor_asked = true;
-            self.persist(Record::Floor { slot: floor }, Promised::Floor { slot: floor }, numbers, out);
+    pub(crate) fn vote_in_spite_of_loss(
+        &mut self,
+        chosen: Slot,
+        numbers: &mut Numbers,
+        out: &mut Output,
+    ) -> Option<Slot> {
+        if !self.is_silent() {
+            return None;
         }
+        self.vote = Vote::LearnerOnly;
+        let floor = chosen.max(self.chosen).next();
+        self.floor_asked = true;
+        self.persist(Record::Floor { slot: floor }, Promised::Floor { slot: floor }, numbers, out);
+        Some(floor)
     }
 
     pub(crate) fn floor_synced(&mut self, floor: Slot, out: &mut Output) {

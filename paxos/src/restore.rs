@@ -72,12 +72,10 @@ impl Replay {
         Self { is_only: true, ..self }
     }
 
-    /// The highest slot of which something was found that counts: what is chosen there, or what was accepted. Should that be chosen, it is not
-    /// recorded again.
+    /// The highest slot that is known to be chosen so far.
     #[must_use]
-    pub fn reached(&self) -> Slot {
-        let Restored { chosen, ref accepted, .. } = self.restored;
-        if accepted.is_some() { chosen.next() } else { chosen }
+    pub fn chosen(&self) -> Slot {
+        self.restored.chosen
     }
 
     /// Whether what was promised, accepted or chosen in this slot says nothing more: such a record need not be given to
@@ -90,7 +88,7 @@ impl Replay {
     /// Takes the next record. Adds to `chosen` the commands that are certain now, in the order of their slots.
     ///
     /// Says whether it is in place. If it is not, then neither it nor what was recorded before it of slots above
-    /// [`reached`](Replay::reached) counts for anything from here on.
+    /// [`chosen`](Replay::chosen) counts for anything from here on.
     pub fn record(&mut self, record: Record, chosen: &mut alloc::vec::Vec<(Slot, Command)>) -> bool {
         let slot = record.slot();
         match record {

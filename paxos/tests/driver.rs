@@ -96,20 +96,20 @@ fn an_answer_of_who_has_forgotten_since_makes_no_floor() {
 fn an_operator_lets_a_learner_vote_from_the_slot_after_the_highest_that_is_known() {
     for (chosen, known, floor) in [(3, 5, 6), (5, 3, 6), (4, 4, 5)] {
         let mut core = learner(chosen);
-        let out = told(|out| core.vote_in_spite_of_loss(BUCKET, Slot(known), out));
+        let out =
+            told(|out| assert_eq!(core.vote_in_spite_of_loss(BUCKET, Slot(known), out), Some(Slot(floor))));
         assert_eq!(records(&out), [&Record::Floor { slot: Slot(floor) }]);
         assert_eq!(core.status(BUCKET).vote, Vote::LearnerOnly, "not before it is synced");
-        assert!(told(|out| core.vote_in_spite_of_loss(BUCKET, Slot(90), out)).is_empty(), "once");
+        let again = told(|out| assert_eq!(core.vote_in_spite_of_loss(BUCKET, Slot(90), out), None));
+        assert!(again.is_empty(), "once");
         let synced = told(|synced| core.persisted(out.persist[0].ticket, synced));
         assert_eq!(synced.events, [Event::VotingFrom { bucket: BUCKET, slot: Slot(floor) }]);
         assert_eq!(core.status(BUCKET).vote, Vote::From(Slot(floor)));
         assert_eq!(core.fresh(BUCKET).voting, floor == chosen + 1);
     }
     let mut voter = founder();
-    assert!(
-        told(|out| voter.vote_in_spite_of_loss(BUCKET, Slot(5), out)).is_empty(),
-        "who votes has nothing to give up"
-    );
+    let out = told(|out| assert_eq!(voter.vote_in_spite_of_loss(BUCKET, Slot(5), out), None));
+    assert!(out.is_empty(), "who votes has nothing to give up");
 }
 
 /// What a core says of a replica that rests is what it says of one that does not.

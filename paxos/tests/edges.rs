@@ -92,7 +92,7 @@ fn what_was_out_of_place_once_is_void_wherever_a_later_start_begins() {
     }
     assert!(!first.record(accept(6, node(1)), &mut chosen) && !in_place(&mut first, accept(7, node(1))));
     let slots: Vec<u64> = chosen.iter().map(|(slot, _)| slot.0).collect();
-    assert_eq!((slots, first.reached()), (vec![1, 2, 3, 4], Slot(4)), "what it accepted is chosen");
+    assert_eq!((slots, first.chosen()), (vec![1, 2, 3, 4], Slot(4)), "what it accepted is chosen");
     assert_eq!(first.finish().vote, Vote::LearnerOnly);
     for begins in 0..=7 {
         let mut later = Replay::new(Slot(begins)).of_only_replica();
@@ -104,7 +104,7 @@ fn what_was_out_of_place_once_is_void_wherever_a_later_start_begins() {
         later.void(Slot(7), &mut chosen);
         let forgets = begins < 7;
         assert_eq!(later.clone().finish().vote == Vote::LearnerOnly, forgets, "from {begins}");
-        assert_eq!(later.reached(), Slot(begins.max(4)));
+        assert_eq!(later.chosen(), Slot(begins.max(4)));
         later.record(Record::Floor { slot: Slot(5) }, &mut chosen);
         for record in log(5..=8, 2) {
             assert!(later.record(record, &mut chosen));
@@ -129,7 +129,7 @@ fn what_is_void_proves_what_it_proved() {
     {
         assert_eq!(first.record(record, &mut chosen), in_place);
     }
-    assert_eq!((chosen.len(), first.reached()), (1, Slot(1)));
+    assert_eq!((chosen.len(), first.chosen()), (1, Slot(1)));
     // The record of slot 2 was in place until one came that was not; it proves slot 1.
     let mut later = Replay::new(Slot(0));
     let mut chosen = vec![];
@@ -144,7 +144,7 @@ fn what_is_void_proves_what_it_proved() {
     let mut later = Replay::new(Slot(0));
     later.record(Record::Installed { slot: Slot(9) }, &mut vec![]);
     later.void(Slot(12), &mut vec![]);
-    assert_eq!((later.reached(), later.finish().vote), (Slot(9), Vote::LearnerOnly));
+    assert_eq!((later.chosen(), later.finish().vote), (Slot(9), Vote::LearnerOnly));
 }
 
 /// The state through slot 9 came whole, and did not last. It is as if it had not come, until the replica has recorded something behind it: then

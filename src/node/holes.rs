@@ -6,7 +6,7 @@
 //! start writes down, before the node takes part in anything, what it could not use, in a small file that is there only where there is any.
 //!
 //! With no other replica nobody goes on before an operator gives up what is lost. Until then it may still be read one day, and all of it counts;
-//! so there it is written down when it is given up, and not before.
+//! so there a start writes down nothing.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use thermocline_tiers::hot::journal::Position;
 use super::lives::Reach;
 use super::small_file::SmallFile;
 use crate::encoding;
-use crate::error::{Error, StorageKind};
+use crate::error::Error;
 use crate::plant::{self, Plant};
 
 /// Two holes in each of the most buckets that there can be.
 const BYTES_MAX: usize = 64 << 20;
-const FILE: SmallFile = SmallFile { name: "holes", magic: b"TCHOLES1", bytes_max: BYTES_MAX };
+const FILE: SmallFile<BYTES_MAX> = SmallFile { name: "holes", magic: b"TCHOLES1" };
 
 /// Of a bucket's records up to a place, those of slots above `above` count for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,11 +47,9 @@ impl Holes {
     /// # Errors
     /// [`Error::Corrupt`] or [`Error::Storage`], naming the file.
     pub(crate) fn read(disk: &dyn Disk) -> Result<Self, Error> {
-        let Some(rest) = FILE.read(disk)? else { return Ok(Self::default()) };
-        let listed: encoding::List<Hole> =
-            encoding::decode::<BYTES_MAX, _>(&rest).map_err(|error| FILE.corrupt(error))?;
+        let listed = FILE.read::<encoding::List<Hole>>(disk)?;
         let mut holes = Self::default();
-        for hole in listed.0 {
+        for hole in listed.into_iter().flat_map(|list| list.0) {
             holes.of.entry(hole.bucket).or_default().push(hole);
         }
         holes.of.values_mut().for_each(|of| of.sort_unstable());
@@ -65,9 +63,7 @@ impl Holes {
     pub(crate) fn write(&self, disk: &dyn Disk) -> Result<(), Error> {
         let mut listed: Vec<&Hole> = self.of.values().flatten().collect();
         listed.sort_unstable();
-        let rest = encoding::encode::<BYTES_MAX, _>(&listed)
-            .map_err(|error| Error::storage(StorageKind::Io, format!("{}: {error}", FILE.name)))?;
-        FILE.write(disk, &rest)
+        FILE.write(disk, &listed)
     }
 
     /// Whether a record counts for nothing: an earlier start has found it out of place, or found one out of place behind it.
@@ -99,38 +95,19 @@ impl Holes {
     }
 }
 
-impl Holes {
-    /// Takes out what is not `known` of buckets for which it is to wait.
-    pub(crate) fn split_off(&mut self, known: &Self, waits: impl Fn(Bucket) -> bool) -> Self {
-        let mut waiting = Self::default();
-        for (bucket, of) in
-            self.of.extract_if(|bucket, of| waits(Bucket(*bucket)) && known.of.get(bucket) != Some(of))
-        {
-            waiting.of.insert(bucket, of);
-        }
-        for bucket in waiting.of.keys() {
-            if let Some(of) = known.of.get(bucket) {
-                self.of.insert(*bucket, of.clone());
-            }
-        }
-        waiting
-    }
-}
-
 /// The file of a running node, for all that change it.
 pub(crate) struct HolesFile {
     disk: Arc<dyn Disk>,
-    /// What is in the file, and what waits to be given up.
-    holes: Mutex<(Holes, Holes)>,
+    holes: Mutex<Holes>,
 }
 
 impl HolesFile {
-    pub(crate) fn new(disk: Arc<dyn Disk>, written: Holes, waiting: Holes) -> Arc<Self> {
-        Arc::new(Self { disk, holes: Mutex::new((written, waiting)) })
+    pub(crate) fn new(disk: Arc<dyn Disk>, holes: Holes) -> Arc<Self> {
+        Arc::new(Self { disk, holes: Mutex::new(holes) })
     }
 
-    /// What is lost of these buckets is given up, durably: what waits for that counts for nothing from here on, and of all that the journal has,
-    /// read or not, as far as it reaches now, the slots above the one given with each. The lock is held while the disk works, and taken by nobody in a hurry.
+    /// What is lost of these buckets is given up, durably: of all that the journal has of them, read or not, as far as it reaches now, the slots
+    /// above the one given with each count for nothing from here on. The lock is held while the disk works, and taken by nobody in a hurry.
     ///
     /// # Errors
     /// [`Error::Storage`]; then nothing is given up.
@@ -140,17 +117,10 @@ impl HolesFile {
         reach: Reach,
     ) -> Result<(), Error> {
         let mut holes = self.holes.lock();
-        let (mut written, mut waiting) = holes.clone();
-        for (bucket, above) in buckets {
-            if let Some(of) = waiting.of.remove(&bucket.0) {
-                written.of.insert(bucket.0, of);
-            }
-            written.note(bucket, above, reach);
-        }
-        if written != holes.0 {
-            written.write(&*self.disk)?;
-            *holes = (written, waiting);
-        }
+        let mut changed = holes.clone();
+        buckets.for_each(|(bucket, above)| changed.note(bucket, above, reach));
+        changed.write(&*self.disk)?;
+        *holes = changed;
         Ok(())
     }
 }
@@ -201,7 +171,7 @@ mod tests {
         }
         holes.write(&disk).unwrap();
         assert_eq!(Holes::read(&disk).unwrap(), holes);
-        FILE.write(&disk, b"something else").unwrap();
+        FILE.write(&disk, "something else").unwrap();
         let error = Holes::read(&disk).unwrap_err();
         assert!(matches!(&error, Error::Corrupt { what } if what.starts_with("holes: ")), "{error}");
     }

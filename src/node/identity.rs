@@ -11,12 +11,11 @@ use thermocline_tiers::disk::Disk;
 
 use super::lives::{Lives, Reach};
 use super::small_file::SmallFile;
-use crate::encoding;
 use crate::error::{Error, StorageKind};
 use crate::plant::{self, Plant};
 
 const BYTES_MAX: usize = 1 << 20;
-const FILE: SmallFile = SmallFile { name: "identity", magic: b"TCIDENT3", bytes_max: BYTES_MAX };
+const FILE: SmallFile<BYTES_MAX> = SmallFile { name: "identity", magic: b"TCIDENT3" };
 
 /// The state is in at most so many parts.
 pub(crate) const PARTS_MAX: u32 = 256;
@@ -115,8 +114,7 @@ impl Identity {
     /// # Errors
     /// [`Error::Corrupt`] or [`Error::Storage`], naming the file.
     pub(crate) fn read(disk: &dyn Disk) -> Result<Option<Self>, Error> {
-        let Some(rest) = FILE.read(disk)? else { return Ok(None) };
-        let identity = encoding::decode::<BYTES_MAX, Self>(&rest).map_err(|error| FILE.corrupt(error))?;
+        let Some(identity) = FILE.read::<Self>(disk)? else { return Ok(None) };
         identity.check_bounds()?;
         Ok(Some(identity))
     }
@@ -143,9 +141,7 @@ impl Identity {
     /// # Errors
     /// [`Error::Storage`].
     pub(crate) fn write(&self, disk: &dyn Disk) -> Result<(), Error> {
-        let rest = encoding::encode::<BYTES_MAX, Self>(self)
-            .map_err(|error| Error::storage(StorageKind::Io, format!("identity: {error}")))?;
-        FILE.write(disk, &rest)
+        FILE.write(disk, self)
     }
 
     /// Whether the directory is what the configuration takes it for.

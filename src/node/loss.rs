@@ -41,7 +41,7 @@ impl Worker {
 
     /// A bucket that does not vote, and has no other replica, is lost: there is nobody to tell a floor, or to decide what is below it.
     pub(super) fn note_what_has_no_other_replica(&mut self, silent: &[Bucket]) {
-        for bucket in silent.iter().filter(|bucket| self.route.replicas(**bucket).len() == 1) {
+        for bucket in silent.iter().filter(|bucket| self.route.has_one_replica(**bucket)) {
             self.losses.told.entry(bucket.0).or_default();
         }
     }
@@ -142,6 +142,9 @@ impl Worker {
             }
             known.push((bucket, furthest));
         }
+        if known.is_empty() {
+            return self.pump(now);
+        }
         let given_up = known.iter().map(|(bucket, _)| {
             let Status { chosen, accepted, .. } = self.core.status(*bucket);
             (*bucket, if accepted.is_some() { chosen.next() } else { chosen })
@@ -152,9 +155,9 @@ impl Worker {
         }
         for (bucket, furthest) in known {
             self.counters.given_up += 1;
-            let goes_on = furthest.max(self.core.status(bucket).chosen).next();
-            self.losses.anew.insert(bucket.0, goes_on);
-            self.core.vote_in_spite_of_loss(bucket, furthest, &mut self.out);
+            if let Some(floor) = self.core.vote_in_spite_of_loss(bucket, furthest, &mut self.out) {
+                self.losses.anew.insert(bucket.0, floor);
+            }
             self.losses.told.remove(&bucket.0);
             self.losses.giving_up.remove(&bucket.0);
         }

@@ -10,11 +10,10 @@ use thermocline_tiers::disk::Disk;
 use super::lives::{Life, Lived};
 use super::small_file::SmallFile;
 use super::witnessed::{Judgement, Witnessed, judge};
-use crate::encoding;
 use crate::error::{Error, StorageKind};
 
 const BYTES_MAX: usize = 1 << 20;
-const FILE: SmallFile = SmallFile { name: "peers", magic: b"TCPEERS3", bytes_max: BYTES_MAX };
+const FILE: SmallFile<BYTES_MAX> = SmallFile { name: "peers", magic: b"TCPEERS3" };
 
 /// The file and what is in it.
 pub(crate) struct PeerFile {
@@ -34,8 +33,7 @@ impl PeerFile {
     /// [`Error::Storage`].
     pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<Arc<Self>, Error> {
         let nodes = match FILE.read(&*disk) {
-            Ok(None) => BTreeMap::new(),
-            Ok(Some(rest)) => encoding::decode::<BYTES_MAX, _>(&rest).unwrap_or_default(),
+            Ok(found) => found.unwrap_or_default(),
             Err(Error::Corrupt { what }) => {
                 tracing::warn!(%what, "what was remembered of the other nodes is lost");
                 BTreeMap::new()
@@ -127,9 +125,7 @@ impl PeerFile {
         };
         if known != Some(&changed) {
             all.insert(node, changed.clone());
-            let rest = encoding::encode::<BYTES_MAX, _>(&all)
-                .map_err(|error| Error::storage(StorageKind::Io, format!("peers: {error}")))?;
-            FILE.write(&*self.disk, &rest)?;
+            FILE.write(&*self.disk, &all)?;
             *self.nodes.lock() = all;
             self.version.fetch_add(1, Ordering::Release);
         }

@@ -53,6 +53,11 @@ impl Route {
         &replicas.nodes[..usize::from(replicas.count)]
     }
 
+    /// Whether a bucket has no second replica.
+    pub(crate) fn has_one_replica(&self, bucket: Bucket) -> bool {
+        self.replicas(bucket).len() == 1
+    }
+
     /// Whether a node holds a bucket.
     pub(crate) fn holds(&self, node: NodeId, bucket: Bucket) -> bool {
         self.replicas(bucket).contains(&node)

@@ -10,22 +10,36 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thermocline_tiers::disk::{Disk, OpenMode, is_full};
 
-use crate::error::Error;
+use crate::encoding;
+use crate::error::{Error, StorageKind};
 use crate::plant::{self, Plant};
 
-/// Which file, and how long what is in it can be.
+/// Which file. What is in it has at most `BYTES_MAX` bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SmallFile {
+pub(super) struct SmallFile<const BYTES_MAX: usize> {
     pub(super) name: &'static str,
     pub(super) magic: &'static [u8; 8],
-    pub(super) bytes_max: usize,
 }
 
-impl SmallFile {
+impl<const BYTES_MAX: usize> SmallFile<BYTES_MAX> {
     /// What is in it; `None` when it is not there.
-    pub(super) fn read(self, disk: &dyn Disk) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) fn read<T: DeserializeOwned>(self, disk: &dyn Disk) -> Result<Option<T>, Error> {
+        let Some(rest) = self.read_bytes(disk)? else { return Ok(None) };
+        encoding::decode::<BYTES_MAX, T>(&rest).map(Some).map_err(|error| self.corrupt(error))
+    }
+
+    /// Replaces it, durably.
+    pub(super) fn write(self, disk: &dyn Disk, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        let rest = encoding::encode::<BYTES_MAX, _>(&value)
+            .map_err(|error| Error::storage(StorageKind::Io, format!("{}: {error}", self.name)))?;
+        self.write_bytes(disk, &rest)
+    }
+
+    fn read_bytes(self, disk: &dyn Disk) -> Result<Option<Vec<u8>>, Error> {
         let path = Path::new(self.name);
         let file = match disk.open(path, OpenMode::Read) {
             Ok(file) => file,
@@ -33,7 +47,7 @@ impl SmallFile {
             Err(error) => return Err(self.storage(&error)),
         };
         let length = file.len().map_err(|error| self.storage(&error))?;
-        if !(16..=self.bytes_max as u64 + 16).contains(&length) {
+        if !(16..=BYTES_MAX as u64 + 16).contains(&length) {
             return Err(self.corrupt(format!("{length} bytes long")));
         }
         let mut bytes = vec![0; length as usize];
@@ -49,8 +63,7 @@ impl SmallFile {
         Ok(Some(rest))
     }
 
-    /// Replaces it, durably.
-    pub(super) fn write(self, disk: &dyn Disk, rest: &[u8]) -> Result<(), Error> {
+    fn write_bytes(self, disk: &dyn Disk, rest: &[u8]) -> Result<(), Error> {
         let mut bytes = self.magic.to_vec();
         bytes.extend_from_slice(&(rest.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&crc32fast::hash(rest).to_le_bytes());
@@ -117,23 +130,23 @@ mod tests {
 
     use super::*;
 
-    const FILE: SmallFile = SmallFile { name: "small", magic: b"TCSMALL0", bytes_max: 1 << 10 };
+    const FILE: SmallFile<1024> = SmallFile { name: "small", magic: b"TCSMALL0" };
 
     #[test]
     fn a_small_file_is_written_on_a_full_disk_again_and_again() {
         let disk = MemoryDisk::new(1);
-        FILE.write(&disk, &[1; 100]).unwrap();
+        FILE.write_bytes(&disk, &[1; 100]).unwrap();
         let rest = disk.open(Path::new("rest"), OpenMode::CreateNew).unwrap();
         rest.write_all_at(&[0; 5000], 0).unwrap();
         disk.set_capacity(Some(5000 + RESERVE_BYTES as u64 + 116));
         assert!(rest.write_all_at(&[0], 5000).is_err_and(|error| is_full(&error)));
         for round in 2..20 {
-            FILE.write(&disk, &[round; 100]).unwrap();
-            assert_eq!(FILE.read(&disk).unwrap(), Some(vec![round; 100]));
+            FILE.write_bytes(&disk, &[round; 100]).unwrap();
+            assert_eq!(FILE.read_bytes(&disk).unwrap(), Some(vec![round; 100]));
         }
         disk.remove(Path::new(RESERVE)).unwrap();
         disk.set_capacity(Some(5000 + 116));
-        assert!(matches!(FILE.write(&disk, &[1; 100]), Err(Error::Storage { .. })));
-        assert_eq!(FILE.read(&disk).unwrap(), Some(vec![19; 100]), "the old one is still there");
+        assert!(matches!(FILE.write_bytes(&disk, &[1; 100]), Err(Error::Storage { .. })));
+        assert_eq!(FILE.read_bytes(&disk).unwrap(), Some(vec![19; 100]), "the old one is still there");
     }
 }

@@ -125,7 +125,7 @@ fn next_source(
 impl Worker {
     /// A bucket is to be taken over from another replica, at a slot from `at_least` on.
     pub(super) fn want_transfer(&mut self, bucket: Bucket, at_least: Slot) {
-        if self.transfers.running.contains_key(&bucket.0) || self.route.replicas(bucket).len() == 1 {
+        if self.transfers.running.contains_key(&bucket.0) || self.route.has_one_replica(bucket) {
             return;
         }
         // Who is waited for already is not asked any sooner, nor is another preferred.

@@ -159,12 +159,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
     report.records = found.records;
     report.damage = found.damage.iter().map(|damage| format!("{damage:?}")).chain(damage).collect();
     let recovered = reach(&found);
-    let is_only = |bucket: Bucket| plan.route.replicas(bucket).len() == 1;
     let oldest = found.segments.iter().map(|segment| segment.generation.0).min().unwrap_or_default();
-    let mut kept_holes = known.clone();
-    kept_holes.trim(oldest, recovered);
     holes.trim(oldest, recovered);
-    let waiting = holes.split_off(&kept_holes, is_only);
     if holes != known {
         match holes.write(disk) {
             // The peers go on without this node's votes, and mostly with the same log.
@@ -174,7 +170,7 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             written => written?,
         }
     }
-    let holes_file = HolesFile::new(plan.disk.clone(), holes.clone(), waiting);
+    let holes_file = HolesFile::new(plan.disk.clone(), holes.clone());
     let history = history(&journal, &found, dealing, holes, &mut indexes);
     let drawn = plan.clients.first().copied().unwrap_or_default();
     let identity = begin_life(&file, &found, &plan.route, (drawn.max(1), recovered), &peers)?;
@@ -204,8 +200,8 @@ pub(crate) fn recover(plan: Plan) -> Result<Recovered, Error> {
             let part = &parts[dealing.part(bucket) as usize];
             let applied = applied(part, bucket);
             let is_installing = part.is_installing(thermocline_tiers::hot::Bucket(bucket.0));
-            let is_only = plan.route.replicas(bucket).len() == 1;
-            let mut replay = replicas.remove(&bucket.0).unwrap_or_else(|| begun(part, bucket, is_only));
+            let replay = replicas.remove(&bucket.0);
+            let mut replay = replay.unwrap_or_else(|| begun(part, bucket, &plan.route));
             if is_installing {
                 replay.wiped();
             }

@@ -152,8 +152,7 @@ impl<'a> Replayer<'a> {
             }
             self.floors.insert(bucket.0, position);
         }
-        let is_only = self.route.replicas(bucket).len() == 1;
-        let begun = || (begun(part, bucket, is_only), self.losses);
+        let begun = || (begun(part, bucket, self.route), self.losses);
         let (replay, _) = self.replicas.entry(bucket.0).or_insert_with(begun);
         let is_of_slot = record_codec::is_of_slot(kind);
         let placed = Placed { position: Some(position), ..Placed::new(bucket, slot, kind) };
@@ -172,8 +171,8 @@ impl<'a> Replayer<'a> {
             })?;
             if replay.record(decoded, &mut chosen) {
                 index.insert(&placed);
-            } else {
-                self.holes.note(bucket, replay.reached(), Reach::to(position));
+            } else if !self.route.has_one_replica(bucket) {
+                self.holes.note(bucket, replay.chosen(), Reach::to(position));
             }
         }
         let mut decisions = Vec::new();
@@ -196,7 +195,7 @@ impl<'a> Replayer<'a> {
 
     /// Records of a bucket may be missing here. In a group of one no vote has ever lost.
     fn lost_in(&mut self, bucket: Bucket) {
-        if bucket.0 >= self.route.buckets() || self.route.replicas(bucket).len() == 1 {
+        if bucket.0 >= self.route.buckets() || self.route.has_one_replica(bucket) {
             return;
         }
         if let Some((replay, _)) = self.replicas.get_mut(&bucket.0) {
@@ -219,9 +218,9 @@ impl<'a> Replayer<'a> {
 }
 
 /// A replay that begins above the state.
-pub(super) fn begun(part: &Part, bucket: Bucket, is_only: bool) -> Replay {
+pub(super) fn begun(part: &Part, bucket: Bucket, route: &Route) -> Replay {
     let replay = Replay::new(applied(part, bucket));
-    if is_only { replay.of_only_replica() } else { replay }
+    if route.has_one_replica(bucket) { replay.of_only_replica() } else { replay }
 }
 
 /// The slot through which the state has a bucket.

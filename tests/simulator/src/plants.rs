@@ -46,7 +46,8 @@ const OF_LOSSES: [Bug; 20] = [
     Bug::Node(NodePlant::InstallingLooksWhole),
 ];
 
-/// Bugs that runs cannot show: their nodes have no addresses, too few starts, too small buckets, and no operator who gives anything up; or so seldom that it is not worth the time.
+/// Bugs that runs cannot show: their nodes have no addresses, too few starts, too small buckets, and no operator who gives anything up; or so
+/// seldom that it is not worth the time.
 const NOT_HUNTED: [Bug; 26] = [
     Bug::Tiers(TiersPlant::PayloadChecksumIgnored),
     Bug::Tiers(TiersPlant::CommitChecksumIgnored),

@@ -29,8 +29,7 @@ pub(in crate::node::tests) fn a_lost_majority_is_told_and_given_up_only_when_the
     let call = world.ask(0, get("entity-1"));
     assert!(matches!(world.answer(call), Err(crate::error::Error::Unavailable { .. })));
     for node in [1, 2] {
-        let now = world.now;
-        assert_eq!(world.worker(node).give_up_lost_votes(now), BUCKETS);
+        assert_eq!(give_up(&mut world, node), BUCKETS);
     }
     heal(&mut world);
     for number in 0..20 {
@@ -49,8 +48,7 @@ fn nothing_is_given_up_while_a_majority_remembers() {
     world.wipe(1);
     world.start(1);
     for _ in 0..100 {
-        let now = world.now;
-        assert_eq!(world.worker(1).give_up_lost_votes(now), 0);
+        assert_eq!(give_up(&mut world, 1), 0);
         world.steps(10);
     }
     heal(&mut world);
@@ -84,8 +82,7 @@ pub(in crate::node::tests) fn a_replica_below_its_floor_is_lost_with_the_others_
         let is_well = |world: &World| world.running().all(|running| running.worker.votes().1 == 0);
         if operator {
             for node in [0, 1] {
-                let now = world.now;
-                assert!(world.worker(node).give_up_lost_votes(now) >= below);
+                assert!(give_up(&mut world, node) >= below);
             }
             world.step_until("both vote", is_well);
             for number in 0..40 {
@@ -120,9 +117,22 @@ fn flip(world: &World, index: usize, record: Position) {
     world.nodes[index].disk.flip_bits(Path::new(&segment), offset, 1).unwrap();
 }
 
-fn give_up(world: &mut World, index: usize) {
+/// The operator gives up what is lost, at one node. Says how many buckets that concerns.
+fn give_up(world: &mut World, index: usize) -> u32 {
     let now = world.now;
-    assert_eq!(world.worker(index).give_up_lost_votes(now), 1);
+    world.worker(index).give_up_lost_votes(now)
+}
+
+/// Writes go on, at one node; the state of the first node is written behind one of them.
+fn go_on(world: &mut World, node: usize, writes: u64, written_after: u64, steps: u64) {
+    for number in 1..=writes {
+        world.put(node, "entity", &format!("new-{number}")).unwrap();
+        world.steps(steps);
+        if number == written_after {
+            world.worker(0).flush_parts();
+            world.steps(20);
+        }
+    }
 }
 
 /// Records of the only replica's journal can be read behind one that cannot. Whenever the state is written after they were given up, and however
@@ -141,17 +151,11 @@ pub(in crate::node::tests) fn what_was_given_up_does_not_come_back() {
         world.start(0);
         world.steps(100);
         assert_eq!(world.worker(0).votes(), (BUCKETS - 1, 1));
-        give_up(&mut world, 0);
+        assert_eq!(give_up(&mut world, 0), 1);
         heal(&mut world);
         // What it has accepted is chosen, and known as far as the hole.
         assert_eq!(world.get(0, "entity"), Some(format!("lost-{}", torn - 1)));
-        for number in 1..=8 {
-            world.put(0, "entity", &format!("new-{number}")).unwrap();
-            if number == written_after {
-                world.worker(0).flush_parts();
-                world.steps(20);
-            }
-        }
+        go_on(&mut world, 0, 8, written_after, 0);
         for start in 1..=3 {
             world.crash(0);
             world.start(0);
@@ -184,7 +188,7 @@ pub(in crate::node::tests) fn an_only_replica_that_can_read_everything_again_has
     world.start(0);
     world.steps(100);
     // It cannot know that it has forgotten nothing.
-    give_up(&mut world, 0);
+    assert_eq!(give_up(&mut world, 0), 1);
     heal(&mut world);
     assert_eq!(world.get(0, "entity"), Some("value-10".to_owned()));
 }
@@ -204,16 +208,10 @@ pub(in crate::node::tests) fn what_can_be_read_again_after_it_was_given_up_does_
         places.iter().for_each(|place| flip(&world, 0, *place));
         world.start(0);
         world.steps(100);
-        give_up(&mut world, 0);
+        assert_eq!(give_up(&mut world, 0), 1);
         heal(&mut world);
         assert_eq!(world.get(0, "entity"), Some("lost-6".to_owned()));
-        for number in 1..=3 {
-            world.put(0, "entity", &format!("new-{number}")).unwrap();
-            if number == written_after {
-                world.worker(0).flush_parts();
-                world.steps(20);
-            }
-        }
+        go_on(&mut world, 0, 3, written_after, 0);
         world.crash(0);
         places.iter().for_each(|place| flip(&world, 0, *place));
         for _ in 0..2 {
@@ -245,19 +243,11 @@ pub(in crate::node::tests) fn what_others_have_given_up_does_not_come_back() {
         (0..3).for_each(|node| world.start(node));
         world.steps(3_000);
         for node in by {
-            let now = world.now;
-            assert!(world.worker(*node).give_up_lost_votes(now) > 0);
+            assert!(give_up(&mut world, *node) > 0);
         }
         heal(&mut world);
         let found = world.get(0, "entity").unwrap();
-        for number in 1..=6 {
-            world.put(1, "entity", &format!("new-{number}")).unwrap();
-            world.steps(50);
-            if number == written_after {
-                world.worker(0).flush_parts();
-                world.steps(20);
-            }
-        }
+        go_on(&mut world, 1, 6, written_after, 50);
         for start in 1..=3 {
             world.crash(0);
             world.start(0);
@@ -310,8 +300,7 @@ fn the_log_is_one(nodes: usize, seeds: impl Iterator<Item = u64>) {
             world.steps(if nodes == 1 { 100 } else { 4_000 });
             let mut given_up = 0;
             for node in 0..nodes {
-                let now = world.now;
-                given_up += world.worker(node).give_up_lost_votes(now);
+                given_up += give_up(&mut world, node);
             }
             let at = format!("seed {seed}, round {round}, {damaged} damaged");
             assert!(damaged > nodes / 2 || given_up == 0, "{at}: {given_up} given up");
